@@ -1,0 +1,74 @@
+"""The one error tree: what went wrong here (`Local`) against what went wrong elsewhere (`Remote`).
+
+Rooms raise these; the edge turns them into HTTP statuses or close codes, the call's ending into a
+termination reason.
+"""
+
+from __future__ import annotations
+
+
+class TelebotError(Exception):
+    """Base of every error telebot raises on purpose."""
+
+
+class Local(TelebotError):
+    """Ours: configuration, a limit reached, a programming mistake."""
+
+
+class ConfigError(Local):
+    """The operator's configuration cannot be used; the message says what to write instead."""
+
+
+class ProviderConfigError(ConfigError):
+    """A provider named in an agent cannot be built: unknown name, missing key or package."""
+
+
+class Refused(Local):
+    """Admission turned a call away. `reason` is a termination reason, e.g. ``capacity``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BadToken(Local):
+    """A media stream came with a token that is missing, forged, stale or used."""
+
+
+class Unsupported(Local):
+    """The carrier cannot do the operation asked of it (a capability, not a fault)."""
+
+
+class Remote(TelebotError):
+    """Theirs: a carrier or a provider misbehaved or could not be reached."""
+
+
+class CarrierError(Remote):
+    """A carrier's REST or signalling failed."""
+
+
+class BadWire(CarrierError):
+    """A message that breaks the carrier's protocol; ends that one call.
+
+    `close_code` is the WebSocket close code to answer with (RFC 6455 section 7.4.1).
+    """
+
+    def __init__(self, message: str, close_code: int = 1008) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+
+
+class NotAuthentic(CarrierError):
+    """A webhook whose signature is missing or wrong."""
+
+
+class BadRequest(CarrierError):
+    """A webhook that cannot be read as the carrier defines it (a 4xx)."""
+
+
+class ProviderError(Remote):
+    """A speech or language provider failed."""
+
+
+class ProviderBusy(ProviderError):
+    """A provider's queue is full; try later or elsewhere."""

@@ -1,0 +1,125 @@
+"""The nouns of a call: the offer, the call itself, its turns and its termination.
+
+Made by `carriers/` (offer), `call/admission.py` (call) and `speech/` (turns); written down by
+`records/`. Times are aware UTC datetimes, durations are seconds, latencies milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """Where a call is; the one table of moves is in `call/session.py`."""
+
+    RINGING = "ringing"
+    GREETING = "greeting"
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    TRANSFERRING = "transferring"
+    ENDED = "ended"
+
+
+class Result(StrEnum):
+    """How a call ended, in one word."""
+
+    COMPLETED = "completed"  # somebody hung up a call that had been answered
+    TRANSFERRED = "transferred"
+    NO_MEDIA = "no_media"  # the webhook was answered, the media stream never came
+    REFUSED = "refused"  # never answered: full, draining, unknown number
+    FAILED = "failed"  # answered, then broken by a fault
+
+
+@dataclass(frozen=True, slots=True)
+class Termination:
+    """The one ending of a call. Reasons in use: ``caller_hangup``, ``bot_hangup``, ``silence``,
+    ``max_duration``, ``drained``, ``stream_lost``, ``no_media``, ``bad_token``, ``bad_wire``,
+    ``capacity``, ``draining``, ``unknown_number``, ``carrier_ended``, ``transferred``,
+    ``server_error``, ``server_crashed``, ``stalled_peer``."""
+
+    result: Result
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOffer:
+    """A call somebody wants to make to us, as the carrier describes it. `agent` is set where the
+    webhook URL names one; numbers are as the carrier writes them (E.164 or SIP user)."""
+
+    carrier: str
+    carrier_call_id: str
+    phone_from: str
+    phone_to: str
+    agent: str | None = None
+    direction: str = "inbound"
+
+
+@dataclass(slots=True)
+class Call:
+    """The whole conversation, from the offer on."""
+
+    id: str
+    offer: CallOffer
+    agent: str
+    created_at: datetime
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    state: State = State.RINGING
+    termination: Termination | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLatency:
+    """Milliseconds of one reply; None where a part did not happen or is not known.
+
+    `heard`: last caller speech frame to first bot frame played, by the carrier's clock; the others
+    are parts of it by ours: `endpointing` (end of speech to the decision that the turn is over),
+    `stt` (end of speech to final text), `llm_first_token`, `tts_first_audio` (each from the moment
+    it was asked), `transport` (what remains: first audio made to first audio played)."""
+
+    heard: float | None = None
+    endpointing: float | None = None
+    stt: float | None = None
+    llm_first_token: float | None = None
+    tts_first_audio: float | None = None
+    transport: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One reply of the bot and what the caller said before it (None for greeting and reprompts)."""
+
+    index: int
+    started_at: datetime
+    caller_text: str | None
+    bot_text: str
+    bot_text_heard: str
+    interrupted: bool
+    providers: Mapping[str, str | None]  # keys stt, llm, tts
+    latency_ms: TurnLatency
+    caller_offset_s: float | None = None  # where in the recording the caller's words begin
+    bot_offset_s: float | None = None  # where the bot's reply begins
+
+
+@dataclass(frozen=True, slots=True)
+class WireEvent:
+    """Something that happened on the call's wire or in its session; media frames are not events."""
+
+    at: datetime
+    offset_s: float | None  # seconds since the stream began
+    name: str  # e.g. "start", "clear", "mark", "state", "dtmf"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the conversation produced: a booking, a cancellation, a message taken."""
+
+    kind: str
+    fields: Mapping[str, Any]
+    at: datetime

@@ -1,0 +1,340 @@
+"""Every setting of the server: one row each with its default, its unit and a line of help.
+
+The only reader of the environment and of the YAML in `config/`. A value comes from the command
+line, else the environment, else `config/telebot.yaml`, else the default here. `docs/settings.md`
+is generated from these rows. Agents (`config/agents/NAME.yaml`) are read here too, except for
+what their conversation says, which is `dialog/`'s.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.config import JsonDict
+
+T = TypeVar("T", bound=BaseModel)
+PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; one line for each fault, with what to write instead."""
+
+
+class Row(BaseModel):
+    """A group of settings; unknown keys are refused, values are checked once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def row(default: Any, help: str, *, unit: str = "", env: str = "", **limits: Any) -> Any:
+    """One setting: its default, its help line, its unit and its environment variable."""
+    extra: JsonDict = {"unit": unit, "env": env}
+    return Field(default, description=help, json_schema_extra=extra, **limits)
+
+
+def _address(value: Any) -> Any:
+    host, colon, port = str(value).rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"write HOST:PORT, for example 127.0.0.1:8080 (got {value!r})")
+    return f"{host}:{int(port)}"
+
+
+def _networks(value: Any) -> Any:
+    if isinstance(value, str):
+        value = [part for part in value.replace(",", " ").split() if part]
+    for network in value:
+        ipaddress.ip_network(network, strict=False)
+    return tuple(value)
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
+
+
+class ServerSettings(Row):
+    """Where the server listens and what it lets in."""
+
+    http: Address = row("127.0.0.1:8080", "HTTP and media sockets", env="TELEBOT_HTTP")
+    sip: Address = row("127.0.0.1:5060", "SIP trunk (UDP)", env="TELEBOT_SIP")
+    audiosocket: Address = row("127.0.0.1:9092", "AudioSocket (TCP)", env="TELEBOT_AUDIOSOCKET")
+    data: Path = row(Path("data"), "folder of everything that is kept", env="TELEBOT_DATA")
+    public_url: str = row(
+        "", "URL by which carriers reach this server", env="TELEBOT_PUBLIC_URL", max_length=2048
+    )
+    trusted_proxies: Networks = row(
+        (), "addresses whose forwarded headers are believed", env="TELEBOT_TRUSTED_PROXIES"
+    )
+    drain_s: float = row(
+        30.0, "after SIGTERM live calls may go on for this long", unit="s", ge=0, le=3600
+    )
+    max_calls: int = row(500, "calls at once; one more is refused", unit="calls", ge=1, le=10_000)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = row(
+        "INFO", "least severe log line that is written", env="TELEBOT_LOG_LEVEL"
+    )
+
+
+class SecuritySettings(Row):
+    """Keys. What is empty is made at the first start and kept in the data folder."""
+
+    secret_key: SecretStr = row(SecretStr(""), "signs stream tokens", env="TELEBOT_SECRET_KEY")
+    vault_key: SecretStr = row(SecretStr(""), "encrypts stored keys", env="TELEBOT_VAULT_KEY")
+    admin_key: SecretStr = row(SecretStr(""), "the first API key", env="TELEBOT_ADMIN_KEY")
+    token_life_s: float = row(
+        300.0, "a stream token is good for this long, once", unit="s", gt=0, le=3600
+    )
+
+
+class MediaSettings(Row):
+    """The media stream: how far ahead audio is sent, and when a stream is given up."""
+
+    start_timeout_s: float = row(
+        10.0, "a socket without a valid start is closed after", unit="s", gt=0, le=60
+    )
+    idle_timeout_s: float = row(
+        20.0, "a stream without a single frame is taken for lost after", unit="s", gt=0, le=300
+    )
+    max_message_bytes: int = row(
+        65_536, "a larger message closes the stream", unit="bytes", ge=1024, le=1 << 22
+    )
+    max_junk: int = row(
+        200, "this many meaningless messages close the stream", unit="messages", ge=1, le=100_000
+    )
+    piece_ms: int = row(100, "bot audio is sent in pieces of", unit="ms", ge=20, le=200)
+    lead_ms: int = row(
+        300, "bot audio is sent this far ahead of its play-out", unit="ms", ge=60, le=2000
+    )
+
+
+class SpeechSettings(Row):
+    """Hearing: when speech begins and ends, when a turn is over, what interrupts the bot."""
+
+    vad_confidence: float = row(0.7, "speech probability from which a window counts", gt=0, lt=1)
+    vad_start_s: float = row(0.128, "speech this long is an onset", unit="s", ge=0.032, le=1)
+    vad_stop_s: float = row(0.2, "silence this long ends an utterance", unit="s", ge=0.1, le=2)
+    energy_gate: bool = row(True, "spare the VAD model on windows at the line's noise floor")
+    endpointing: Literal["smart", "vad"] = row(
+        "smart", "a turn is over when the turn model says so, or after any pause"
+    )
+    incomplete_wait_s: float = row(
+        1.8, "an unfinished sentence is answered after this silence", unit="s", ge=0.2, le=10
+    )
+    turn_timeout_s: float = row(0.6, "the turn model has this long to answer", unit="s", gt=0, le=5)
+    barge_in_s: float = row(
+        0.75, "speech over the bot this long is an interruption", unit="s", ge=0.1, le=5
+    )
+    backchannel_wait_s: float = row(
+        1.0, "after short speech over the bot, words are awaited for", unit="s", ge=0.1, le=5
+    )
+    stt_threads: int = row(1, "local recognisers side by side", unit="threads", ge=1, le=64)
+    tts_threads: int = row(2, "local voices side by side", unit="threads", ge=1, le=64)
+
+
+class RecordsSettings(Row):
+    """What is kept of a call, and for how long."""
+
+    database_url: SecretStr = row(
+        SecretStr(""),
+        "SQLAlchemy URL; empty: SQLite in the data folder",
+        env="TELEBOT_DATABASE_URL",
+    )
+    redis_url: SecretStr = row(SecretStr(""), "not used yet", env="TELEBOT_REDIS_URL")
+    recording: bool = row(True, "record calls in stereo (caller left, bot right)")
+    retention_days: float = row(
+        30.0, "calls and recordings are deleted after; 0 keeps them", unit="days", ge=0, le=36_500
+    )
+    currency: str = row("USD", "currency of costs", min_length=3, max_length=3)
+
+
+class Settings(Row):
+    """Everything, grouped."""
+
+    server: ServerSettings = ServerSettings()
+    security: SecuritySettings = SecuritySettings()
+    media: MediaSettings = MediaSettings()
+    speech: SpeechSettings = SpeechSettings()
+    records: RecordsSettings = RecordsSettings()
+    config_dir: Path = row(PACKAGE_CONFIG, "folder of agents/ and numbers.yaml")
+    carriers: dict[str, dict[str, Any]] = row({}, "settings of one carrier each, by its name")
+    environ: dict[str, str] = Field({}, exclude=True, repr=False)
+
+    def carrier(self, name: str, model: type[T]) -> T:
+        """The settings of one carrier, whose rows stand in the carrier's own file."""
+        tree = dict(self.carriers.get(name, {}))
+        for field, _, _, env, _ in rows(model):
+            if env and self.environ.get(env):
+                _put(tree, field, self.environ[env])
+        return _validated(model, tree, f"carriers.{name}")
+
+
+class AgentCall(Row):
+    """How one agent holds a call (`call:` in its file)."""
+
+    silence_s: float = row(8.0, "the caller is asked again after", unit="s", ge=1, le=120)
+    reprompts: int = row(2, "how often before the bot says goodbye", ge=0, le=10)
+    max_duration_s: float = row(1800.0, "longest call", unit="s", ge=5, le=86_400)
+    record: bool | None = row(None, "record this agent's calls; empty: as the server does")
+    digits_wait_s: float = row(2.0, "a pause after which keyed digits are taken", unit="s", gt=0)
+    transfer_to: str = row("", "number of the person to put callers through to")
+
+
+class AgentSpeech(Row):
+    """Which providers speak and listen (`speech:`); a name, or a service with its settings."""
+
+    stt: str | dict[str, Any] = row("local", "speech to text")
+    llm: str | dict[str, Any] = row("dialog", "the brain: `dialog`, or a Pipecat LLM service")
+    tts: str | dict[str, Any] = row("local", "text to speech")
+    endpointing: Literal["smart", "vad"] | None = row(None, "as in `speech.endpointing`")
+    prompt: str = row("", "system prompt, where the brain is a language model")
+
+
+class AgentIdentity(Row):
+    """Who the agent is (`agent:`)."""
+
+    name: str = row(..., "the agent's name", pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    language: str = row("en", "language it speaks")
+    timezone: str = row("Europe/London", "time zone of its opening hours and dates")
+
+
+class AgentSettings(Row):
+    """One agent's file, without what `dialog/` reads of it."""
+
+    agent: AgentIdentity
+    speech: AgentSpeech = AgentSpeech()
+    call: AgentCall = AgentCall()
+    path: Path
+
+
+DIALOG_KEYS = frozenset({"facts", "phrases", "intents", "forms", "repairs"})
+
+
+def load(
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the configuration once. `overrides` are ``{"server.http": "127.0.0.1:0", …}`` from the
+    command line. Raises `SettingsError` with every fault at once."""
+    environ = os.environ if environ is None else environ
+    file = config or PACKAGE_CONFIG / "telebot.yaml"
+    if config and not config.is_file():
+        raise SettingsError(f"{config}: no such file")
+    tree = _read_yaml(file) if file.is_file() else {}
+    if config:
+        tree.setdefault("config_dir", _config_dir_of(config))
+    for path, name in _environment_names().items():
+        if environ.get(name):
+            _put(tree, path, environ[name])
+    for path, value in (overrides or {}).items():
+        if value is not None:
+            _put(tree, path, value)
+    return _validated(Settings, {**tree, "environ": dict(environ)}, str(file))
+
+
+def load_agents(config_dir: Path) -> dict[str, AgentSettings]:
+    """Every agent of the folder by name. Raises `SettingsError`."""
+    agents = {}
+    for path in sorted((config_dir / "agents").glob("*.yaml")):
+        tree = {key: value for key, value in _read_yaml(path).items() if key not in DIALOG_KEYS}
+        tree.setdefault("agent", {"name": path.stem})
+        agent = _validated(AgentSettings, {**tree, "path": path}, str(path))
+        agents[agent.agent.name] = agent
+    if not agents:
+        raise SettingsError(f"{config_dir / 'agents'}: no agents there; write one NAME.yaml")
+    return agents
+
+
+def load_numbers(config_dir: Path, agents: Mapping[str, AgentSettings]) -> dict[str, str]:
+    """Which agent answers which number: ``{"+441632960000": "front-desk", "*": …}``."""
+    path = config_dir / "numbers.yaml"
+    tree = _read_yaml(path) if path.is_file() else {}
+    numbers = tree.get("numbers", {})
+    if not isinstance(numbers, dict):
+        raise SettingsError(f"{path}: `numbers:` must map each number to an agent's name")
+    for number, agent in numbers.items():
+        if agent not in agents:
+            raise SettingsError(f"{path}: {number}: no agent {agent!r}{_near(str(agent), agents)}")
+    return {str(number): str(agent) for number, agent in numbers.items()}
+
+
+def rows(
+    model: type[BaseModel] = Settings, prefix: str = ""
+) -> list[tuple[str, str, str, str, str]]:
+    """(name, default, unit, environment variable, help) of every setting, for the docs."""
+    listed = []
+    for name, info in model.model_fields.items():
+        if info.exclude:
+            continue
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            listed += rows(kind, f"{prefix}{name}.")
+            continue
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        default = "" if info.is_required() else _shown(info.default)
+        listed.append(
+            (prefix + name, default, str(extra["unit"]), str(extra["env"]), info.description or "")
+        )
+    return listed
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, SecretStr) or default in ("", (), {}, None):
+        return ""
+    if isinstance(default, Path):
+        return default.name
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _environment_names() -> dict[str, str]:
+    return {name: env for name, _, _, env, _ in rows() if env}
+
+
+def _config_dir_of(config: Path) -> Path:
+    beside = config.resolve().parent
+    return beside if (beside / "agents").is_dir() else PACKAGE_CONFIG
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    *groups, name = path.split(".")
+    for group in groups:
+        tree = tree.setdefault(group, {})
+    tree[name] = value
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path}: not readable as YAML: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path}: must hold `key: value` lines")
+    return tree
+
+
+def _validated(model: type[T], tree: dict[str, Any], where: str) -> T:
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [_fault(model, dict(fault)) for fault in error.errors()]
+        raise SettingsError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def _fault(model: type[BaseModel], fault: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = [known for known, *_ in rows(model)]
+        return f"{name}: no such setting{_near(name, known)}"
+    return f"{name}: {fault['msg']}"
+
+
+def _near(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, [str(k) for k in known], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
