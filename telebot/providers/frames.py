@@ -9,29 +9,9 @@ from dataclasses import dataclass
 
 from pipecat.frames.frames import DataFrame, SystemFrame
 
+from telebot.providers.spoken import SpokenText, Word
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word as it is written in the reply, with the stretch of audio that says it.
-
-    Times are seconds from the first sample of the audio the word belongs to.
-    """
-
-    start_s: float
-    end_s: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class SpokenText:
-    """A text and when each of its words is heard; `words` joined by spaces is the text."""
-
-    text: str
-    words: tuple[Word, ...]
-
-    def heard(self, played_s: float) -> str:
-        """The words of which at least half was played in the first `played_s` seconds."""
-        return " ".join(w.text for w in self.words if (w.start_s + w.end_s) / 2 <= played_s)
+__all__ = ["EmptyTranscriptFrame", "SpokenText", "Word", "WordTimesFrame"]
 
 
 @dataclass
@@ -57,7 +37,9 @@ class EmptyTranscriptFrame(SystemFrame):
     """The recogniser has finished a stretch of caller sound and found no words in it.
 
     Pushed in place of a `TranscriptionFrame` (a cough, a door, a breath). `speech_s` is how long
-    the sound was, from preroll to the end the VAD saw.
+    the sound was, from preroll to the end the VAD saw; `failed` says that there may have been
+    words but the recogniser could not be asked (its queue was full, or it broke).
     """
 
     speech_s: float
+    failed: bool = False

@@ -1,0 +1,55 @@
+"""The models of speech without an account, loaded once for the process and closed by its owner.
+
+`app.py` opens it and hands it to whatever builds services (`registry.py`), to the HTTP interface
+and to the phone of our own. Imports no Pipecat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from telebot.providers.recogniser import SpeechToText
+from telebot.providers.scripted_audio import exactly, pieces
+from telebot.providers.synthesiser import TextToSpeech
+
+SCRIPTED_TEXT = (
+    "Certainly, a table for two at seven tomorrow evening is yours, and which name shall I note?"
+)
+
+
+class LocalSpeech:
+    """`stt` and `tts` for everyone, and `scripted`: the 20 ms pieces that agent `bench` says.
+
+    Before `load` nothing is recognised or spoken and `scripted` is a synthetic signal.
+    """
+
+    def __init__(self, stt: SpeechToText | None = None, tts: TextToSpeech | None = None) -> None:
+        self.stt = stt or SpeechToText()
+        self.tts = tts or TextToSpeech()
+        self.scripted = pieces(exactly(b""))
+
+    async def load(self) -> None:
+        """Load both models off the event loop and warm them up (1 s on one core)."""
+        await asyncio.to_thread(self.stt.load)
+        await asyncio.to_thread(self.tts.load)
+        spoken = [clip.pcm16 async for clip in self.tts.stream(SCRIPTED_TEXT)]
+        self.scripted = pieces(exactly(b"".join(spoken)))
+
+    def close(self) -> None:
+        """Join the models' threads; jobs that wait are dropped. Blocks for one inference."""
+        self.stt.close()
+        self.tts.close()
+
+    async def __aenter__(self) -> Self:
+        await self.load()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.close)

@@ -1,0 +1,204 @@
+"""The local recogniser as a Pipecat service: caller audio in, one transcript a stretch of speech.
+
+The phone transport hands audio to `process_audio_frame` itself and only events travel as frames;
+the text goes on to the turn logic in `speech/`. Recognition starts at the first ~100 ms of silence
+(`pause`), so that the text is usually there when the VAD says that the caller has stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future
+
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.settings import STTSettings
+from pipecat.services.stt_service import STTService
+from pipecat.utils.time import time_now_iso8601
+
+from telebot.call.errors import ProviderError
+from telebot.providers.frames import EmptyTranscriptFrame
+from telebot.providers.recogniser import SpeechToText, Transcript
+from telebot.providers.workers import Done
+
+Job = Future[Done[str]]
+
+PREROLL_S = 0.5
+LONGEST_S = 30.0
+EARLY_FRESH_S = 0.6  # an early result that ends longer before the VAD stop than this missed words
+TRANSCRIPT_P99_S = 0.3
+
+
+class LocalSTTService(STTService):
+    """Transcribes each stretch of speech that the VAD frames enclose.
+
+    Pushes a finalized `TranscriptionFrame` (its `result` is a `Transcript`) after each
+    `VADUserStoppedSpeakingFrame`, or an `EmptyTranscriptFrame` where no words were found, in the
+    order of the stretches. Stretches over `longest_s` are recognised in pieces.
+    """
+
+    def __init__(
+        self,
+        speech: SpeechToText,
+        *,
+        rate_hz: int = 8000,
+        preroll_s: float = PREROLL_S,
+        longest_s: float = LONGEST_S,
+    ) -> None:
+        super().__init__(
+            sample_rate=rate_hz,
+            audio_passthrough=False,
+            ttfs_p99_latency=TRANSCRIPT_P99_S,
+            settings=STTSettings(model="moonshine-tiny-en", language=None),
+        )
+        self._speech = speech
+        self._rate_hz = rate_hz
+        self._preroll_bytes = round(preroll_s * rate_hz) * 2
+        self._longest_bytes = round(longest_s * rate_hz) * 2
+        self._sound = bytearray()
+        self._in_speech = False
+        self._pieces: list[Job] = []
+        self._cut_bytes = 0
+        self._early: Job | None = None
+        self._early_bytes = 0
+        self._answer: asyncio.Task[None] | None = None
+
+    def can_generate_metrics(self) -> bool:
+        return True
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        """Keep `audio` (int16 mono at the service's rate); recognition is started by events."""
+        self._sound += audio
+        if not self._in_speech:
+            del self._sound[: -self._preroll_bytes]
+        elif len(self._sound) >= self._longest_bytes:
+            self._cut()
+        yield None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            self._in_speech = True
+        await super().process_frame(frame, direction)
+        if isinstance(frame, VADUserStoppedSpeakingFrame) and self._in_speech:
+            self._finish()
+
+    def pause(self) -> None:
+        """The caller has been silent for a moment: recognise what there is, in case they are done.
+
+        Call it on the event loop at each ~100 ms of silence inside speech. A newer pause replaces
+        the older one; costs nothing outside speech.
+        """
+        if not self._in_speech or self.is_muted or not self._sound:
+            return
+        self._drop_early()
+        try:
+            self._early = self._speech.submit(bytes(self._sound), self._rate_hz)
+            self._early_bytes = len(self._sound)
+        except ProviderError:
+            self._early = None  # the end of speech asks again, and says so if it fails too
+
+    def resume(self) -> None:
+        """The caller went on speaking after `pause`: a job that has not started is dropped."""
+        self._drop_early()
+
+    def _cut(self) -> None:
+        """Recognise what there is of an endless utterance, and begin a new piece."""
+        self._drop_early()
+        self._cut_bytes += len(self._sound)
+        try:
+            self._pieces.append(self._speech.submit(bytes(self._sound), self._rate_hz))
+        except ProviderError as error:
+            self._pieces.append(_failed(error))
+        self._sound.clear()
+
+    def _finish(self) -> None:
+        """End of speech: collect the jobs of this stretch and answer when they are done."""
+        jobs, self._pieces = self._pieces, []
+        fresh = len(self._sound) - self._early_bytes < EARLY_FRESH_S * self._rate_hz * 2
+        if self._early is not None and fresh:
+            jobs.append(self._early)
+            self._early = None
+        elif self._sound:
+            self._drop_early()
+            try:
+                jobs.append(self._speech.submit(bytes(self._sound), self._rate_hz))
+            except ProviderError as error:
+                jobs.append(_failed(error))
+        audio_s = (self._cut_bytes + len(self._sound)) / 2 / self._rate_hz
+        self._in_speech = False
+        self._cut_bytes = 0
+        del self._sound[: -self._preroll_bytes]
+        self._answer = self.create_task(self._push_text(jobs, audio_s, self._answer), "transcript")
+
+    async def _push_text(
+        self, jobs: list[Job], audio_s: float, before: asyncio.Task[None] | None
+    ) -> None:
+        """Wait for `jobs` and the answer `before` this one, then push what was said."""
+        try:
+            if before is not None:
+                await asyncio.wait([before])
+            done = [await asyncio.wrap_future(job) for job in jobs]
+        except ProviderError as error:
+            await self.push_error(str(error), exception=error)
+            await self.push_frame(EmptyTranscriptFrame(audio_s, failed=True))
+        else:
+            await self._push_done(done, audio_s)
+        finally:
+            for job in jobs:
+                job.cancel()
+
+    async def _push_done(self, done: list[Done[str]], audio_s: float) -> None:
+        text = " ".join(d.value for d in done if d.value)
+        result = Transcript(
+            text, sum(d.queue_ms for d in done), sum(d.model_ms for d in done), audio_s
+        )
+        await self.emit_stt_usage_metrics()  # type: ignore[no-untyped-call]
+        if text:
+            frame = TranscriptionFrame(
+                text, self._user_id, time_now_iso8601(), result=result, finalized=True
+            )
+            await self.push_frame(frame)
+        else:
+            await self.push_frame(EmptyTranscriptFrame(audio_s))
+
+    def _drop_early(self) -> None:
+        if self._early is not None:
+            self._early.cancel()
+            self._early = None
+
+    async def _drop_all(self) -> None:
+        """The call is over: nothing that waits may run, and no task may stay."""
+        self._in_speech = False
+        self._drop_early()
+        for job in self._pieces:
+            job.cancel()
+        self._pieces = []
+        answer, self._answer = self._answer, None
+        while answer is not None and not answer.done():
+            await self.cancel_task(answer)
+
+    async def stop(self, frame: EndFrame) -> None:
+        await super().stop(frame)
+        await self._drop_all()
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        await super().cancel(frame)
+        await self._drop_all()
+
+    async def cleanup(self) -> None:
+        await super().cleanup()  # type: ignore[no-untyped-call]
+        await self._drop_all()
+
+
+def _failed(error: ProviderError) -> Job:
+    job: Job = Future()
+    job.set_exception(error)
+    return job

@@ -1,0 +1,109 @@
+"""The hibari voice: a sentence to telephone audio and the times of its words, in this thread.
+
+Blocking; `synthesiser.py` runs it on its threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+
+from telebot.providers.alignment import phoneme_words, written_words
+from telebot.providers.spoken import SpokenText
+from telebot.providers.voicing import Floats
+
+if TYPE_CHECKING:
+    from hibari import Hibari
+
+VOICES = ("heart",)  # the one inside the wheel; hibari would fetch others over the network
+VOICE_RATE_HZ = 24000
+DURATION_FRAME_S = 0.025
+DURATIONS = "/CumSum_output_0"  # inside the graph: at which frame each phoneme ends
+GAIN = 1.5  # speech at -24 dBFS as the voice gives it; -20 suits the telephone
+LEAD_S = 0.02
+GAP_S = 0.25  # kept after a sentence; the voice itself leaves 0.4-0.5 s, and 0.3 s before it
+QUIET = 0.0075
+SEED = 1  # of the breath noise, so that the same sentence is the same audio
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One sentence: int16 little-endian mono at `rate_hz`, and when each word is heard in it."""
+
+    pcm16: bytes
+    rate_hz: int
+    spoken: SpokenText
+
+    @property
+    def audio_s(self) -> float:
+        return len(self.pcm16) / 2 / self.rate_hz
+
+
+def load_voice(name: str) -> Hibari:
+    """The voice with its phoneme durations as one more output.
+
+    The network computes them but does not return them. Appending a `graph { output { name } }`
+    field to the serialised model declares them: protobuf merges repeated embedded messages.
+    """
+    from hibari import Hibari
+    from hibari.voices import voice_path
+
+    with open(voice_path(name, download_missing=False), "rb") as file:
+        graph = file.read() + _field(7, _field(12, _field(1, DURATIONS.encode())))
+    return Hibari(voice=name, model=graph)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A length-delimited protobuf field shorter than 128 bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def say(voice: Hibari, sentence: str, rate_hz: int) -> Clip:
+    """One sentence in the calling thread; a clip without audio where nothing can be spoken."""
+    waves: list[Floats] = []
+    spans: list[tuple[float, float]] = []
+    at_s = 0.0
+    for phonemes in voice.phonemize(sentence):
+        wave, found = _speak(voice, phonemes)
+        waves.append(wave)
+        spans += [(at_s + start_s, at_s + end_s) for start_s, end_s in found]
+        at_s += len(wave) / VOICE_RATE_HZ
+    if not at_s:
+        return Clip(b"", rate_hz, SpokenText(sentence, ()))
+    words = written_words(sentence, spans, lambda word: len(voice.g2p(word).split()))
+    audio = soxr.resample(np.concatenate(waves), VOICE_RATE_HZ, rate_hz, "HQ")
+    pcm16 = (np.clip(audio, -1.0, 1.0) * 32767).astype("<i2").tobytes()
+    return Clip(pcm16, rate_hz, SpokenText(" ".join(w.text for w in words), words))
+
+
+def _speak(voice: Hibari, phonemes: str) -> tuple[Floats, list[tuple[float, float]]]:
+    """Audio at 24 kHz without the silence around it, and the spoken words' times in it."""
+    from hibari import dsp
+
+    ids = voice.ids(phonemes)
+    known = "".join(symbol for symbol in phonemes if symbol in voice.vocab)
+    if not known:
+        return np.zeros(0, np.float32), []
+    feed = {"ids": np.asarray([ids], np.int64), "speed": np.ones(1, np.float32)}
+    *parts, ends = voice.sess.run(["lh", "theta", "ln", "lr", "phi", "f0", DURATIONS], feed)
+    wave = dsp.synth(*(part[0] for part in parts), np.random.default_rng(SEED)) * GAIN
+    first, last = _loud_part(wave)
+    ends_s = [float(end) * DURATION_FRAME_S - first / VOICE_RATE_HZ for end in ends]
+    spans = phoneme_words(known, ends_s[1:-1], ends_s[0])
+    length_s = (last - first) / VOICE_RATE_HZ
+    return wave[first:last], [(max(0.0, a), min(b, length_s)) for a, b in spans]
+
+
+def _loud_part(wave: Floats) -> tuple[int, int]:
+    """First and last sample to keep: `LEAD_S` before the first sound, `GAP_S` after the last."""
+    step = VOICE_RATE_HZ // 200
+    whole = wave[: len(wave) // step * step].reshape(-1, step)
+    loud = np.flatnonzero(np.abs(whole).max(axis=1) > QUIET)
+    if not len(loud):
+        return 0, 0
+    first = int(loud[0]) * step - round(LEAD_S * VOICE_RATE_HZ)
+    last = (int(loud[-1]) + 1) * step + round(GAP_S * VOICE_RATE_HZ)
+    return max(0, first), min(len(wave), last)
