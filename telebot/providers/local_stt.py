@@ -21,10 +21,10 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import STTSettings
-from pipecat.services.stt_service import STTService
 from pipecat.utils.time import time_now_iso8601
 
 from telebot.call.errors import ProviderError
+from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.frames import EmptyTranscriptFrame
 from telebot.providers.recogniser import SpeechToText, Transcript
 from telebot.providers.workers import Done
@@ -34,10 +34,11 @@ Job = Future[Done[str]]
 PREROLL_S = 0.5
 LONGEST_S = 30.0
 EARLY_FRESH_S = 0.6  # an early result that ends longer before the VAD stop than this missed words
+SHARED_S = 0.1  # of the silence after a stretch that a next one may begin with: no word twice
 TRANSCRIPT_P99_S = 0.3
 
 
-class LocalSTTService(STTService):
+class LocalSTTService(AnsweringSTTService):
     """Transcribes each stretch of speech that the VAD frames enclose.
 
     Pushes a finalized `TranscriptionFrame` (its `result` is a `Transcript`) after each
@@ -62,6 +63,7 @@ class LocalSTTService(STTService):
         self._speech = speech
         self._rate_hz = rate_hz
         self._preroll_bytes = round(preroll_s * rate_hz) * 2
+        self._shared_bytes = round(SHARED_S * rate_hz) * 2
         self._longest_bytes = round(longest_s * rate_hz) * 2
         self._sound = bytearray()
         self._in_speech = False
@@ -71,12 +73,9 @@ class LocalSTTService(STTService):
         self._early_bytes = 0
         self._answer: asyncio.Task[None] | None = None
 
-    def can_generate_metrics(self) -> bool:
-        return True
-
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Keep `audio` (int16 mono at the service's rate); recognition is started by events."""
-        self._sound += audio
+        self._sound += audio[: len(audio) & ~1]  # never half a sample: it would turn all to noise
         if not self._in_speech:
             del self._sound[: -self._preroll_bytes]
         elif len(self._sound) >= self._longest_bytes:
@@ -135,7 +134,7 @@ class LocalSTTService(STTService):
         audio_s = (self._cut_bytes + len(self._sound)) / 2 / self._rate_hz
         self._in_speech = False
         self._cut_bytes = 0
-        del self._sound[: -self._preroll_bytes]
+        del self._sound[: -self._shared_bytes]
         self._answer = self.create_task(self._push_text(jobs, audio_s, self._answer), "transcript")
 
     async def _push_text(

@@ -22,10 +22,10 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings, STTSettings, TTSSettings
-from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.time import time_now_iso8601
 
+from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.scripted_audio import RATE_HZ
 
 TRANSCRIPT_DELAY_S = 0.02
@@ -36,7 +36,7 @@ REPLY = (
 TOKENS = tuple(f"{word} " for word in REPLY.split())
 
 
-class ScriptedSTTService(STTService):
+class ScriptedSTTService(AnsweringSTTService):
     """A recogniser in the shape of a streaming one: audio goes in, one fixed text comes out.
 
     `audio_bytes` counts what it was given, so that a bench can prove the audio arrived.
@@ -51,9 +51,6 @@ class ScriptedSTTService(STTService):
         self._delay_s = delay_s
         self._text = text
         self.audio_bytes = 0
-
-    def can_generate_metrics(self) -> bool:
-        return True
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         self.audio_bytes += len(audio)

@@ -1,0 +1,23 @@
+"""What the recognisers of our own have in common (`local_stt.py`, `scripted.py`)."""
+
+from __future__ import annotations
+
+from pipecat.frames.frames import VADUserStoppedSpeakingFrame
+from pipecat.services.stt_service import STTService
+
+
+class AnsweringSTTService(STTService):
+    """A recogniser that answers every end of speech, with a text or with nothing.
+
+    So it needs no timer to know when to give up on an answer. Pipecat's (2 s, one task each end of
+    speech) can be forgotten when a transcript and the next start come together, and then outlives
+    the call.
+    """
+
+    def can_generate_metrics(self) -> bool:
+        return True
+
+    async def _handle_vad_user_stopped_speaking(self, frame: VADUserStoppedSpeakingFrame) -> None:
+        self._user_speaking = False
+        if frame.stop_secs:
+            await self.start_ttfb_metrics(start_time=frame.timestamp - frame.stop_secs)
