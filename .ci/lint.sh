@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every linter, also after one has failed, and names those that did.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 PATH="$PWD/.venv/bin:$PATH"
 
 failed=()
@@ -22,7 +22,7 @@ check() {
 check style ruff check --quiet .
 check format ruff format --check --quiet --diff .
 check types mypy
-check imports lint-imports
+check imports lint-imports --no-logo
 check yaml yamllint --strict config docker .yamllint.yaml
 check shell shellcheck .ci/run .ci/*.sh
 check dockerfile hadolint docker/Dockerfile

@@ -66,7 +66,7 @@ has_ensurepip() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
 find_python() {
     local name found=''
     for name in python3.13 python3.12 python3.11 python3; do
-        command -v "$name" >/dev/null && "$name" -c "$supported" 2>/dev/null || continue
+        "$name" -c "$supported" 2>/dev/null || continue
         found=$name
         if has_pip "$name" || has_ensurepip "$name"; then
             echo "$name"
@@ -125,7 +125,8 @@ pip_install --require-hashes --only-binary :all: -r requirements-build.lock
 pip_install --require-hashes --use-pep517 -r "$lock"
 if [ "$rank" -ge 2 ]; then
     say "installing telebot (seconds)"
-    pip_install --no-index --editable .
+    # A newer pip shows setuptools' advice on editable installs, at length, through --quiet.
+    PYTHONWARNINGS=ignore pip_install --no-index --editable .
 fi
 
 printf '%s\n' "$here" "$inputs" "$rank" >"$done_stamp.new"
