@@ -8,8 +8,9 @@ the text goes on to the turn logic in `speech/`. Recognition starts at the first
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Future
+from typing import Any
 
 from pipecat.frames.frames import (
     CancelFrame,
@@ -23,9 +24,12 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import STTSettings
 from pipecat.utils.time import time_now_iso8601
 
-from telebot.call.errors import ProviderError
+from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers.answering_stt import AnsweringSTTService
+from telebot.providers.catalogue import check_known
 from telebot.providers.frames import EmptyTranscriptFrame
+from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.recogniser import LONGEST_S as MODEL_LONGEST_S
 from telebot.providers.recogniser import SpeechToText, Transcript
 from telebot.providers.workers import Done
 
@@ -201,3 +205,20 @@ def _failed(error: ProviderError) -> Job:
     job: Job = Future()
     job.set_exception(error)
     return job
+
+
+def build(options: Mapping[str, Any], shared: LocalSpeech) -> LocalSTTService:
+    """`stt: local`, or `{service: local, preroll_s: 0.5, longest_s: 30}` (seconds)."""
+    check_known("option", options, ("preroll_s", "longest_s"), "local")
+    return LocalSTTService(
+        shared.stt,
+        preroll_s=_seconds(options, "preroll_s", PREROLL_S, 2.0),
+        longest_s=_seconds(options, "longest_s", LONGEST_S, MODEL_LONGEST_S),
+    )
+
+
+def _seconds(options: Mapping[str, Any], name: str, default: float, most: float) -> float:
+    value = options.get(name, default)
+    if not isinstance(value, int | float) or not 0.1 <= value <= most:
+        raise ProviderConfigError(f"local: {name} is {value!r}; write seconds, 0.1 to {most:g}")
+    return float(value)

@@ -6,14 +6,17 @@ the caller has heard when the reply is interrupted.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 
 from telebot.call.errors import ProviderError
+from telebot.providers.catalogue import check_known
 from telebot.providers.frames import WordTimesFrame
+from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.synthesiser import PHONE_RATE_HZ, TextToSpeech, check_voice
 from telebot.providers.voice import VOICES
 
@@ -50,3 +53,9 @@ class LocalTTSService(TTSService):
                 yield TTSAudioRawFrame(clip.pcm16, clip.rate_hz, 1, context_id=context_id)
         except ProviderError as error:
             yield ErrorFrame(error=str(error), exception=error)
+
+
+def build(options: Mapping[str, Any], shared: LocalSpeech) -> LocalTTSService:
+    """`tts: local`, or `{service: local, voice: heart}`."""
+    check_known("option", options, ("voice",), "local")
+    return LocalTTSService(shared.tts, voice=str(options.get("voice", VOICES[0])))

@@ -8,7 +8,8 @@ services; the pieces go on to the phone transport in `speech/`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
 
 from pipecat.frames.frames import (
     Frame,
@@ -26,6 +27,8 @@ from pipecat.services.tts_service import TTSService
 from pipecat.utils.time import time_now_iso8601
 
 from telebot.providers.answering_stt import AnsweringSTTService
+from telebot.providers.catalogue import check_known
+from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.scripted_audio import RATE_HZ
 
 TRANSCRIPT_DELAY_S = 0.02
@@ -135,3 +138,21 @@ class ScriptedTTSService(TTSService):
         await self.start_tts_usage_metrics(text)
         for piece in self._audio:
             yield TTSAudioRawFrame(piece, RATE_HZ, 1, context_id=context_id)
+
+
+def build_stt(options: Mapping[str, Any], shared: LocalSpeech) -> ScriptedSTTService:
+    """`stt: scripted`; takes no options."""
+    check_known("option", options, (), "scripted")
+    return ScriptedSTTService()
+
+
+def build_llm(options: Mapping[str, Any], shared: LocalSpeech) -> ScriptedLLMService:
+    """`llm: scripted`; takes no options."""
+    check_known("option", options, (), "scripted")
+    return ScriptedLLMService()
+
+
+def build_tts(options: Mapping[str, Any], shared: LocalSpeech) -> ScriptedTTSService:
+    """`tts: scripted`; takes no options."""
+    check_known("option", options, (), "scripted")
+    return ScriptedTTSService(shared.scripted)
