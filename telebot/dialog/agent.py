@@ -1,0 +1,57 @@
+"""An agent file made ready for calls: facts spoken, phrases rendered, intents compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from telebot.dialog import facts, phrases, repairs, templates
+from telebot.dialog.agent_file import AgentFile, Form, Intent
+from telebot.dialog.hours import OpeningHours
+from telebot.dialog.intents import IntentMatcher
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Immutable; one per file, shared by all calls."""
+
+    facts: Mapping[str, str]
+    phrase_templates: Mapping[str, str]
+    intents: Mapping[str, Intent]
+    forms: Mapping[str, Form]
+    hours: OpeningHours | None
+    matcher: IntentMatcher
+    repairs: tuple[repairs.Entry, ...]
+
+    @classmethod
+    def of(cls, file: AgentFile) -> Agent:
+        """Compile a checked file; loads the sentence model if the file has examples."""
+        spoken = {f"facts.{path}": text for path, text in facts.flat(file.facts).items()}
+        texts = {name: default for name, (default, _) in phrases.DEFAULTS.items()} | file.phrases
+        own = tuple(repairs.entry(r.heard, r.meant, tuple(r.when)) for r in file.repairs)
+        return cls(
+            MappingProxyType(spoken),
+            MappingProxyType(texts),
+            MappingProxyType(dict(file.intents)),
+            MappingProxyType(dict(file.forms)),
+            facts.opening_hours(file.facts),
+            IntentMatcher(file.intents),
+            own + repairs.BUILT_IN,
+        )
+
+    def say(self, template: str | None, values: Mapping[str, str] | None = None) -> str:
+        """A sentence with facts and these values filled in; empty for no template."""
+        return templates.render(template, {**self.facts, **(values or {})}) if template else ""
+
+    def phrase(self, name: str, heard: str = "") -> str:
+        """One fixed sentence."""
+        return self.say(self.phrase_templates[name], {"heard": heard})
+
+    def fixed_phrases(self) -> Mapping[str, str]:
+        """Every phrase that does not depend on what was heard, by name; empty ones left out."""
+        return MappingProxyType({
+            name: self.phrase(name)
+            for name, text in self.phrase_templates.items()
+            if text and "heard" not in templates.fields(text)
+        })  # fmt: skip

@@ -1,0 +1,62 @@
+"""Answers to questions; a day or a time in the question chooses among an intent's answers."""
+
+from __future__ import annotations
+
+from datetime import date, time
+
+from telebot.dialog import speaking
+from telebot.dialog.agent_file import Intent
+from telebot.dialog.extraction import fits_hours
+from telebot.dialog.intents import Hit
+from telebot.dialog.slots.dates import find_dates
+from telebot.dialog.slots.found import Found, blank
+from telebot.dialog.slots.times import find_times
+from telebot.dialog.turn import Turn
+
+
+def answers(turn: Turn) -> tuple[str, ...]:
+    """The answer to every question in the sentence, in its order."""
+    said = [_answer(turn, hit) for hit in turn.answering_hits()]
+    return tuple(dict.fromkeys(text for text in said if text))
+
+
+def _answer(turn: Turn, hit: Hit) -> str:
+    intent = turn.agent.intents[hit.intent]
+    if intent.uses_hours:
+        by_day = _by_day(turn, intent, hit)
+        if by_day:
+            return by_day
+    return turn.agent.say(intent.answer)
+
+
+def _by_day(turn: Turn, intent: Intent, hit: Hit) -> str:
+    """The answer for the day or time named; empty when none was named."""
+    hours, clause = turn.agent.hours, turn.heard.text[hit.start : hit.end]
+    dates = find_dates(clause, turn.now.date(), bare=False)
+    day = date.fromisoformat(str(dates[0].value)) if dates else None
+    times = find_times(blank(clause, dates), fits_hours(hours, day), bare=False)
+    if hours is None or (day is None and not times):
+        return ""
+    at = time.fromisoformat(str(times[0].value)) if times else None
+    if dates and dates[0].value == turn.now.date().isoformat() and "now" in clause.split():
+        at = turn.now.time()
+    if day is None:
+        fits = at is not None and hours.ever_open(at)
+        return "" if fits else turn.agent.say(intent.when_other_hours or intent.answer)
+    if not hours.on(day):
+        template = intent.when_closed
+    elif at is not None and not hours.is_open(day, at):
+        template = intent.when_other_hours
+    else:
+        template = intent.when_open
+    when = _when(dates[0], day, turn.now.date(), clause)
+    return turn.agent.say(template, {"when": when, "when_hours": hours.spoken_on(day)})
+
+
+def _when(found: Found, day: date, today: date, clause: str) -> str:
+    words = clause[found.start : found.end]
+    if found.said == "weekday" and not words.startswith(("next", "last", "a week")):
+        return f"on {speaking.weekday(day)}s"
+    if (day - today).days in (0, 1):
+        return "tomorrow" if day > today else "today"
+    return f"on {speaking.day(day, today)}"

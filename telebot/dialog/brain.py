@@ -1,0 +1,91 @@
+"""The brain that needs no provider: what the caller said goes in,
+the reply and the new state come out.
+
+A `Brain` is loaded once per agent and shared by all calls. It holds nothing of a call: a turn that
+is discarded is discarded by not keeping its state. `speech/` speaks the reply and does its actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from telebot.dialog import dispatch
+from telebot.dialog.actions import Action
+from telebot.dialog.agent import Agent
+from telebot.dialog.hearing import MAX_CHARS, fold_numbers, split, utterance
+from telebot.dialog.loading import load_agent_file
+from telebot.dialog.repairs import repair
+from telebot.dialog.state import DialogState
+from telebot.dialog.turn import Outcome, Turn
+
+MAX_REPLY_CHARS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to say and do, and how the conversation then stands.
+
+    `expects` is the type of slot awaited next ("phone", "number", "yes_no", …) or None; endpointing
+    waits longer for a phone number than for a yes.
+    """
+
+    text: str
+    state: DialogState
+    actions: tuple[Action, ...]
+    intents: tuple[str, ...]
+    expects: str | None
+
+
+class Brain:
+    """One agent file, ready to talk. Immutable, thread-safe, without I/O after `load`."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    @classmethod
+    def load(cls, path: Path) -> Brain:
+        """Read an agent file. Raises BadAgentFile with line and remedy of every fault.
+
+        The first agent with examples also loads the sentence model (about 0.2 s).
+        """
+        return cls(Agent.of(load_agent_file(path)))
+
+    def start(self, *, now: datetime, caller_number: str | None = None) -> DialogState:
+        """The state in which the greeting has been said. `now` is aware, in the agent's zone."""
+        if now.tzinfo is None:
+            raise ValueError("now must carry the agent's time zone")
+        return DialogState(last_reply=self.greeting(), caller_number=caller_number)
+
+    def greeting(self) -> str:
+        """The first sentence of every call."""
+        return self._agent.phrase("greeting")
+
+    def phrases(self) -> Mapping[str, str]:
+        """The fixed sentences by name (see phrases.py), to be synthesised ahead and kept."""
+        return self._agent.fixed_phrases()
+
+    def step(self, state: DialogState, heard: str, *, now: datetime, digits: bool = False) -> Reply:
+        """Answer one utterance of the caller, or keyed digits. Never raises for any text."""
+        if state.form is not None and state.form not in self._agent.forms:
+            state = state.without_form()
+        heard = heard[:MAX_CHARS]
+        expects = dispatch.expects(self._agent, state)
+        text = dispatch.keyed(heard, expects) if digits else heard
+        words = fold_numbers(repair(split(text), self._agent.repairs, expects))
+        turn = Turn(self._agent, state, now, text, utterance(words), ())
+        turn = replace(turn, hits=dispatch.hits(turn, expects, digits=heard if digits else None))
+        return self._reply(turn, dispatch.respond(turn))
+
+    def _reply(self, turn: Turn, outcome: Outcome) -> Reply:
+        text = " ".join(part for part in outcome.parts if part)[:MAX_REPLY_CHARS]
+        state = replace(
+            outcome.state,
+            misses=0 if outcome.matched else turn.state.misses + 1,
+            turns=turn.state.turns + 1,
+            last_reply=text,
+        )
+        intents = tuple(hit.intent for hit in turn.hits)
+        return Reply(text, state, outcome.actions, intents, dispatch.expects(turn.agent, state))

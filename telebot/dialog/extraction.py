@@ -1,0 +1,132 @@
+"""Which slots of a form a sentence fills: the finders of `slots/` run in order of their certainty,
+each on what the ones before it left over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, time
+
+from telebot.dialog.actions import FieldValue
+from telebot.dialog.agent_file import Form
+from telebot.dialog.hearing import Utterance
+from telebot.dialog.hours import OpeningHours
+from telebot.dialog.slots.dates import find_dates
+from telebot.dialog.slots.found import Found, blank, chosen
+from telebot.dialog.slots.names import find_explicit_names, find_names
+from telebot.dialog.slots.numbers import find_numbers
+from telebot.dialog.slots.phones import find_phones
+from telebot.dialog.slots.times import find_times
+from telebot.dialog.slots.yes_no import yes_or_no
+from telebot.dialog.words import CORRECTION, WEEKDAYS
+
+_CORRECTION = re.compile(CORRECTION + r"|\bto\b")
+_CORRECTING = re.compile(CORRECTION)
+Fill = tuple[str, FieldValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the finders need to know of the moment."""
+
+    form: Form
+    filled: dict[str, FieldValue]
+    awaiting: str | None
+    last_filled: tuple[str, ...]
+    confirming: bool
+    bare_name: bool
+    today: date
+    hours: OpeningHours | None
+    caller_number: str | None
+
+    def slot_of(self, kind: str) -> str | None:
+        """The slot of this type that a value belongs to: the asked one, an empty one, the last."""
+        names = [name for name, slot in self.form.slots.items() if slot.type == kind]
+        if self.awaiting in names:
+            return self.awaiting
+        recent = [name for name in names if name in self.last_filled]
+        empty = [name for name in names if name not in self.filled]
+        return next(iter([*empty, *recent, *names]), None)
+
+    def awaits(self, kind: str) -> bool:
+        """Whether the open question is for this type."""
+        return self.awaiting is not None and self.form.slots[self.awaiting].type == kind
+
+
+def fits_hours(hours: OpeningHours | None, day: date | None) -> Callable[[time], bool]:
+    """Whether a clock time lies within the day's hours, or within any day's."""
+    if hours is None:
+        return lambda _at: False
+    if day is not None and hours.on(day):
+        return lambda at: hours.is_open(day, at)
+    return hours.ever_open
+
+
+def extract(heard: Utterance, text: str, asked: Asked) -> dict[str, FieldValue]:
+    """Slot values in the sentence. `text` is its text with clauses that are questions blanked."""
+    fills: dict[str, FieldValue] = {}
+
+    def take(kind: str, candidates: list[Found], use: list[Found] | None = None) -> None:
+        nonlocal text
+        picked = chosen(candidates if use is None else use, text, _CORRECTION)
+        slot = asked.slot_of(kind)
+        if slot and picked:
+            fills[slot] = picked.value
+        text = blank(text, candidates)
+
+    take("name", [f for f in find_explicit_names(heard) if text[f.start : f.start + 1] != "#"])
+    if asked.slot_of("phone"):
+        take("phone", find_phones(text, asked.caller_number, bare=asked.awaits("phone")))
+    take("date", find_dates(text, asked.today, bare=asked.awaits("date")))
+    _take_weekday(asked, fills, text)
+    if asked.slot_of("time"):
+        day = _day(asked, fills)
+        bare = asked.awaits("time") and not _corrects_number(asked, text)
+        take("time", find_times(text, fits_hours(asked.hours, day), bare=bare))
+    if asked.slot_of("number"):
+        numbers = find_numbers(text)
+        take("number", numbers, _meant(asked, numbers, fills, text))
+    if asked.slot_of("name") not in (None, *fills):
+        take("name", find_names(heard, text, bare=_bare_name(asked)))
+    if asked.awaits("yes_no") and asked.awaiting:
+        answer = yes_or_no(heard.text)
+        if answer is not None:
+            fills[asked.awaiting] = "yes" if answer else "no"
+    return fills
+
+
+def _bare_name(asked: Asked) -> bool:
+    return asked.awaits("name") or asked.bare_name
+
+
+def _take_weekday(asked: Asked, fills: dict[str, FieldValue], text: str) -> None:
+    """A slot of type "day" holds a weekday's name, without a date."""
+    slot = asked.slot_of("day")
+    named = re.search(rf"\b({'|'.join(WEEKDAYS)})s?\b", text.replace("#", " "))
+    if slot and named:
+        fills[slot] = named[1]
+
+
+def _day(asked: Asked, fills: dict[str, FieldValue]) -> date | None:
+    slot = asked.slot_of("date")
+    value = fills.get(slot, asked.filled.get(slot)) if slot else None
+    return date.fromisoformat(str(value)) if value else None
+
+
+def _corrects_number(asked: Asked, text: str) -> bool:
+    """ "actually make it five" right after a number was given means that number."""
+    number = asked.slot_of("number")
+    return number in asked.last_filled and bool(_CORRECTING.search(text))
+
+
+def _meant(
+    asked: Asked, numbers: list[Found], fills: dict[str, FieldValue], text: str
+) -> list[Found]:
+    """Bare numbers count when a number is asked for, still missing, or being corrected."""
+    slot = asked.slot_of("number")
+    wanted = asked.awaits("number") or (slot not in asked.filled and not asked.confirming)
+    if wanted or _CORRECTING.search(text):
+        return numbers
+    return [item for item in numbers if item.sure]

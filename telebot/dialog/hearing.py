@@ -1,0 +1,141 @@
+"""From what a recogniser wrote to words the rules can read: lower case, no contractions, numbers
+as digits ("twenty first" → "21st"). `slots/` and `intents.py` read the result.
+
+Casing and punctuation of a recogniser are unreliable, so they are kept only as hints: the raw form
+of a word (for names) and whether punctuation stood before it (for clauses).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from telebot.dialog import words as w
+
+MAX_CHARS = 2000
+_TOKEN = re.compile(r"\+?\d+(?:[:.]\d\d)?(?:st|nd|rd|th)?(?!\w)|\+?\d+|[^\W\d_]+(?:['-][^\W\d_]+)*")
+_SPELLINGS = tuple((re.compile(pattern, re.I), to) for pattern, to in w.SPELLINGS)
+_PUNCTUATION = re.compile(r"[.,;:!?]")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """`text` is what rules see; `raw` what the recogniser wrote, casing kept."""
+
+    text: str
+    raw: str
+    after_pause: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Words and their text joined by single spaces; `starts[i]` is where word i begins in it."""
+
+    words: tuple[Word, ...]
+    text: str
+    starts: tuple[int, ...]
+
+    def index_at(self, position: int) -> int:
+        """The index of the word that holds this character of `text`."""
+        return max(0, sum(1 for start in self.starts if start <= position) - 1)
+
+
+def utterance(words: Iterable[Word]) -> Utterance:
+    """Join words and remember where each begins."""
+    kept, starts, at = tuple(words), [], 0
+    for word in kept:
+        starts.append(at)
+        at += len(word.text) + 1
+    return Utterance(kept, " ".join(word.text for word in kept), tuple(starts))
+
+
+def split(heard: str) -> tuple[Word, ...]:
+    """Words as rules see them, numbers still spelled as they were heard."""
+    text = unicodedata.normalize("NFKC", heard[:MAX_CHARS])[:MAX_CHARS].replace("’", "'")
+    for pattern, replacement in _SPELLINGS:
+        text = pattern.sub(replacement, text)
+    found: list[Word] = []
+    end = 0
+    for match in _TOKEN.finditer(text):
+        pause = bool(_PUNCTUATION.search(text, end, match.start()))
+        found.extend(_expand(match.group(), pause))
+        end = match.end()
+    return tuple(found)
+
+
+def _expand(raw: str, pause: bool) -> Iterable[Word]:
+    low = raw.lower()
+    parts = w.CONTRACTIONS.get(low, low).split()
+    if len(parts) == 1 and "-" in low:
+        raws = raw.split("-")
+        if all(_number_word(part) for part in low.split("-")) or all(len(r) == 1 for r in raws):
+            return [Word(r.lower(), r, pause and i == 0) for i, r in enumerate(raws)]
+    raws = [raw] if len(parts) == 1 else parts
+    return [Word(p, r, pause and i == 0) for i, (p, r) in enumerate(zip(parts, raws, strict=True))]
+
+
+def _number_word(text: str) -> bool:
+    tables = (w.UNITS, w.TEENS, w.TENS, w.ORDINAL_UNITS, w.ORDINAL_TEENS)
+    return any(text in table for table in tables)
+
+
+def fold_numbers(words: tuple[Word, ...]) -> tuple[Word, ...]:
+    """Replace number words by digits: "twenty one" → "21", "first" → "1st", "two hundred" → "200".
+
+    "seven thirty" stays two numbers, as it is a time.
+    """
+    folded: list[Word] = []
+    at = 0
+    while at < len(words):
+        text, used = _number_at([word.text for word in words[at : at + 5]])
+        if used:
+            raw = " ".join(word.raw for word in words[at : at + used])
+            folded.append(Word(text, raw, words[at].after_pause))
+        else:
+            folded.append(words[at])
+        at += used or 1
+    return tuple(folded)
+
+
+def _number_at(texts: list[str]) -> tuple[str, int]:
+    """The number at the head of these words and how many words it takes (0: no number)."""
+    value, used, ordinal = _below_hundred(texts)
+    if used and not ordinal and texts[used : used + 1] == ["hundred"]:
+        rest_at = used + 1 + (texts[used + 1 : used + 2] == ["and"])
+        rest, more, ordinal = _below_hundred(texts[rest_at:])
+        if more:
+            return _digits(value * 100 + rest, ordinal), rest_at + more
+        return str(value * 100), used + 1
+    return (_digits(value, ordinal), used) if used else ("", 0)
+
+
+def _below_hundred(texts: list[str]) -> tuple[int, int, bool]:
+    head = texts[0] if texts else ""
+    following = texts[1] if len(texts) > 1 else ""
+    if head in w.TENS:
+        if w.UNITS.get(following):
+            return w.TENS[head] + w.UNITS[following], 2, False
+        if following in w.ORDINAL_UNITS:
+            return w.TENS[head] + w.ORDINAL_UNITS[following], 2, True
+        return w.TENS[head], 1, False
+    for table, ordinal in (
+        (w.UNITS, False),
+        (w.TEENS, False),
+        (w.ORDINAL_UNITS, True),
+        (w.ORDINAL_TEENS, True),
+    ):
+        if head in table:
+            return table[head], 1, ordinal
+    return 0, 0, False
+
+
+def _digits(value: int, ordinal: bool) -> str:
+    if not ordinal:
+        return str(value)
+    suffix = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10)
+    return f"{value}{suffix or 'th'}"
+
+
+def read(heard: str) -> Utterance:
+    """Everything at once, without repairs: used for the agent file's own words."""
+    return utterance(fold_numbers(split(heard)))

@@ -1,0 +1,42 @@
+"""The fixed sentences of an agent; a file's `phrases` replace them one by one."""
+
+# name → (default sentence, when it is said)
+DEFAULTS: dict[str, tuple[str, str]] = {
+    "greeting": ("Hello, how can I help?", "when the call is answered"),
+    "reprompt_1": ("Are you still there?", "after the first silence"),
+    "reprompt_2": ("I can't hear you. How can I help?", "after the second silence"),
+    "silence_goodbye": (
+        "I can't hear you, so I'll hang up now. Please call again. Goodbye.",
+        "before hanging up on silence",
+    ),
+    "max_duration": (
+        "I'm sorry, this call has reached its longest time. Please call again. Goodbye.",
+        "before hanging up at the maximum duration",
+    ),
+    "apology": (
+        "I'm sorry, something went wrong on our side. Please call again in a moment. Goodbye.",
+        "when the server cannot go on",
+    ),
+    "closing": (
+        "I'm sorry, I have to end this call now. Please call again in a moment. Goodbye.",
+        "when the server is shut down during a call",
+    ),
+    "transfer": ("One moment, I'll put you through.", "before a transfer"),
+    "transfer_failed": (
+        "I'm sorry, nobody can take the call right now. Would you like to leave a message?",
+        "when a transfer did not work",
+    ),
+    "no_match": ("I'm sorry, I didn't understand that.", "when nothing fits"),
+    "no_match_again": ("", "when nothing fits twice in a row (else no_match)"),
+    "not_understood": ("Sorry, I didn't catch that.", "when a form's question got no answer"),
+    "not_understood_again": (
+        "I'm sorry, I still can't make that out.",
+        "when a form's question got no answer twice in a row",
+    ),
+    "corrected": ("All right.", "when the caller corrected something"),
+    "what_to_change": ("What should I change?", "when the read-back was wrong"),
+    "abandoned": ("All right, I've left that.", "when the caller gave up a form"),
+    "anything_else": ("Is there anything else?", "when a form is done"),
+    "how_can_i_help": ("How can I help?", "when the caller says yes to that"),
+    "goodbye": ("Thank you for calling. Goodbye.", "before the agent hangs up"),
+}

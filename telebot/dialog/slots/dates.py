@@ -1,0 +1,140 @@
+"""Dates: weekdays, "tomorrow", "this" and "next" Friday, "the twenty first", "Christmas Eve".
+
+A weekday that is today means the one a week away ("today" says today); "next Friday" is the
+Friday of the next calendar week. Everything is read back with its full date.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+
+from telebot.dialog.slots.found import Found
+from telebot.dialog.words import MONTHS, WEEKDAYS
+
+_DAY = rf"(?P<day>{'|'.join(WEEKDAYS)})(?:'?s)?"
+_MONTH = rf"(?P<month>{'|'.join(MONTHS)})"
+_NTH = r"(?P<nth>\d{1,2})(?:st|nd|rd|th)"
+_PAST_DAYS = 90
+_HOLIDAYS = {
+    "christmas eve": (12, 24),
+    "christmas day": (12, 25),
+    "boxing day": (12, 26),
+    "new year's eve": (12, 31),
+    "new years eve": (12, 31),
+    "new year's day": (1, 1),
+    "new years day": (1, 1),
+    "valentine's day": (2, 14),
+    "valentines day": (2, 14),
+}
+_RELATIVE = (
+    (r"\b(?:the )?day after tomorrow\b", 2),
+    (r"\btomorrow\b", 1),
+    (r"\b(?:the )?day before yesterday\b", -2),
+    (r"\b(?:yesterday|last night)\b", -1),
+    (
+        r"\b(?:today|tonight|this (?:evening|afternoon|morning|lunchtime|lunch)|right now|now"
+        r"|at the moment)\b",
+        0,
+    ),
+    (r"\b(?:in )?a fortnight\b", 14),
+    (r"\bin a week(?:'s time)?\b|\ba week today\b|\ba week from today\b", 7),
+)
+Rule = tuple[re.Pattern[str], Callable[[re.Match[str], date], date | None], str]
+
+
+def find_dates(text: str, today: date, *, bare: bool) -> list[Found]:
+    """Dates as "YYYY-MM-DD" in folded text. `bare` also takes a lone "21st", or 21."""
+    found: list[Found] = []
+    for pattern, resolve, said in _RULES + (_BARE_RULES if bare else ()):
+        for match in pattern.finditer(text):
+            if any(match.start() < f.end and f.start < match.end() for f in found):
+                continue
+            value = resolve(match, today)
+            if value is not None:
+                found.append(Found(value.isoformat(), match.start(), match.end(), said=said))
+    return found
+
+
+def next_weekday(index: int, today: date, *, today_counts: bool = False) -> date:
+    """The coming weekday (0 is Monday)."""
+    ahead = (index - today.weekday()) % 7
+    return today + timedelta(days=ahead or (0 if today_counts else 7))
+
+
+def _weekday(match: re.Match[str], today: date) -> date:
+    groups = match.groupdict()
+    index = WEEKDAYS.index(groups["day"])
+    which, after = groups.get("which") or "", groups.get("after") or ""
+    coming = next_weekday(index, today, today_counts=which == "this")
+    if which == "last":
+        return coming - timedelta(days=7 if coming != today else 0)
+    if which == "next":
+        return today + timedelta(days=7 - today.weekday() + index)
+    return coming + timedelta(days=7 if which.startswith("a week") or after else 0)
+
+
+def _day_and_month(match: re.Match[str], today: date) -> date | None:
+    groups = match.groupdict()
+    month = MONTHS.index(groups["month"]) + 1
+    return _in_year(month, int(groups.get("nth") or groups["plain"]), today)
+
+
+def _in_year(month: int, day: int, today: date) -> date | None:
+    """This year's date; next year's once it lies more than three months back."""
+    for year in (today.year, today.year + 1, today.year + 2):
+        value = _date(year, month, day)
+        if value is not None and value >= today - timedelta(days=_PAST_DAYS):
+            return value
+    return None
+
+
+def _day_of_month(match: re.Match[str], today: date) -> date | None:
+    groups = match.groupdict()
+    day = int(groups.get("nth") or groups["plain"])
+    months = (today.year * 12 + today.month - 1 + ahead for ahead in range(3))
+    days: Iterator[date | None] = (_date(m // 12, m % 12 + 1, day) for m in months)
+    return next((value for value in days if value is not None and value >= today), None)
+
+
+def _date(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _shift(days: int) -> Callable[[re.Match[str], date], date | None]:
+    return lambda _match, today: today + timedelta(days=days)
+
+
+def _holiday(match: re.Match[str], today: date) -> date | None:
+    month, day = _HOLIDAYS[match.group()]
+    return _in_year(month, day, today)
+
+
+def _in_days(match: re.Match[str], today: date) -> date | None:
+    days = int(match["count"]) * (7 if match["unit"].startswith("week") else 1)
+    return today + timedelta(days=days)
+
+
+_RULES: tuple[Rule, ...] = (
+    (re.compile(rf"\b(?:{_DAY} )?(?:the )?{_NTH} (?:of )?{_MONTH}\b"), _day_and_month, "explicit"),
+    (re.compile(rf"\b{_MONTH} (?:the )?(?:{_NTH}\b|(?P<plain>\d{{1,2}})\b)"), _day_and_month,
+     "explicit"),
+    (re.compile(rf"\b(?P<plain>\d{{1,2}}) (?:of )?{_MONTH}\b"), _day_and_month, "explicit"),
+    (re.compile(rf"\b{_DAY} (?:the )?{_NTH}"), _day_of_month, "explicit"),
+    (re.compile(rf"\bthe {_NTH}(?! one| time| thing| floor)\b"), _day_of_month, "explicit"),
+    (re.compile(rf"\b(?:(?P<which>this|next|last|a week on|a week next|coming) )?{_DAY}"
+                r"(?: (?P<after>week))?\b"), _weekday, "weekday"),
+    *((re.compile(pattern), _shift(days), "relative") for pattern, days in _RELATIVE),
+    (re.compile(r"\bin (?P<count>\d{1,2}) (?P<unit>days?|weeks?)\b"), _in_days, "relative"),
+    (re.compile(rf"\b(?:{'|'.join(_HOLIDAYS)})\b"), _holiday, "explicit"),
+)  # fmt: skip
+_BARE_RULES: tuple[Rule, ...] = (
+    (re.compile(rf"\b{_NTH}\b"), _day_of_month, "explicit"),
+    (
+        re.compile(r"^(?:the |on )*(?P<plain>\d{1,2})(?: please)?$"),
+        _day_of_month,
+        "explicit",
+    ),
+)

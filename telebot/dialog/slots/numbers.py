@@ -1,0 +1,56 @@
+"""How many: "four", "a party of six", "four adults and two children", "just me"."""
+
+import re
+
+from telebot.dialog.slots.found import Found
+
+_PEOPLE = (
+    r"(?:people|persons?|peoples|guests?|of us|adults?|pax|diners|seats?|places|covers|folks|heads)"
+)
+_N = r"(\d{1,4})"
+_SUM = re.compile(
+    rf"\b{_N} (?:adults?|grown ups?|people|of us) (?:and|plus|with) {_N} "
+    r"(?:children|child|kids?|babies|baby|toddlers?)\b"
+)
+_SURE = (
+    re.compile(rf"\b{_N} {_PEOPLE}\b"),
+    re.compile(rf"\b(?:party|group|table|reservation|booking|room) (?:of|for) {_N}\b(?! \d)"),
+    re.compile(rf"\bthere (?:will be|are|is|would be) {_N}\b(?! \d)"),
+    re.compile(rf"\btable {_N}\b(?! (?:\d|past|to|o'clock|am|pm))"),
+)
+_WORDS = (
+    (re.compile(r"\bhalf a dozen\b"), 6),
+    (re.compile(r"\ba dozen\b"), 12),
+    (re.compile(r"\b(?:a couple|the pair|a pair)\b"), 2),
+    (re.compile(r"\b(?:me|myself|i) and my (?!name)\w+|\bmy (?!name)\w+ and (?:me|i|myself)\b"), 2),
+    (
+        re.compile(r"\b(?:just (?:for )?me|just myself|only me|by myself|on my own|for myself)\b"),
+        1,
+    ),
+)
+_WEAK = (
+    re.compile(rf"\b(?:for|be|make (?:it|that)) {_N}\b"),
+    re.compile(rf"(?<![\w#:]){_N}(?![\w:])(?! (?:past|to \d|o'clock|am|pm))"),
+)
+
+
+def find_numbers(text: str) -> list[Found]:
+    """Numbers in folded text, the sure ones first; a bare number is not `sure`."""
+    found: list[Found] = []
+    for match in _SUM.finditer(text):
+        found.append(Found(int(match[1]) + int(match[2]), match.start(), match.end()))
+    for pattern in _SURE:
+        found += [Found(int(m[1]), m.start(), m.end()) for m in pattern.finditer(text)]
+    for pattern, value in _WORDS:
+        found += [Found(value, m.start(), m.end()) for m in pattern.finditer(text)]
+    for pattern in _WEAK:
+        found += [Found(int(m[1]), m.start(), m.end(), sure=False) for m in pattern.finditer(text)]
+    return _without_overlaps(found)
+
+
+def _without_overlaps(found: list[Found]) -> list[Found]:
+    kept: list[Found] = []
+    for item in found:
+        if all(item.end <= other.start or item.start >= other.end for other in kept):
+            kept.append(item)
+    return kept

@@ -1,0 +1,30 @@
+"""Yes or no, as people say it on the phone."""
+
+import re
+
+_YES_DESPITE_NO = re.compile(
+    r"\bno\b.{0,12}\b(?:that is|it is|all|everything is)\b.{0,10}"
+    r"\b(?:right|fine|correct|good|okay|perfect|great)\b|\bno problem\b|\bwhy not\b|\bnot wrong\b"
+)
+_NO = re.compile(
+    r"^(?:(?:oh|well|um|uh|er|sorry|actually|hmm|ah) )*(?:no|nope|nah|not|never|do not|negative)\b"
+    r"|\b(?:not (?:right|correct|quite|really|yet)|is not|wrong|incorrect|mistake|i do not)\b"
+)
+_YES = re.compile(
+    r"^(?:(?:oh|well|um|uh|er|ah|so) )*(?:yes|yeah|yep|yup|yea|ya|sure|correct|right|exactly|okay|"
+    r"absolutely|definitely|certainly|indeed|perfect|great|lovely|fine|good|please|affirmative|"
+    r"mm-hmm|mhm|uh-huh|aye)\b"
+    r"|\b(?:yes|of course|please do|go ahead|sounds (?:good|right|great|fine|perfect)|"
+    r"(?:that|it|everything|all) (?:is|sounds|seems)(?: all)? "
+    r"(?:right|correct|fine|good|it|okay|perfect|great)|i guess so|i think so|that will do|book it|"
+    r"do it|confirm(?:ed)?)\b"
+)
+
+
+def yes_or_no(text: str) -> bool | None:
+    """True, False or None (neither) for folded text."""
+    if _YES_DESPITE_NO.search(text):
+        return True
+    if _NO.search(text):
+        return False
+    return True if _YES.search(text) else None

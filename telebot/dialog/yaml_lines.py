@@ -1,0 +1,137 @@
+"""YAML with the line of every key and value, so that each complaint can name its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from telebot.dialog.errors import Problem
+
+Place = tuple[str | int, ...]
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 12
+_HINTS = (
+    ("\\t", "indent with spaces, never with the tab key"),
+    ("mapping values are not allowed", 'put a text that holds ": " in double quotes'),
+    ("expected <block end>", "line this up with the entries above it"),
+    ("could not find expected ':'", 'write "name: text", with a space after the colon'),
+    ("found unexpected end of stream", "close the quotation mark that is left open"),
+    ("expected ',' or ']'", "close the list with ]"),
+    ("expected ',' or '}'", 'put a text that begins with { in double quotes, "{…}"'),
+)
+
+
+class NotYaml(Exception):
+    """The text is no YAML that an agent file may hold."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.problem)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Plain data beside the line (from 1) of every place in it; duplicates are `problems`."""
+
+    data: Any
+    lines: Mapping[Place, int]
+    problems: tuple[Problem, ...]
+
+    def line_of(self, place: Place) -> int:
+        """The line of this place, or of the nearest place around it."""
+        for end in range(len(place), -1, -1):
+            if place[:end] in self.lines:
+                return self.lines[place[:end]]
+        return 1
+
+
+def load(text: str) -> Marked:
+    """Parse `text`. Raises NotYaml with the line where reading stopped."""
+    if len(text) > MAX_BYTES:
+        raise NotYaml(Problem(1, "the file is larger than a megabyte", "split the agent in two"))
+    try:
+        _refuse_aliases(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise NotYaml(_explain(error, _line(mark))) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise NotYaml(
+            Problem(1, f"not readable as YAML ({error})", "save it as UTF-8 text")
+        ) from None
+    lines: dict[Place, int] = {(): 1}
+    problems: list[Problem] = []
+    data = _plain(node, (), lines, problems) if node is not None else {}
+    return Marked(data, lines, tuple(problems))
+
+
+def _refuse_aliases(text: str) -> None:
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise NotYaml(
+                Problem(
+                    _line(event.start_mark),
+                    "a text that begins with * repeats another part of the file",
+                    "put the text in double quotes, or write the part out again",
+                )
+            )
+
+
+def _line(mark: yaml.Mark | None) -> int:
+    return mark.line + 1 if mark else 1
+
+
+def _explain(error: yaml.MarkedYAMLError, line: int) -> Problem:
+    problem = f"not readable as YAML ({error.problem})"
+    for sign, instead in _HINTS:
+        if sign in str(error.problem):
+            return Problem(line, problem, instead)
+    return Problem(line, problem, "check the indentation and the quotation marks around this line")
+
+
+def _plain(node: yaml.Node, place: Place, lines: dict[Place, int], bad: list[Problem]) -> Any:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if len(place) > MAX_DEPTH:
+        bad.append(Problem(node.start_mark.line + 1, "nested too deep", "write it flatter"))
+        return None
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, place, lines, bad)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*place, i), lines, bad) for i, item in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _mapping(
+    node: yaml.MappingNode, place: Place, lines: dict[Place, int], bad: list[Problem]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+        line = key_node.start_mark.line + 1
+        if not key:
+            bad.append(Problem(line, "a name is missing here", 'write "name: text"'))
+        elif key in found:
+            first = lines[(*place, key)]
+            bad.append(Problem(line, f'"{key}" stands here again (first in line '
+                               f"{first})", "keep one of the two, or give this one another name"))  # fmt: skip
+        else:
+            lines[(*place, key)] = line
+            found[key] = _plain(value_node, (*place, key), lines, bad)
+    return found
+
+
+def _scalar(node: yaml.Node) -> str | int | bool | None:
+    """Numbers, true/false and nothing; all else is text ("12:30", "yes" and 2026-12-25 too)."""
+    text = str(node.value)
+    if isinstance(node, yaml.ScalarNode) and node.style is None:
+        if re.fullmatch(r"-?[1-9]\d{0,8}|0", text):
+            return int(text)
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        if text in ("", "~", "null"):
+            return None
+    return text
