@@ -1,0 +1,157 @@
+"""From the core's nouns to rows: what a queue, a spill file and a database can all hold.
+
+Pure. Hostile text is made storable here (NUL bytes, lone surrogates, lengths), so that one caller's
+words never stop everybody's records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from telebot.call.model import Call, Note, Turn, WireEvent
+from telebot.records.cost import CostItem
+from telebot.records.tables import ID_CHARS, NAME_CHARS, NUMBER_CHARS
+
+TEXT_CHARS = 20_000  # one side of one turn
+FIELDS_CHARS = 16_384  # the JSON of one event or note
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing to write. `op` names a statement of `statements.py`."""
+
+    op: str
+    values: dict[str, Any]
+
+
+def clean(text: str, limit: int) -> str:
+    """`text` as every database takes it: no NUL, no lone surrogates, at most `limit` characters."""
+    text = text[:limit].replace("\0", "")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def to_json(fields: Mapping[str, Any]) -> str:
+    """`fields` as JSON text of at most `FIELDS_CHARS`; what JSON cannot say is said by `str`."""
+    try:
+        text = orjson.dumps(dict(fields), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except (TypeError, ValueError):  # lone surrogates, integers past 64 bits
+        text = json.dumps({str(key): str(value) for key, value in fields.items()})
+    return text if len(text) <= FIELDS_CHARS else '{"too_long":true}'
+
+
+def opened(call: Call, server: str) -> Row:
+    offer = call.offer
+    return Row(
+        "opened",
+        {
+            "id": clean(call.id, ID_CHARS),
+            "server": server,
+            "carrier": clean(offer.carrier, NAME_CHARS),
+            "carrier_call_id": clean(offer.carrier_call_id, NUMBER_CHARS),
+            "direction": clean(offer.direction, NAME_CHARS),
+            "phone_from": clean(offer.phone_from, NUMBER_CHARS),
+            "phone_to": clean(offer.phone_to, NUMBER_CHARS),
+            "agent": clean(call.agent, NAME_CHARS),
+            "state": call.state.value,
+            "created_at": call.created_at,
+            "recording": "off",
+        },
+    )
+
+
+def turn(call_id: str, turn: Turn) -> Row:
+    latency, providers = turn.latency_ms, turn.providers
+    return Row(
+        "turn",
+        {
+            "call_id": call_id,
+            "index": turn.index,
+            "started_at": turn.started_at,
+            "caller_text": None
+            if turn.caller_text is None
+            else clean(turn.caller_text, TEXT_CHARS),
+            "bot_text": clean(turn.bot_text, TEXT_CHARS),
+            "bot_text_heard": clean(turn.bot_text_heard, TEXT_CHARS),
+            "interrupted": turn.interrupted,
+            "stt": _name(providers.get("stt")),
+            "llm": _name(providers.get("llm")),
+            "tts": _name(providers.get("tts")),
+            "heard_ms": latency.heard,
+            "endpointing_ms": latency.endpointing,
+            "stt_ms": latency.stt,
+            "llm_first_token_ms": latency.llm_first_token,
+            "tts_first_audio_ms": latency.tts_first_audio,
+            "transport_ms": latency.transport,
+            "caller_offset_s": turn.caller_offset_s,
+            "bot_offset_s": turn.bot_offset_s,
+        },
+    )
+
+
+def note(call_id: str, seq: int, note: Note) -> Row:
+    return Row(
+        "note",
+        {
+            "call_id": call_id,
+            "seq": seq,
+            "kind": clean(note.kind, NAME_CHARS),
+            "fields": to_json(note.fields),
+            "at": note.at,
+        },
+    )
+
+
+def event(call_id: str, seq: int, event: WireEvent) -> Row:
+    return Row(
+        "event",
+        {
+            "call_id": call_id,
+            "seq": seq,
+            "at": event.at,
+            "offset_s": event.offset_s,
+            "name": clean(event.name, NAME_CHARS),
+            "fields": to_json(event.fields),
+        },
+    )
+
+
+def cost(call_id: str, seq: int, item: CostItem, currency: str) -> Row:
+    return Row(
+        "cost",
+        {
+            "call_id": call_id,
+            "seq": seq,
+            "kind": item.kind,
+            "provider": clean(item.provider, NAME_CHARS),
+            "quantity": item.quantity,
+            "unit": item.unit,
+            "amount_micros": item.amount_micros,
+            "currency": currency,
+        },
+    )
+
+
+def to_line(row: Row) -> bytes:
+    """One line of a spill file."""
+    return orjson.dumps([row.op, row.values]) + b"\n"
+
+
+def from_line(line: bytes) -> Row:
+    """A line of a spill file. Raises ValueError."""
+    op, values = orjson.loads(line)
+    if not isinstance(op, str) or not isinstance(values, dict):
+        raise ValueError("not a row")
+    for key, value in values.items():
+        if (key == "at" or key.endswith("_at")) and value is not None:
+            values[key] = datetime.fromisoformat(value)
+    return Row(op, values)
+
+
+def _name(text: str | None) -> str | None:
+    return None if text is None else clean(text, NAME_CHARS)

@@ -1,0 +1,136 @@
+"""The database of the records: one owner that opens, migrates and closes it.
+
+SQLite in the data folder unless a URL says otherwise; PostgreSQL is tested too. Rows go in by
+`writer.py` and out by `reading.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from telebot.call.errors import ConfigError, Remote
+from telebot.records import migrate
+
+SQLITE_BUSY_S = 5.0
+POOL_WAIT_S = 10.0
+
+
+class RecordsAway(Remote):
+    """The database is locked or cannot be reached; the same may work later."""
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, PoolTimeout, OSError, TimeoutError) as error:
+        raise RecordsAway(type(error).__name__) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise RecordsAway(type(error).__name__) from error
+        raise
+
+
+class Store:
+    """One database. `engine` is there between `open` and `close`."""
+
+    def __init__(self, url: str, data: Path) -> None:
+        """`url` is a SQLAlchemy URL, empty for ``data/telebot.db``. Raises `ConfigError`."""
+        self.url = _url(url, data)
+        self.engine: AsyncEngine = _connectable(self.url)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for a server or an in-memory database."""
+        name = self.url.database
+        return Path(name) if self.is_sqlite and name and name != ":memory:" else None
+
+    async def open(self) -> None:
+        """Make what is missing: the file (0600) and the tables. Raises `ConfigError`."""
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
+        async with self.engine.begin() as connection:
+            await connection.run_sync(migrate.upgrade)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read by. Raises `RecordsAway`."""
+        with _away():
+            async with self.engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, committed at the end of the block. Raises `RecordsAway`."""
+        with _away():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    async def scrub(self) -> bool:
+        """After deletions: leave nothing of them in SQLite's journal. False where a reader was in
+        the way; the next deletion does it then."""
+        if not self.is_sqlite:
+            return True
+        async with self.reading() as connection:
+            row = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
+            return int(row[0]) == 0
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def _url(url: str, data: Path) -> URL:
+    if not url:
+        return URL.create("sqlite+aiosqlite", database=str(data / "telebot.db"))
+    try:
+        return make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            "records.database_url: write DIALECT+DRIVER://…, for example "
+            "postgresql+asyncpg://user:password@host/telebot"
+        ) from None
+
+
+def _connectable(url: URL) -> AsyncEngine:
+    options: dict[str, Any] = {"pool_pre_ping": url.get_backend_name() != "sqlite"}
+    if url.get_backend_name() == "sqlite":
+        options["connect_args"] = {"timeout": SQLITE_BUSY_S}
+    else:
+        options["pool_timeout"] = POOL_WAIT_S
+    try:
+        engine = create_async_engine(url, **options)
+    except (NoSuchModuleError, ImportError, ArgumentError) as error:
+        raise ConfigError(
+            f"records.database_url: {url.drivername} cannot be used here: {error}"
+        ) from None
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
+    return engine
+
+
+def _sqlite_pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",  # readers and the writer side by side
+        "synchronous=NORMAL",  # with WAL: a crash of the process loses nothing
+        "foreign_keys=ON",
+        "secure_delete=ON",  # what retention deletes is overwritten
+        "journal_size_limit=67108864",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
