@@ -174,7 +174,8 @@ def _spoken_values(turn: Turn, form: Form, state: DialogState) -> dict[str, str]
 def _unwanted(turn: Turn, form: Form) -> str | None:
     """The slot that the caller calls wrong, or names alone after "what should I change?"."""
     text = turn.heard.text
-    if turn.state.stage != "changing" and not _WRONG.search(text):
+    refusing = turn.state.stage == "confirming" and turn.agrees is False
+    if not refusing and turn.state.stage != "changing" and not _WRONG.search(text):
         return None
     for name, slot in form.slots.items():
         called = (*(word.lower() for word in slot.called), *_CALLED[slot.type])

@@ -66,17 +66,18 @@ def split(heard: str) -> tuple[Word, ...]:
 def _expand(raw: str, pause: bool) -> Iterable[Word]:
     low = raw.lower()
     parts = w.CONTRACTIONS.get(low, low).split()
-    if len(parts) == 1 and "-" in low:
-        raws = raw.split("-")
-        if all(_number_word(part) for part in low.split("-")) or all(len(r) == 1 for r in raws):
-            return [Word(r.lower(), r, pause and i == 0) for i, r in enumerate(raws)]
+    if len(parts) == 1 and "-" in low and not _double_name(raw):
+        pieces = raw.split("-")
+        return [Word(p.lower(), p, pause and i == 0) for i, p in enumerate(pieces)]
     raws = [raw] if len(parts) == 1 else parts
     return [Word(p, r, pause and i == 0) for i, (p, r) in enumerate(zip(parts, raws, strict=True))]
 
 
-def _number_word(text: str) -> bool:
-    tables = (w.UNITS, w.TEENS, w.TENS, w.ORDINAL_UNITS, w.ORDINAL_TEENS)
-    return any(text in table for table in tables)
+def _double_name(raw: str) -> bool:
+    """ "Smith-Jones" and "mm-hmm" stay one word; "half-past" and "J-O-H-N" do not."""
+    pieces = raw.split("-")
+    capitals = all(piece[:1].isupper() and len(piece) > 1 for piece in pieces)
+    return capitals or pieces[0].lower() in ("mm", "uh")
 
 
 def fold_numbers(words: tuple[Word, ...]) -> tuple[Word, ...]:

@@ -81,7 +81,7 @@ def _refuse_aliases(text: str) -> None:
             )
 
 
-def _line(mark: yaml.Mark | None) -> int:
+def _line(mark: Any) -> int:
     return mark.line + 1 if mark else 1
 
 
@@ -116,8 +116,8 @@ def _mapping(
             bad.append(Problem(line, "a name is missing here", 'write "name: text"'))
         elif key in found:
             first = lines[(*place, key)]
-            bad.append(Problem(line, f'"{key}" stands here again (first in line '
-                               f"{first})", "keep one of the two, or give this one another name"))  # fmt: skip
+            problem = f'"{key}" stands here again (first in line {first})'
+            bad.append(Problem(line, problem, "keep one of the two, or give this another name"))
         else:
             lines[(*place, key)] = line
             found[key] = _plain(value_node, (*place, key), lines, bad)

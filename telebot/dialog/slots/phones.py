@@ -7,6 +7,7 @@ from telebot.dialog.slots.found import Found
 _DIGIT = r"(?:\+?\d+|oh|o|zero|nought|naught|plus)"
 _MORE = rf"(?: (?:{_DIGIT}|double|triple|treble|and)(?!\w))*"
 _RUN = re.compile(rf"(?<!\w)(?:(?:double|triple|treble) )?{_DIGIT}(?!\w){_MORE}")
+_ZERO = frozenset(("oh", "o", "zero", "nought", "naught"))
 _TIMES = {"double": 2, "triple": 3, "treble": 3}
 _SAME_NUMBER = re.compile(
     r"\b(?:this (?:number|phone|one)|the (?:number|phone) i am (?:calling|phoning|ringing)"
@@ -42,7 +43,8 @@ def _digits(run: str) -> str:
         if word == "plus":
             digits += "+" if not digits else ""
         elif word != "and":
-            digits += ("0" if word in ("oh", "o", "zero", "nought", "naught") else word) * times
+            digit = "0" if word in _ZERO else word
+            digits += digit[0] * (times - 1) + digit
         times = 1
     head = "+" if digits.startswith("+") else ""
     return head + digits.replace("+", "")
