@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from telebot.call.events import MediaCodec
 from telebot.call.model import Call, CallOffer
+from telebot.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +81,17 @@ class Carrier(Protocol):
     async def close(self) -> None:
         """Give the REST client back."""
         ...
+
+
+class CarrierClass(Protocol):
+    """What the registry builds a carrier from."""
+
+    def from_settings(self, settings: Settings) -> Carrier: ...
+
+
+@runtime_checkable
+class OnThisMachine(Protocol):
+    """A carrier that never leaves this machine: its URL is the request's own Host, whatever the
+    public URL is."""
+
+    by_host: bool

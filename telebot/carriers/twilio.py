@@ -1,0 +1,85 @@
+"""Twilio: signed webhooks, TwiML, media streams; hanging up and transfers over its REST.
+
+Everything a call on the wire needs is `carriers/twiml.py`; the REST is `carriers/twilio_rest.py`.
+How to point a number at it: docs/carriers/twilio.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import SecretStr
+
+from telebot.call.errors import CarrierError
+from telebot.call.model import Call
+from telebot.carriers.twiml import TwimlCarrier
+from telebot.settings import Row, Settings, row
+
+if TYPE_CHECKING:
+    from telebot.carriers.twilio_rest import TwilioRest
+
+
+class TwilioSettings(Row):
+    """`carriers.twilio` in the configuration."""
+
+    account_sid: str = row("", "account whose calls are ended", env="TWILIO_ACCOUNT_SID")
+    auth_token: SecretStr = row(
+        SecretStr(""), "signs webhooks, opens the REST", env="TWILIO_AUTH_TOKEN"
+    )
+    base_url: str = row(
+        "https://api.twilio.com",
+        "Twilio's REST, another region's for example",
+        env="TWILIO_BASE_URL",
+        pattern=r"^https?://[^/?#]+/?$",
+    )
+
+
+class TwilioCarrier(TwimlCarrier):
+    """Twilio (a `Carrier` that `HangsUp` and `Transfers`)."""
+
+    name = "twilio"
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        super().__init__(settings.auth_token.get_secret_value())
+        self._settings = settings
+        self._rest: TwilioRest | None = None
+        if not self.off():
+            # the SDK takes a third of a second to import: not while calls are up
+            from telebot.carriers import twilio_rest
+
+            self._rest_class = twilio_rest.TwilioRest
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Built by the registry."""
+        return cls(settings.carrier(cls.name, TwilioSettings))
+
+    def off(self) -> str | None:
+        """Off without the token that signs webhooks."""
+        token = self._settings.auth_token.get_secret_value()
+        return None if token else "TWILIO_AUTH_TOKEN is not set"
+
+    async def hang_up(self, call: Call) -> None:
+        """End the call at Twilio; one that is over already is fine. Raises `CarrierError`."""
+        await self._opened().hang_up(call.offer.carrier_call_id)
+
+    async def transfer(self, call: Call, to: str) -> None:
+        """Dial `to` for the caller; our stream ends with it. Raises `CarrierError`."""
+        await self._opened().dial(call.offer.carrier_call_id, to)
+
+    async def close(self) -> None:
+        """Close the REST client's connections."""
+        if self._rest is not None:
+            await self._rest.close()
+
+    def _opened(self) -> TwilioRest:
+        # not in __init__: its HTTP session belongs to the running loop
+        if self._rest is None:
+            if self.off() or not self._settings.account_sid:
+                raise CarrierError("TWILIO_ACCOUNT_SID or TWILIO_AUTH_TOKEN is not set")
+            self._rest = self._rest_class(
+                self._settings.account_sid,
+                self._settings.auth_token.get_secret_value(),
+                self._settings.base_url,
+            )
+        return self._rest

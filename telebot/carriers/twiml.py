@@ -1,0 +1,164 @@
+"""What the carriers that speak TwiML share: signed webhooks in, TwiML out, media streams between.
+
+Signatures are checked by twilio's own `RequestValidator`; see
+https://www.twilio.com/docs/usage/webhooks/webhooks-security and, for the answers,
+https://www.twilio.com/docs/voice/twiml/stream . Next: `web/webhooks.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import orjson
+from multidict import MultiDict
+from twilio.request_validator import RequestValidator
+from twilio.twiml.voice_response import VoiceResponse
+
+from telebot.call.ending import termination
+from telebot.call.errors import BadRequest, NotAuthentic
+from telebot.call.events import MediaCodec
+from telebot.call.model import Call, CallOffer, Result
+from telebot.carriers.media_streams import MediaStreamCodec
+from telebot.carriers.port import Answer, StatusUpdate, Webhook
+
+SENTENCES = {
+    "capacity": "All our lines are busy right now. Please call again in a few minutes. Goodbye.",
+    "draining": "We are just restarting our phone system. Please call again in a minute. Goodbye.",
+    "unknown_number": "This number is not in service. Goodbye.",
+}
+APOLOGY = "I am sorry, something went wrong on our side. Please call again. Goodbye."
+SILENT = frozenset({Result.COMPLETED, Result.TRANSFERRED})  # nothing went wrong: just hang up
+
+ENDED_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+MAX_FIELDS = 256
+MAX_FIELD_CHARS = 256
+FORM = "application/x-www-form-urlencoded"
+
+# Twilio's are CA and 32 hex digits; all we need is that the id can stand in a path and a record
+_CALL_SID = re.compile(r"CA[0-9A-Za-z]{1,62}")
+
+Fields = MultiDict[str]
+
+
+class TwimlCarrier:
+    """The six methods of a `Carrier`; a subclass says its name."""
+
+    name = ""
+
+    def __init__(self, secret: str) -> None:
+        self._validator = RequestValidator(secret)
+
+    def parse_offer(self, webhook: Webhook) -> CallOffer:
+        """Verify a voice webhook and read the call. Raises `NotAuthentic` or `BadRequest`."""
+        fields = self._verified(webhook)
+        call_id = _field(fields, "CallSid")
+        if not _CALL_SID.fullmatch(call_id):
+            raise BadRequest("CallSid is missing or is not one")
+        outbound = _field(fields, "Direction").startswith("outbound")
+        return CallOffer(
+            carrier=self.name,
+            carrier_call_id=call_id,
+            phone_from=_field(fields, "From"),
+            phone_to=_field(fields, "To"),
+            agent=_agent(webhook.url),
+            direction="outbound" if outbound else "inbound",
+        )
+
+    def parse_status(self, webhook: Webhook) -> StatusUpdate:
+        """Verify a status or fallback webhook. Whatever is signed is readable: what it does not
+        say is empty. Raises `NotAuthentic` or `BadRequest`, the latter for bodies no signature can
+        cover."""
+        fields = self._verified(webhook)
+        status = fields.get("CallStatus", "")[:MAX_FIELD_CHARS]
+        call_id = fields.get("CallSid", "")[:MAX_FIELD_CHARS]
+        return StatusUpdate(call_id, status, status in ENDED_STATUSES)
+
+    def answer(self, call: Call, token: str, media_url: str) -> Answer:
+        """Connect to the media stream. When the stream is over while the caller still is there,
+        the carrier asks `/fallback`, which knows whether that was meant."""
+        response = VoiceResponse()
+        stream = response.connect().stream(url=media_url)
+        stream.parameter(name="token", value=token)
+        base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        response.redirect(f"{base}/fallback?after=stream", method="POST")
+        return _twiml(response)
+
+    def apology(self, reason: str) -> Answer:
+        """Say what is the matter, where something is, and hang up."""
+        response = VoiceResponse()
+        if reason in SENTENCES:
+            response.say(SENTENCES[reason])
+        elif termination(reason).result not in SILENT:
+            response.say(APOLOGY)
+        response.hangup()
+        return _twiml(response)
+
+    def codec(self) -> MediaCodec:
+        """A codec for one media stream."""
+        return MediaStreamCodec()
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    def _check_origin(self, webhook: Webhook) -> None:
+        """Raises `NotAuthentic` on a request from where this carrier cannot be."""
+
+    def _verified(self, webhook: Webhook) -> Fields:
+        signature = webhook.headers.get("x-twilio-signature", "")
+        if not signature:
+            raise NotAuthentic("no signature")
+        self._check_origin(webhook)
+        fields, signed = _body(webhook)
+        try:
+            valid = self._validator.validate(webhook.url, signed, signature)
+        except ValueError:  # a port or a character no URL has
+            valid = False
+        if not valid:
+            raise NotAuthentic("wrong signature")
+        return fields
+
+
+def _body(webhook: Webhook) -> tuple[Fields, Fields | str]:
+    """The fields of a request, and what of its body the signature covers: the form's fields, or
+    any other body whole, by the hash in the URL's `bodySHA256`."""
+    kind = webhook.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        text = webhook.body.decode("utf-8")
+        if kind == FORM or not text:
+            pairs = parse_qsl(
+                text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
+            )
+            form = MultiDict(pairs)
+            return form, form
+        if "bodySHA256" not in parse_qs(urlsplit(webhook.url).query):
+            raise NotAuthentic("a body that the signature does not cover")
+        return _json_fields(text) if kind == "application/json" else MultiDict(), text
+    except ValueError as error:
+        raise BadRequest("the body is not what its content type says") from error
+
+
+def _json_fields(text: str) -> Fields:
+    tree = orjson.loads(text)
+    if not isinstance(tree, dict):
+        raise ValueError("not an object")
+    return MultiDict((name, value) for name, value in tree.items() if isinstance(value, str))
+
+
+def _field(fields: Fields, name: str) -> str:
+    values = set(fields.getall(name, [""]))
+    value = values.pop()
+    if values or len(value) > MAX_FIELD_CHARS:
+        raise BadRequest(f"{name} is repeated or too long")
+    return value
+
+
+def _agent(url: str) -> str | None:
+    names = parse_qs(urlsplit(url).query).get("agent", [])
+    if len(names) > 1 or any(len(name) > MAX_FIELD_CHARS for name in names):
+        raise BadRequest("agent is repeated or too long")
+    return names[0] if names else None
+
+
+def _twiml(response: VoiceResponse) -> Answer:
+    return Answer(str(response), "text/xml")

@@ -1,0 +1,100 @@
+"""What Prometheus reads at `/metrics`, in a registry of its own.
+
+Counters are moved by the edge and by `MeteredLog`, through which every call's record passes;
+gauges ask their owners when read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from telebot.call.admission import Admission
+from telebot.call.model import Call, Note, State, Termination, Turn, WireEvent
+from telebot.call.ports import CallLog
+
+
+class Metrics:
+    """The metrics of one server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.offered = self._counter("calls_offered", "Calls offered to us", "carrier")
+        self.ended = self._counter("calls_ended", "Calls over", "carrier", "result", "reason")
+        self.webhooks = self._counter("webhooks", "Webhooks answered", "carrier", "kind", "status")
+        self.junk = self._counter("media_junk", "Meaningless media messages", "carrier", "kind")
+        self.frames = self._counter("media_frames", "Caller audio frames of ended streams")
+        self.sockets = self._counter("media_sockets", "Media sockets ended", "carrier", "code")
+        self.hangups = self._counter("hangups", "Calls ended at the carrier by us", "outcome")
+
+    def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
+        """A gauge that asks `read` each time it is read, e.g. ``stt_queue``."""
+        Gauge(f"telebot_{name}", help, registry=self.registry).set_function(read)
+
+    def watch(self, admission: Admission) -> None:
+        """Show the live calls by state, and the limit."""
+        self.registry.register(_LiveCalls(admission))
+        self.gauge("calls_max", "Calls admitted at once", lambda: admission.max_calls)
+        self.gauge("draining", "1 while no more calls are taken", lambda: admission.draining)
+
+    def metered(self, log: CallLog) -> CallLog:
+        """`log`, counted."""
+        return MeteredLog(log, self)
+
+    async def answer(self, _: web.Request) -> web.Response:
+        """`GET /metrics` in Prometheus' text format."""
+        text = generate_latest(self.registry)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    def _counter(self, name: str, help: str, *labels: str) -> Counter:
+        return Counter(f"telebot_{name}", help, labels, registry=self.registry)
+
+
+class _LiveCalls(Collector):
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily("telebot_calls", "Live calls", labels=["state"])
+        tally = Tally(call.state for call in self._admission.live.values())
+        for state in State:
+            family.add_metric([state.value], tally[state])
+        yield family
+
+
+class MeteredLog:
+    """A `CallLog` that counts what passes through to another."""
+
+    def __init__(self, log: CallLog, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+        self.answered = log.answered
+        self.state = log.state
+
+    def opened(self, call: Call) -> None:
+        """Count the offer."""
+        self._metrics.offered.labels(call.offer.carrier).inc()
+        self._log.opened(call)
+
+    def turn(self, call: Call, turn: Turn) -> None:
+        """Pass on."""
+        self._log.turn(call, turn)
+
+    def note(self, call: Call, note: Note) -> None:
+        """Pass on."""
+        self._log.note(call, note)
+
+    def event(self, call: Call, event: WireEvent) -> None:
+        """Pass on."""
+        self._log.event(call, event)
+
+    def closed(self, call: Call, termination: Termination) -> None:
+        """Count the ending."""
+        labels = (call.offer.carrier, termination.result.value, termination.reason)
+        self._metrics.ended.labels(*labels).inc()
+        self._log.closed(call, termination)

@@ -1,0 +1,109 @@
+"""The HTTP edge put together: routes, middlewares, and what lives as long as they do.
+
+`app.py` builds the parts and hands them in; other rooms add their routes to the application that
+comes back (`api/` under `/v1`, `console/` under `/console`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from telebot.call.admission import Admission
+from telebot.call.events import Conversations
+from telebot.carriers.registry import Carriers
+from telebot.settings import Settings
+from telebot.web.auth import KeyStore, api_keys
+from telebot.web.errors import errors
+from telebot.web.hangups import HangUps
+from telebot.web.health import Check, live, ready
+from telebot.web.limits import MAX_UPLOAD_BYTES
+from telebot.web.media_socket import MediaSockets
+from telebot.web.metrics import Metrics
+from telebot.web.public_url import PublicUrl
+from telebot.web.recent import RecentCalls
+from telebot.web.webhooks import Webhooks
+
+EXPIRY_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the edge serves."""
+
+    settings: Settings
+    admission: Admission
+    carriers: Carriers
+    conversations: Conversations
+    metrics: Metrics = field(default_factory=Metrics)
+    keys: Sequence[KeyStore] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    open_paths: frozenset[str] = frozenset({"/v1/voice/health"})
+
+
+def build_app(parts: Parts) -> web.Application:
+    """The application. Its cleanup ends every stream and every hang-up, and closes the carriers."""
+    app = web.Application(
+        middlewares=[errors, api_keys(parts.keys, parts.open_paths)],
+        client_max_size=MAX_UPLOAD_BYTES,
+    )
+    recent, hang_ups = RecentCalls(), HangUps(parts.metrics)
+    sockets = MediaSockets(
+        carriers=parts.carriers,
+        admission=parts.admission,
+        conversations=parts.conversations,
+        settings=parts.settings.media,
+        recent=recent,
+        hang_ups=hang_ups,
+        metrics=parts.metrics,
+    )
+    server = parts.settings.server
+    hooks = Webhooks(
+        carriers=parts.carriers,
+        admission=parts.admission,
+        urls=PublicUrl(server.public_url, server.trusted_proxies),
+        sockets=sockets,
+        recent=recent,
+        metrics=parts.metrics,
+    )
+    parts.metrics.watch(parts.admission)
+    parts.metrics.gauge("hangups_pending", "Hang-ups under way", lambda: hang_ups.pending)
+    app.add_routes(
+        [
+            web.get("/health/live", live),
+            web.get("/health/ready", ready(parts.admission, parts.checks)),
+            web.get("/metrics", parts.metrics.answer),
+            web.post("/{carrier}/voice", hooks.voice),
+            web.post("/{carrier}/status", hooks.status),
+            web.post("/{carrier}/fallback", hooks.fallback),
+            web.get("/{carrier}/media", sockets.handle, allow_head=False),
+        ]
+    )
+
+    async def expiry(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(_expire(parts.admission))
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def stop_streams(_: web.Application) -> None:
+        sockets.stop_all()
+
+    async def close(_: web.Application) -> None:
+        await hang_ups.close()
+        await parts.carriers.close()
+
+    app.cleanup_ctx.append(expiry)
+    app.on_shutdown.append(stop_streams)
+    app.on_cleanup.append(close)
+    return app
+
+
+async def _expire(admission: Admission) -> None:
+    """End the calls whose stream never came."""
+    while True:
+        await asyncio.sleep(EXPIRY_EVERY_S)
+        admission.expire()
