@@ -132,6 +132,9 @@ class SpeechSettings(Row):
     backchannel_wait_s: float = row(
         1.0, "after short speech over the bot, words are awaited for", unit="s", ge=0.1, le=5
     )
+    reply_timeout_s: float = row(
+        10.0, "a reply that has not begun by then is given up with an apology", unit="s", gt=0
+    )
     stt_threads: int = row(1, "local recognisers side by side", unit="threads", ge=1, le=64)
     tts_threads: int = row(2, "local voices side by side", unit="threads", ge=1, le=64)
 

@@ -85,14 +85,15 @@ class MediaCodec(Protocol):
 
 
 class MediaWire(Protocol):
-    """Where bot audio leaves: the media socket, seen from the pipeline. Never waits for the peer and
-    never raises once the socket is gone; a peer that stopped reading is cut off by the wire."""
+    """Where bot audio leaves: the media socket, seen from the pipeline. Never waits for the peer
+    and never raises once the socket is gone; a peer that stopped reading is cut off by the wire
+    (a send that would have to wait is taken for that)."""
 
-    async def send_audio(self, ulaw: bytes) -> None: ...
+    def send_audio(self, ulaw: bytes) -> None: ...
 
-    async def send_mark(self, name: str) -> None: ...
+    def send_mark(self, name: str) -> None: ...
 
-    async def send_clear(self) -> None: ...
+    def send_clear(self) -> None: ...
 
     async def close(self) -> None:
         """Hang up: close the media stream (code 1000). Idempotent."""

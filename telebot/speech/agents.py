@@ -1,0 +1,130 @@
+"""Agents, ready to take calls: settings, brain and phrases of each, loaded once at start.
+
+A wrong file, an unknown provider or a missing key is found here, not by the first caller.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
+from pipecat.services.llm_service import LLMService
+from pipecat.services.stt_service import STTService
+from pipecat.services.tts_service import TTSService
+
+from telebot.call.errors import ConfigError, ProviderError
+from telebot.dialog.brain import Brain
+from telebot.providers import registry
+from telebot.providers.local_speech import LocalSpeech
+from telebot.settings import AgentSettings
+from telebot.speech.brain import DialogBrainService, Mind, PlainMind
+from telebot.speech.phrases import Phrase, PhraseStore
+
+DIALOG = "dialog"
+LOCAL = "local"
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Agent:
+    """One agent. Builds the services of a call; holds nothing of any call."""
+
+    settings: AgentSettings
+    brain: Brain
+    phrases: Mapping[str, Phrase]
+    local: LocalSpeech
+    environ: Mapping[str, str]
+    zone: ZoneInfo
+
+    def stt(self) -> STTService:
+        return registry.build_stt(self.settings.speech.stt, self.local, self.environ)
+
+    def tts(self) -> TTSService:
+        return registry.build_tts(self.settings.speech.tts, self.local, self.environ)
+
+    def thinker(self, now: Callable[[], datetime], caller: str | None) -> tuple[LLMService, Mind]:
+        """The service that answers, and what the conversation asks of it beside."""
+        if self.settings.speech.llm == DIALOG:
+            service = DialogBrainService(
+                self.brain, now=lambda: now().astimezone(self.zone), caller_number=caller
+            )
+            return service, service
+        llm = registry.build_llm(self.settings.speech.llm, self.local, self.environ)
+        return llm, PlainMind()
+
+    @property
+    def providers(self) -> dict[str, str | None]:
+        """Who hears, thinks and speaks, for the record."""
+        speech = self.settings.speech
+        return {"stt": _name(speech.stt), "llm": _name(speech.llm), "tts": _name(speech.tts)}
+
+
+class AgentLoader:
+    """Makes agents ready. `phrases` keeps what their voices say word for word."""
+
+    def __init__(
+        self, local: LocalSpeech, phrases: PhraseStore, environ: Mapping[str, str]
+    ) -> None:
+        self._local = local
+        self._phrases = phrases
+        self._environ = environ
+
+    def check(self, settings: AgentSettings) -> Agent:
+        """An agent without its phrases. Raises `ConfigError` with what to write instead."""
+        speech = settings.speech
+        try:
+            zone = ZoneInfo(settings.agent.timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            name = settings.agent.timezone
+            raise ConfigError(
+                f"{settings.path}: agent.timezone: no zone {name!r}; write one like Europe/London"
+            ) from None
+        brain = Brain.load(settings.path)
+        agent = Agent(settings, brain, {}, self._local, self._environ, zone)
+        kinds: list[tuple[registry.Kind, registry.Spec]] = [
+            ("stt", speech.stt),
+            ("tts", speech.tts),
+        ]
+        if speech.llm != DIALOG:
+            kinds.append(("llm", speech.llm))
+        for kind, spec in kinds:
+            fault = registry.check(kind, spec, self._local, self._environ)
+            if fault:
+                raise ConfigError(f"{settings.path}: {fault}")
+        return agent
+
+    async def load(self, settings: AgentSettings) -> Agent:
+        """A whole agent. A voice that does not answer now is replaced by the local one for the
+        phrases, so that no caller is ever greeted by silence."""
+        agent = self.check(settings)
+        texts = agent.brain.phrases()
+        try:
+            agent.phrases = await self._phrases.phrases(_voice(settings), texts, agent.tts)
+        except ProviderError as error:
+            log.warning("phrases by the local voice", agent=settings.agent.name, error=str(error))
+            agent.phrases = await self._phrases.phrases(LOCAL, texts, self._local_tts)
+        return agent
+
+    def _local_tts(self) -> TTSService:
+        return registry.build_tts(LOCAL, self._local, self._environ)
+
+
+def _voice(settings: AgentSettings) -> str:
+    """Names a voice with all that shapes its sound."""
+    return json.dumps(settings.speech.tts, sort_keys=True, default=str)
+
+
+def _name(spec: str | Mapping[str, Any]) -> str:
+    """How a provider stands in the record: its name, or vendor and model."""
+    if isinstance(spec, str):
+        return spec
+    service = str(spec.get("service", ""))
+    parts = service.split(":")[0].split(".")
+    vendor = parts[2] if service.startswith("pipecat.services.") and len(parts) > 2 else service
+    model = (spec.get("settings") or {}).get("model")
+    return f"{vendor}/{model}" if model else vendor

@@ -1,0 +1,88 @@
+"""What short sounds and unfinished sentences mean, by their words.
+
+Two questions that words answer better than audio: is this an acknowledgement that wants no answer,
+and does this sentence want to go on? Both are small tables over what recognisers really write.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+_WORD = re.compile(r"[a-z0-9']+")
+
+# never an answer to anything
+_HUMS = frozenset(
+    "mm mmm mhm mmhm mmhmm hmm hm hmmm uh uhh huh uhhuh um umm ah ahh oh ooh aha er erm eh".split()
+)
+# an acknowledgement while the bot is telling something, an answer once it has asked
+_NODS = frozenset(
+    "yeah yes yep yup ok okay right sure good great fine nice cool alright true exactly wow i see "
+    "got it thanks all".split()
+)
+# what a small recogniser writes for a cough or a breath
+_GHOSTS = frozenset("you the a i bye so".split())
+GHOST_S = 0.45  # a ghost word in a longer sound is a word
+
+# a sentence that ends in one of these is waiting for its rest
+_DANGLING = frozenset(
+    "a an the my your his her our their its this that these those for to of at on in with from by "
+    "about and or but because so if when than is are was am be will would could can i'd i'll i'm "
+    "we'd it's like want need um uh er erm maybe let's".split()
+)
+_DANGLING_ENDS = ("name is", "number is", "book a", "table for", "i would like", "i'd like")
+_CLOSED = frozenset(
+    "yes no yeah nope yep okay please thanks you bye goodbye correct right sure".split()
+)
+
+
+class Shape(StrEnum):
+    """How a text ends."""
+
+    DANGLING = "dangling"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without punctuation; a hyphenated hum is one word."""
+    return _WORD.findall(text.lower().replace("-", ""))
+
+
+def is_backchannel(text: str, *, asked: bool, speech_s: float) -> bool:
+    """True where the caller only showed to be listening, or made no word at all.
+
+    `asked`: the bot had asked something the words could answer; `speech_s`: how long the sound was.
+    """
+    said = words(text)
+    if all(word in _HUMS for word in said):
+        return True
+    if len(said) == 1 and said[0] in _GHOSTS and speech_s < GHOST_S:
+        return True
+    return not asked and len(said) <= 3 and all(word in _HUMS | _NODS for word in said)
+
+
+def shape(text: str, expects: str | None = None) -> Shape:
+    """Whether a sentence wants to go on, by its last words. `expects` is what the bot asked for:
+    a telephone number is not over before it has its digits."""
+    said = words(text)
+    if not said:
+        return Shape.OPEN
+    if text.rstrip().endswith(("...", "…", ",", "-")):
+        return Shape.DANGLING
+    if expects == "phone" and _digits(said) < 10:
+        return Shape.DANGLING
+    joined = " ".join(said)
+    if len(said) <= 3 and said[-1] in _CLOSED:
+        return Shape.CLOSED
+    if said[-1] in _DANGLING or joined.endswith(_DANGLING_ENDS):
+        return Shape.DANGLING
+    return Shape.OPEN
+
+
+_DIGIT_WORDS = frozenset("oh zero one two three four five six seven eight nine".split())
+
+
+def _digits(said: list[str]) -> int:
+    count = sum(len(word) if word.isdigit() else word in _DIGIT_WORDS for word in said)
+    return count + said.count("double") + 2 * said.count("triple")

@@ -1,0 +1,94 @@
+"""The caller's side of a call: audio in, to the detector, the recording and the recogniser.
+
+The hot path: `audio` runs fifty times a second for every call. Also here: where in the carrier's
+stream a moment of our clock lies, and the audio of the turn for the turn model.
+"""
+
+from __future__ import annotations
+
+from telebot.audio.g711 import BYTES_PER_MS, RATE_HZ
+from telebot.call.ports import Clock, Recording
+from telebot.speech.transport import PhoneInput
+from telebot.speech.vad import CallVad
+
+LEAK = 1e-4  # how fast the stream clock forgets its best frame (against clock drift)
+JUMP_S = 5.0  # a timestamp this far from where the stream should be is not believed
+TURN_AUDIO = 8 * RATE_HZ  # what the turn model hears
+TURN_PREROLL = RATE_HZ // 2
+
+
+class StreamClock:
+    """Maps our clock to the carrier's stream clock by the least delayed frames."""
+
+    def __init__(self) -> None:
+        self._base: float | None = None
+
+    def observe(self, now: float, timestamp_ms: int, samples: int) -> int:
+        """A frame came; returns the sample of the stream at which it begins."""
+        begins = timestamp_ms * BYTES_PER_MS
+        offset = now - (begins + samples) / RATE_HZ
+        base = self._base
+        if base is None:
+            self._base = offset
+        elif abs(offset - base) > JUMP_S:
+            begins = max(0, self.sample_at(now) - samples)
+        else:
+            self._base = offset if offset < base else base + LEAK * (offset - base)
+        return begins
+
+    def sample_at(self, now: float) -> int:
+        """Samples since the stream's start; 0 before the first frame."""
+        return 0 if self._base is None else max(0, int((now - self._base) * RATE_HZ))
+
+    def ms_at(self, now: float) -> float:
+        return self.sample_at(now) / BYTES_PER_MS
+
+
+class Ear:
+    """Hears the caller. `vad` and `phone_input` are this call's own."""
+
+    def __init__(self, clock: Clock, recording: Recording | None, keep_turn_audio: bool) -> None:
+        self._clock = clock
+        self._recording = recording
+        self._keep = keep_turn_audio
+        self._turn_audio = bytearray()
+        self._ahead = 0  # stream sample of the detector's first sample
+        self.stream = StreamClock()
+        self.vad: CallVad | None = None
+        self.phone_input: PhoneInput | None = None
+        self.last_frame_end_ms = 0.0
+
+    async def audio(self, ulaw: bytes, timestamp_ms: int) -> None:
+        """One media message. The detector comes first, so that a slow recogniser never delays
+        a barge-in."""
+        begins = self.stream.observe(self._clock(), timestamp_ms, len(ulaw))
+        self.last_frame_end_ms = (begins + len(ulaw)) / BYTES_PER_MS
+        if self.vad is not None:
+            self.vad.feed(ulaw)
+            self._ahead = begins + len(ulaw) - self.vad.fed
+        if self._recording is not None:
+            self._recording.caller(ulaw, begins)
+        if self._keep:
+            self._turn_audio += ulaw
+            if len(self._turn_audio) > 2 * TURN_AUDIO:  # in large steps: shifting costs
+                del self._turn_audio[:-TURN_AUDIO]
+        if self.phone_input is not None:
+            await self.phone_input.hear(ulaw)
+
+    def stream_ms(self, vad_sample: int) -> float:
+        """Where in the carrier's stream a sample of the detector lies."""
+        return max(0.0, (self._ahead + vad_sample) / BYTES_PER_MS)
+
+    def turn_audio(self) -> bytes:
+        """The caller's audio of this turn, the last eight seconds at most."""
+        return bytes(self._turn_audio[-TURN_AUDIO:])
+
+    def turn_over(self) -> None:
+        """The next turn begins; a little of what was before it stays."""
+        del self._turn_audio[:-TURN_PREROLL]
+
+    def close(self) -> None:
+        if self.vad is not None:
+            self.vad.close()
+        if self._recording is not None:
+            self._recording.close()

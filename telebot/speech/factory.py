@@ -1,0 +1,231 @@
+"""Puts a conversation together on an admitted call's media stream, out of what all calls share.
+
+`Speech` is owned by `app.py`: one voice detector, one ticker, one turn model, the agents. It is the
+`Conversations` of the media socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from pipecat.frames.frames import Frame, LLMTextFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.services.tts_service import TTSService
+
+from telebot.call.admission import Admission
+from telebot.call.events import MediaWire
+from telebot.call.model import Call
+from telebot.call.ports import CallLog, Clock, Recorder, WallClock
+from telebot.call.session import Session
+from telebot.settings import Settings
+from telebot.speech.agents import Agent
+from telebot.speech.conversation import Conversation, Outside, Parts
+from telebot.speech.ear import Ear
+from telebot.speech.pipeline import CallPipeline
+from telebot.speech.replies import Replies
+from telebot.speech.transport import PhoneInput, PhoneOutput, TurnGate
+from telebot.speech.turn_model import TurnModelProcess
+from telebot.speech.turns import Pace, TurnTaking
+from telebot.speech.vad import CallVad, SharedVad
+from telebot.speech.voice import Ticker, Voice
+
+Transfer = Callable[[Call, str], Awaitable[None]]
+log = structlog.get_logger()
+
+
+class Speech:
+    """Everything that speaks and listens in this process. `start` is called for every call."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        agents: Mapping[str, Agent],
+        *,
+        admission: Admission,
+        call_log: CallLog,
+        recorder: Recorder,
+        clock: Clock,
+        wall_clock: WallClock,
+        transfer: Callable[[Call], Callable[[str], Awaitable[None]] | None],
+    ) -> None:
+        self._settings = settings
+        self._agents = agents
+        self._admission = admission
+        self._log = call_log
+        self._recorder = recorder
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._transfer = transfer
+        self.vad = SharedVad()
+        self.ticker = Ticker(settings.media.piece_ms / 1000, clock)
+        self.turn_model: TurnModelProcess | None = None
+        self.live: set[Conversation] = set()
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Start what all calls share."""
+        self._ticking = asyncio.create_task(self.ticker.run(), name="ticker")
+        if any(self._smart(agent) for agent in self._agents.values()):
+            self.turn_model = TurnModelProcess()
+            await self.turn_model.start()
+
+    async def close(self) -> None:
+        """Stop it again; every conversation must be over."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
+        if self.turn_model is not None:
+            await self.turn_model.close()
+
+    def goodbye(self, reason: str) -> None:
+        """Have every live conversation end with a spoken goodbye."""
+        for conversation in list(self.live):
+            conversation.goodbye(reason)
+
+    async def start(self, call: Call, wire: MediaWire) -> Conversation:
+        """A conversation on `wire`; its greeting is on the way when this returns."""
+        agent = self._agents[call.agent]
+        carry = self._transfer(call)
+
+        def end(reason: str) -> None:
+            self._admission.end(call, reason)
+
+        conversation = Conversation(
+            Outside(
+                log=self._log,
+                clock=self._clock,
+                wall_clock=self._wall_clock,
+                later=asyncio.get_running_loop().call_later,
+                hang_up=wire.close,
+                transfer=carry,
+                end=end,
+                gone=self.live.discard,
+            )
+        )
+        self.live.add(conversation)
+        try:
+            conversation.begin(self._parts(conversation, call, agent, wire))
+        except BaseException:
+            self.live.discard(conversation)
+            raise
+        return conversation
+
+    def _parts(
+        self, conversation: Conversation, call: Call, agent: Agent, wire: MediaWire
+    ) -> Parts:
+        settings, clock = self._settings, self._clock
+        records = agent.settings.call.record
+        wanted = settings.records.recording if records is None else records
+        recording = self._recorder.start(call) if wanted else None
+        smart = self._smart(agent)
+        ear = Ear(clock, recording, smart)
+        voice = Voice(
+            wire,
+            self.ticker,
+            clock,
+            piece_ms=settings.media.piece_ms,
+            lead_ms=settings.media.lead_ms,
+            recording=recording,
+            stream_time=ear.stream.sample_at,
+        )
+        context = _context(agent)
+        replies = Replies(
+            voice,
+            conversation,
+            context,
+            providers=agent.providers,
+            clock=clock,
+            wall_clock=self._wall_clock,
+            stream_ms=ear.stream.ms_at,
+            frame_end_ms=lambda: ear.last_frame_end_ms,
+        )
+        gate = TurnGate(conversation, context)
+        stt, tts = agent.stt(), agent.tts()
+        thinker, mind = agent.thinker(self._wall_clock, call.offer.phone_from or None)
+        phone_input = PhoneInput(stt)
+        pipeline = CallPipeline(
+            Pipeline([phone_input, stt, gate, thinker, tts, PhoneOutput(replies)]),
+            on_started=phone_input.go_live,
+            on_error=lambda error: log.warning("provider error", call_id=call.id, error=error),
+        )
+        _time_parts(tts, replies, clock)
+        ear.phone_input = phone_input
+        ear.vad = self._detector(conversation)
+        return Parts(
+            call=call,
+            ear=ear,
+            voice=voice,
+            replies=replies,
+            turns=TurnTaking(
+                conversation, self._pace(smart), clock, asyncio.get_running_loop().call_later
+            ),
+            session=Session(agent.settings.call.reprompts),
+            mind=mind,
+            pipeline=pipeline,
+            phone_input=phone_input,
+            gate=gate,
+            pause_stt=getattr(stt, "pause", _nothing),
+            phrases=agent.phrases,
+            agent=agent.settings.call,
+            speech=settings.speech,
+            providers=agent.providers,
+            turn_model=self.turn_model if smart else None,
+        )
+
+    def _smart(self, agent: Agent) -> bool:
+        chosen = agent.settings.speech.endpointing or self._settings.speech.endpointing
+        return chosen == "smart"
+
+    def _pace(self, smart: bool) -> Pace:
+        speech = self._settings.speech
+        return Pace(
+            smart=smart,
+            stop_s=speech.vad_stop_s,
+            incomplete_wait_s=speech.incomplete_wait_s,
+            turn_timeout_s=speech.turn_timeout_s,
+            barge_in_s=speech.barge_in_s,
+            backchannel_wait_s=speech.backchannel_wait_s,
+        )
+
+    def _detector(self, conversation: Conversation) -> CallVad:
+        speech = self._settings.speech
+        return CallVad(
+            self.vad,
+            conversation,
+            confidence=speech.vad_confidence,
+            start_s=speech.vad_start_s,
+            stop_s=speech.vad_stop_s,
+            gate=speech.energy_gate,
+        )
+
+
+def _context(agent: Agent) -> LLMContext:
+    prompt = agent.settings.speech.prompt
+    return LLMContext([{"role": "system", "content": prompt}] if prompt else [])
+
+
+def _time_parts(tts: TTSService, replies: Replies, clock: Clock) -> None:
+    """Note when the first token of a reply came and when its first audio was asked for."""
+
+    async def before_frame(_tts: TTSService, frame: Frame) -> None:
+        reply = replies.current
+        if isinstance(frame, LLMTextFrame) and reply is not None and reply.first_token_at is None:
+            reply.first_token_at = clock()
+
+    async def asked(_tts: TTSService, *_: Any) -> None:
+        reply = replies.current
+        if reply is not None and reply.tts_asked_at is None:
+            reply.tts_asked_at = clock()
+
+    tts.add_event_handler("on_before_process_frame", before_frame)
+    tts.add_event_handler("on_tts_request", asked)
+
+
+def _nothing() -> None:
+    """A recogniser that does not care for pauses."""

@@ -1,0 +1,165 @@
+"""Phrases an agent says word for word every time: made once with its own voice, kept, ready to go.
+
+Any Pipecat TTS service makes them, through a small pipeline of its own at start. They are kept in
+the data folder by voice and text, so that a paid voice is asked once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from pipecat.frames.frames import (
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.services.tts_service import TTSService
+
+from telebot.call.errors import ProviderError
+from telebot.providers.frames import WordTimesFrame
+from telebot.speech.pipeline import CallPipeline
+from telebot.speech.script import Script
+from telebot.speech.transport import PhoneOutput
+
+MAKE_TIMEOUT_S = 20.0
+MAX_AUDIO = 60 * 8000  # a phrase longer than a minute is not one
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Phrase:
+    """Something said word for word. `words` are (start s, end s, word) where they are timed."""
+
+    text: str
+    ulaw: bytes
+    words: list[tuple[float, float, str]] = field(default_factory=list)
+
+    def place(self, script: Script, position: int) -> None:
+        """Put the phrase into a reply's script, its audio beginning at `position`."""
+        if self.words:
+            script.place(position, self.words)
+        else:
+            script.add(position, self.text)
+
+
+class _Collector:
+    """Takes what a TTS service says of one phrase."""
+
+    def __init__(self) -> None:
+        self.ulaw = bytearray()
+        self.words: list[tuple[float, float, str]] = []
+        self.done = asyncio.Event()
+
+    def reply_started(self) -> None:
+        self.ulaw.clear()
+        self.words.clear()
+        self.done.clear()
+
+    def reply_words(self, frame: WordTimesFrame) -> None:
+        at = len(self.ulaw) / 8000
+        self.words += [(at + word.start_s, at + word.end_s, word.text) for word in frame.words]
+
+    def reply_text(self, text: str, position_s: float | None) -> None:
+        return None
+
+    def reply_audio(self, ulaw: bytes) -> None:
+        if len(self.ulaw) < MAX_AUDIO:
+            self.ulaw += ulaw
+
+    def reply_ended(self) -> None:
+        self.done.set()
+
+    def reply_dropped(self) -> None:
+        return None
+
+
+class PhraseMaker:
+    """Makes phrases with one TTS service. Raises `ProviderError` when the service does not."""
+
+    def __init__(self, tts: TTSService) -> None:
+        self._collector = _Collector()
+        self._pipeline = CallPipeline(Pipeline([tts, PhoneOutput(self._collector)]))
+
+    async def make(self, texts: Mapping[str, str]) -> dict[str, Phrase]:
+        """Every text by its name."""
+        self._pipeline.start()
+        try:
+            async with asyncio.timeout(MAKE_TIMEOUT_S):
+                await self._pipeline.started()
+            return {name: await self._one(text) for name, text in texts.items()}
+        except TimeoutError:
+            raise ProviderError("the voice did not answer in time") from None
+        finally:
+            await self._pipeline.cancel()
+
+    async def _one(self, text: str) -> Phrase:
+        collector = self._collector
+        collector.reply_started()
+        for frame in (
+            LLMFullResponseStartFrame(),
+            LLMTextFrame(text),
+            LLMFullResponseEndFrame(),
+        ):
+            await self._pipeline.push(frame)
+        async with asyncio.timeout(MAKE_TIMEOUT_S):
+            await collector.done.wait()
+        if not collector.ulaw:
+            raise ProviderError("the voice made no audio")
+        return Phrase(text, bytes(collector.ulaw), list(collector.words))
+
+
+class PhraseStore:
+    """Phrases on disk, by voice and text."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def phrases(
+        self, voice: str, texts: Mapping[str, str], tts: Callable[[], TTSService]
+    ) -> dict[str, Phrase]:
+        """Every text as a phrase of `voice` (any string that names the service, its settings and
+        the voice); what is not kept yet is made by the service that `tts` builds."""
+        kept = await asyncio.to_thread(self._load_all, voice, texts)
+        missing = {name: text for name, text in texts.items() if name not in kept}
+        if missing:
+            made = await PhraseMaker(tts()).make(missing)
+            await asyncio.to_thread(self._save_all, voice, made)
+            kept |= made
+            log.info("phrases made", count=len(made))
+        return kept
+
+    def _load_all(self, voice: str, texts: Mapping[str, str]) -> dict[str, Phrase]:
+        found = {name: self._load(self._path(voice, text), text) for name, text in texts.items()}
+        return {name: phrase for name, phrase in found.items() if phrase is not None}
+
+    def _save_all(self, voice: str, phrases: Mapping[str, Phrase]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for phrase in phrases.values():
+            path = self._path(voice, phrase.text)
+            head = json.dumps({"text": phrase.text, "words": phrase.words}).encode()
+            partial = path.with_suffix(".part")
+            partial.write_bytes(len(head).to_bytes(4, "big") + head + phrase.ulaw)
+            partial.replace(path)
+
+    def _path(self, voice: str, text: str) -> Path:
+        digest = hashlib.sha256(f"{voice}\0{text}".encode()).hexdigest()
+        return self._folder / f"{digest[:32]}.phrase"
+
+    @staticmethod
+    def _load(path: Path, text: str) -> Phrase | None:
+        try:
+            raw = path.read_bytes()
+            size = int.from_bytes(raw[:4], "big")
+            head = json.loads(raw[4 : 4 + size])
+            words = [(float(start), float(end), str(word)) for start, end, word in head["words"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # not there, or spoilt: made again
+        ulaw = raw[4 + size :]
+        return Phrase(text, ulaw, words) if head.get("text") == text and ulaw else None

@@ -1,0 +1,86 @@
+"""What the bot says, against what the caller has heard of it: the play-out clock of one call.
+
+Pure bookkeeping, no I/O; time is handed in. Positions count mu-law bytes of bot audio since the
+call began (8000 a second), so a position is a moment of what the bot says. Audio leaves at most
+`lead` ahead of its play-out; what has been sent and not yet played lies in the carrier's buffer
+and can be taken back by its clear. Sent audio is kept a little while, to be said again from the
+start of the word at which it was cut.
+"""
+
+from __future__ import annotations
+
+from telebot.audio.g711 import RATE_HZ
+
+KEEP = 2 * RATE_HZ  # how much sent audio is kept for saying it again
+
+
+class PlayOut:
+    """One call's bot audio: queued, sent, played. `piece` and `lead` are in bytes (samples)."""
+
+    def __init__(self, piece: int, lead: int) -> None:
+        self._piece = piece
+        self._lead_s = lead / RATE_HZ
+        self._content = bytearray()
+        self._base = 0  # position of the first byte kept
+        self.cursor = 0  # next position to send
+        self.end = 0.0  # clock time at which everything sent is played
+        self.held = False
+
+    @property
+    def queued(self) -> int:
+        """Position after the last audio that was appended."""
+        return self._base + len(self._content)
+
+    def append(self, ulaw: bytes) -> None:
+        self._content += ulaw
+
+    def played(self, now: float) -> int:
+        """Position that the caller hears now, by the clock."""
+        return self.cursor - max(0, int((self.end - now) * RATE_HZ))
+
+    def idle(self, now: float) -> bool:
+        """Everything appended was sent and played."""
+        return self.cursor >= self.queued and now >= self.end
+
+    def due(self, now: float) -> list[bytes]:
+        """The pieces to send now: whole ones until `lead` ahead, and the tail when it is late."""
+        pieces: list[bytes] = []
+        if self.held:
+            return pieces
+        while self.cursor < self.queued and self.end - now < self._lead_s:
+            left = self.queued - self.cursor
+            late = self.end - now < self._piece / RATE_HZ
+            if left < self._piece and not late:
+                break
+            size = min(self._piece, left)
+            start = self.cursor - self._base
+            pieces.append(bytes(self._content[start : start + size]))
+            self.cursor += size
+            self.end = max(self.end, now) + size / RATE_HZ
+        if pieces:
+            self._forget()
+        return pieces
+
+    def cut(self, now: float) -> int:
+        """The carrier's buffer is cleared: what was not played is unsent again. Returns where."""
+        self.cursor = self.played(now)
+        self.end = min(self.end, now)
+        return self.cursor
+
+    def rewind(self, position: int) -> None:
+        """Say it again from `position`, as far back as is kept."""
+        self.cursor = max(self._base, min(position, self.cursor))
+
+    def drop(self) -> None:
+        """What was not sent is never said."""
+        del self._content[self.cursor - self._base :]
+
+    def between(self, start: int, stop: int) -> bytes:
+        """The audio from position `start` to `stop`, as far as it is kept."""
+        return bytes(self._content[max(0, start - self._base) : max(0, stop - self._base)])
+
+    def _forget(self) -> None:
+        spare = self.cursor - self._base - KEEP
+        if spare > KEEP:  # in large steps: shifting a bytearray costs
+            del self._content[:spare]
+            self._base += spare

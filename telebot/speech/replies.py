@@ -1,0 +1,206 @@
+"""What the bot says on one call: replies that the pipeline makes, phrases that are ready, and what
+the caller heard of each.
+
+Takes the pipeline's output (`Spoken`), feeds the `Voice`, and turns every utterance of the bot into
+one `Turn` of the record and one message of the context, with only the words that were played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from pipecat.processors.aggregators.llm_context import LLMContext
+
+from telebot.audio.g711 import RATE_HZ
+from telebot.call.model import Turn
+from telebot.call.ports import Clock, WallClock
+from telebot.providers.frames import WordTimesFrame
+from telebot.speech.phrases import Phrase
+from telebot.speech.reply import Reply
+from telebot.speech.voice import Voice
+
+NEARLY_OVER = RATE_HZ  # a reply with less than this left (1 s) is as good as said
+WORD_S = 0.3  # length of a word whose end is not told
+
+
+class Listener(Protocol):
+    """Who wants to know how a reply fares."""
+
+    def reply_is_heard(self, reply: Reply) -> None:
+        """Its first audio leaves."""
+        ...
+
+    def reply_is_over(self, reply: Reply, turn: Turn | None) -> None:
+        """Said to its end, or cut; `turn` is None where the caller heard nothing of it."""
+        ...
+
+
+class Replies:
+    """The bot's utterances of one call, one after another; `current` is the one in the making."""
+
+    def __init__(
+        self,
+        voice: Voice,
+        listener: Listener,
+        context: LLMContext,
+        *,
+        providers: Mapping[str, str | None],
+        clock: Clock,
+        wall_clock: WallClock,
+        stream_ms: Callable[[float], float],
+        frame_end_ms: Callable[[], float],
+    ) -> None:
+        self._voice = voice
+        self._listener = listener
+        self._context = context
+        self._providers = providers
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._stream_ms = stream_ms
+        self._frame_end_ms = frame_end_ms  # of the last frame the carrier sent
+        self._stale = 0  # interruptions still on their way through the pipeline
+        self._index = 0
+        self._cut = 0
+        self.current: Reply | None = None
+        voice.on_first_sent = self._first_sent
+        voice.on_first_played = self._first_played
+
+    # what the conversation wants said
+
+    def want(self, caller_text: str | None, providers: Mapping[str, str | None]) -> Reply:
+        """A reply is wanted; the pipeline will make it."""
+        self.current = Reply(caller_text, self._clock(), self._wall_clock(), providers)
+        return self.current
+
+    def play(self, phrase: Phrase) -> Reply:
+        """Say a phrase that is ready. What was being said must be over or dropped."""
+        reply = self.want(None, {**self._providers, "stt": None, "llm": None})
+        reply.start = self._voice.queued
+        phrase.place(reply.script, reply.start)
+        self._voice.say(phrase.ulaw)
+        self._ended(reply)
+        self._listener.reply_is_heard(reply)
+        return reply
+
+    def drop(self, *, through_pipeline: bool) -> Reply | None:
+        """Say no more of the current reply; it is over now, with what was heard of it.
+        `through_pipeline`: an interruption is sent through the pipeline, and what comes out of it
+        before that belongs to the dropped reply."""
+        reply, self.current = self.current, None
+        position = self._voice.drop()
+        if through_pipeline:
+            self._stale += 1
+        if reply is not None:
+            reply.interrupted = reply.start is not None
+            self._finalise(reply, min(position, self._voice.played()))
+        return reply
+
+    # holding the voice while the caller's sound is judged
+
+    def silence(self) -> None:
+        self._cut = self._voice.silence()
+
+    def resume(self) -> None:
+        """Go on from the start of the word that was cut."""
+        reply, position = self.current, self._cut
+        if reply is not None and reply.start is not None:
+            end = self._voice.queued if reply.end is None else reply.end
+            position = reply.script.word_start(position, reply.start, end)
+        self._voice.resume(position)
+
+    @property
+    def asked(self) -> bool:
+        """What was heard so far ends in a question, or nearly all was heard."""
+        reply = self.current
+        if reply is None or reply.start is None:
+            return True
+        played = self._voice.played()
+        heard = reply.heard(played, self._voice.queued)
+        nearly_over = reply.generated and self._voice.queued - played < NEARLY_OVER
+        return nearly_over or heard.rstrip().endswith("?")
+
+    # what the pipeline's end says (`transport.Spoken`)
+
+    def reply_started(self) -> None:
+        return None
+
+    def reply_words(self, frame: WordTimesFrame) -> None:
+        reply = self._live()
+        if reply is not None:
+            words = [(word.start_s, word.end_s, word.text) for word in frame.words]
+            reply.script.place(self._voice.queued, words)
+
+    def reply_text(self, text: str, position_s: float | None) -> None:
+        reply = self._live()
+        if reply is None:
+            return
+        if position_s is None or reply.start is None:
+            reply.script.add(self._voice.queued, text)
+        else:
+            reply.script.place(reply.start, [(position_s, position_s + WORD_S, text)])
+
+    def reply_audio(self, ulaw: bytes) -> None:
+        reply = self._live()
+        if reply is None:
+            return
+        if reply.start is None:
+            reply.start = self._voice.queued
+            reply.first_audio_at = self._clock()
+            self._voice.say(ulaw)
+            self._listener.reply_is_heard(reply)
+        else:
+            self._voice.say(ulaw)
+
+    def reply_ended(self) -> None:
+        reply = self._live()
+        if reply is None or reply.generated:
+            return
+        if reply.start is None:
+            self.current = None
+            self._listener.reply_is_over(reply, None)
+        else:
+            self._ended(reply)
+
+    def reply_dropped(self) -> None:
+        self._stale = max(0, self._stale - 1)
+
+    def _live(self) -> Reply | None:
+        """The reply that what comes out of the pipeline belongs to; phrases do not come from it."""
+        reply = self.current
+        if self._stale or reply is None or reply.generated:
+            return None
+        return reply
+
+    def _ended(self, reply: Reply) -> None:
+        reply.generated = True
+        reply.end = self._voice.queued
+        self._voice.finish()
+        self._voice.then(reply.end, lambda: self._over(reply))
+
+    def _over(self, reply: Reply) -> None:
+        if self.current is reply:
+            self.current = None
+            self._finalise(reply, self._voice.played())
+
+    def _finalise(self, reply: Reply, played: int) -> None:
+        heard = reply.heard(played, self._voice.queued)
+        turn = None
+        if heard:
+            turn = reply.turn(self._index, heard)
+            self._index += 1
+            message: Any = {"role": "assistant", "content": heard}
+            self._context.add_message(message)
+        self._listener.reply_is_over(reply, turn)
+
+    def _first_sent(self, position: int) -> None:
+        reply = self.current
+        if reply is not None and reply.first_sent_ms is None and reply.start is not None:
+            reply.first_sent_ms = self._stream_ms(self._clock())
+
+    def _first_played(self, samples: int) -> None:
+        """A mark says that the first piece was played: its end is the last frame that came in."""
+        reply = self.current
+        if reply is not None and reply.first_played_ms is None:
+            end_ms = self._frame_end_ms()
+            reply.first_played_ms = max(0.0, end_ms - samples * 1000 / RATE_HZ)

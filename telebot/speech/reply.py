@@ -1,0 +1,99 @@
+"""One reply of the bot in the making: what it answers, what it says, what was heard, how fast.
+
+Lives from the moment a reply is wanted until what was heard of it is known; then it becomes a
+`call.model.Turn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from telebot.audio.g711 import RATE_HZ
+from telebot.call.model import Turn, TurnLatency
+from telebot.speech.script import Script
+
+
+@dataclass(slots=True)
+class Reply:
+    """`caller_text` is None for what the bot says of its own accord (greeting, reprompt).
+
+    Clock times are monotonic seconds, `*_ms` are of the carrier's stream clock, positions are
+    play-out positions."""
+
+    caller_text: str | None
+    wanted_at: float
+    created_at: datetime
+    providers: Mapping[str, str | None]
+    speech_end_at: float | None = None  # the caller's last speech, by our clock
+    speech_end_ms: float | None = None  # and by the carrier's
+    text_at: float | None = None
+    first_token_at: float | None = None
+    tts_asked_at: float | None = None
+    first_audio_at: float | None = None
+    first_played_ms: float | None = None  # by the carrier's clock, once a mark said so
+    first_sent_ms: float | None = None  # by our estimate of the carrier's clock
+    caller_offset_s: float | None = None
+    start: int | None = None  # position of its first audio
+    end: int | None = None  # position after its last, once that is known
+    generated: bool = False  # nothing more will come
+    interrupted: bool = False
+    script: Script = field(default_factory=Script)
+
+    def heard(self, played: int, queued: int) -> str:
+        """The words the caller heard when position `played` was reached."""
+        if self.start is None:
+            return ""
+        end = queued if self.end is None else self.end
+        return self.script.heard(played, self.start, end)
+
+    def latency(self) -> TurnLatency:
+        """The parts of the wait; None for what did not happen."""
+        if self.caller_text is None:
+            return TurnLatency()
+        heard = _ms_between(self.speech_end_ms, self.first_played_ms or self.first_sent_ms)
+        first_audio = _span(self.speech_end_at, self.first_audio_at)
+        transport = None
+        if heard is not None and first_audio is not None:
+            transport = round(max(0.0, heard - first_audio), 1)
+        return TurnLatency(
+            heard=heard,
+            endpointing=_span(self.speech_end_at, self.wanted_at),
+            stt=_span(self.speech_end_at, self.text_at),
+            llm_first_token=_span(self.wanted_at, self.first_token_at),
+            tts_first_audio=_span(self.tts_asked_at, self.first_audio_at),
+            transport=transport,
+        )
+
+    def turn(self, index: int, heard: str) -> Turn:
+        """The record of this reply, `heard` being what reached the caller's ear."""
+        bot_ms = self.first_played_ms if self.first_played_ms is not None else self.first_sent_ms
+        return Turn(
+            index=index,
+            started_at=self.created_at,
+            caller_text=self.caller_text,
+            bot_text=self.script.text,
+            bot_text_heard=heard,
+            interrupted=self.interrupted,
+            providers=dict(self.providers),
+            latency_ms=self.latency(),
+            caller_offset_s=self.caller_offset_s,
+            bot_offset_s=None if bot_ms is None else round(bot_ms / 1000, 3),
+        )
+
+
+def _span(start: float | None, end: float | None) -> float | None:
+    """Milliseconds between two clock times; None where one of them is not known."""
+    if start is None or end is None:
+        return None
+    return round(max(0.0, end - start) * 1000, 1)
+
+
+def _ms_between(start_ms: float | None, end_ms: float | None) -> float | None:
+    return None if start_ms is None or end_ms is None else round(max(0.0, end_ms - start_ms), 1)
+
+
+def samples_ms(samples: int) -> float:
+    """Milliseconds of `samples` at 8 kHz."""
+    return samples * 1000 / RATE_HZ

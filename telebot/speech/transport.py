@@ -1,0 +1,210 @@
+"""The two ends of a call's Pipecat pipeline, and the gate between hearing and thinking.
+
+Pipecat 1.14 has no transport for aiohttp, and audio in its queues is what a telephony bot pays
+most for (fifty frames a second through every processor). So audio takes the short way: caller
+audio goes from the socket to the voice detector and straight into the STT service, bot audio from
+the TTS service straight into the `Voice`; only events travel as frames. All three processors are in
+direct mode: no queue, no task. Public Pipecat interfaces alone are used.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pipecat.frames.frames import (
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    OutputAudioRawFrame,
+    OutputTransportReadyFrame,
+    StartFrame,
+    SystemFrame,
+    TranscriptionFrame,
+    TTSTextFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.stt_service import STTService
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.transports.base_transport import TransportParams
+
+from telebot.audio import g711
+from telebot.audio.resample import ToPhone
+from telebot.providers.frames import EmptyTranscriptFrame, WordTimesFrame
+
+EARLY_AUDIO = 2 * g711.RATE_HZ  # caller audio kept until the STT service is up (2 s)
+DOWN = FrameDirection.DOWNSTREAM
+PARAMS = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
+
+
+class Heard(Protocol):
+    """What the gate tells the conversation."""
+
+    def caller_text(self, text: str, finalized: bool) -> None: ...
+
+    def caller_interim(self, text: str) -> None: ...
+
+    def caller_no_text(self) -> None: ...
+
+
+class Spoken(Protocol):
+    """What the pipeline's end tells the conversation about the reply being made."""
+
+    def reply_started(self) -> None: ...
+
+    def reply_words(self, frame: WordTimesFrame) -> None: ...
+
+    def reply_text(self, text: str, position_s: float | None) -> None:
+        """Text of the reply; `position_s` is where in its audio it is said, when known."""
+        ...
+
+    def reply_audio(self, ulaw: bytes) -> None: ...
+
+    def reply_ended(self) -> None: ...
+
+    def reply_dropped(self) -> None:
+        """The interruption has passed the whole pipeline; what comes now is new."""
+        ...
+
+
+class PhoneInput(BaseInputTransport):
+    """The caller's side: events into the pipeline, audio past it into the STT service."""
+
+    def __init__(self, stt: STTService) -> None:
+        super().__init__(PARAMS, enable_direct_mode=True)
+        self._stt = stt
+        self._live = False
+        self._early = bytearray()
+
+    async def go_live(self) -> None:
+        """The pipeline has started and the STT service is connected: hand over what waited."""
+        self._live = True
+        if self._early:
+            early, self._early = bytes(self._early), bytearray()
+            await self.hear(early)
+
+    async def hear(self, ulaw: bytes) -> None:
+        """Caller audio for the recogniser."""
+        if not self._live:
+            self._early += ulaw
+            del self._early[:-EARLY_AUDIO]
+            return
+        frame = InputAudioRawFrame(g711.decode(ulaw), g711.RATE_HZ, 1)
+        await self._stt.process_audio_frame(frame, DOWN)
+
+    async def speech_started(self, start_s: float) -> None:
+        await self.push_frame(VADUserStartedSpeakingFrame(start_secs=start_s))
+
+    async def speech_stopped(self, stop_s: float) -> None:
+        await self.push_frame(VADUserStoppedSpeakingFrame(stop_secs=stop_s))
+
+    async def push_audio_frame(self, frame: InputAudioRawFrame) -> None:
+        """Audio injected by a processor upstream of us takes the same short way."""
+        await self._stt.process_audio_frame(frame, DOWN)
+
+
+class TurnGate(FrameProcessor):
+    """Keeps the recogniser's words for the turn logic, and lets whole turns through to the LLM."""
+
+    def __init__(self, heard: Heard, context: LLMContext) -> None:
+        super().__init__(enable_direct_mode=True)
+        self._heard = heard
+        self.context = context
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, TranscriptionFrame):
+            self._heard.caller_text(frame.text, bool(frame.finalized))
+        elif isinstance(frame, InterimTranscriptionFrame):
+            self._heard.caller_interim(frame.text)
+        elif isinstance(frame, EmptyTranscriptFrame):
+            self._heard.caller_no_text()
+        elif not isinstance(frame, VADUserStartedSpeakingFrame | VADUserStoppedSpeakingFrame):
+            await self.push_frame(frame, direction)
+
+    async def run_turn(self) -> None:
+        """Have the LLM answer what the context holds."""
+        await self.push_frame(LLMContextFrame(self.context))
+
+    async def interrupt(self) -> None:
+        """Stop what is being thought and said."""
+        await self.broadcast_interruption()  # type: ignore[no-untyped-call]
+
+
+class PhoneOutput(BaseOutputTransport):
+    """The bot's side: audio is brought to 8 kHz mu-law once, whole, and handed to the conversation.
+
+    `set_transport_ready` is never called: it would start a sender with two tasks, a thread pool and
+    a frame every 40 ms."""
+
+    def __init__(self, spoken: Spoken) -> None:
+        super().__init__(PARAMS, enable_direct_mode=True)
+        self._spoken = spoken
+        self._to_phone: ToPhone | None = None
+        self._base_pts: int | None = None
+
+    async def start(self, frame: StartFrame) -> None:
+        await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
+
+    async def stop(self, frame: EndFrame) -> None:
+        """Nothing to wait for: the conversation knows when its audio was played."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if direction is not DOWN or not self._ours(frame):
+            await super().process_frame(frame, direction)
+            return
+        await FrameProcessor.process_frame(self, frame, direction)
+        if isinstance(frame, OutputAudioRawFrame):
+            self._audio(frame)
+            return
+        if isinstance(frame, WordTimesFrame):
+            self._spoken.reply_words(frame)
+        elif isinstance(frame, TTSTextFrame):
+            self._text(frame)
+        elif isinstance(frame, LLMFullResponseStartFrame):
+            self._base_pts = None
+            self._spoken.reply_started()
+        elif isinstance(frame, LLMFullResponseEndFrame):
+            self._flush()
+            self._spoken.reply_ended()
+        elif isinstance(frame, InterruptionFrame):
+            self._to_phone = None
+            self._spoken.reply_dropped()
+        await self.push_frame(frame, direction)
+
+    @staticmethod
+    def _ours(frame: Frame) -> bool:
+        return isinstance(frame, InterruptionFrame | OutputAudioRawFrame) or not isinstance(
+            frame, SystemFrame | EndFrame
+        )
+
+    def _audio(self, frame: OutputAudioRawFrame) -> None:
+        if self._base_pts is None:
+            self._base_pts = self.get_clock().get_time()
+        if self._to_phone is None or self._to_phone.rate_hz != frame.sample_rate:
+            self._to_phone = ToPhone(frame.sample_rate)
+        pcm16 = self._to_phone.feed(frame.audio)
+        if pcm16:
+            self._spoken.reply_audio(g711.encode(pcm16))
+
+    def _flush(self) -> None:
+        """The resampler's filter still holds the last milliseconds of the reply."""
+        if self._to_phone is not None:
+            rest = self._to_phone.feed(b"", last=True)
+            self._to_phone = None
+            if rest:
+                self._spoken.reply_audio(g711.encode(rest))
+
+    def _text(self, frame: TTSTextFrame) -> None:
+        position_s = None
+        if frame.pts and self._base_pts is not None:
+            position_s = max(0.0, (frame.pts - self._base_pts) / 1e9)
+        self._spoken.reply_text(frame.text, position_s)

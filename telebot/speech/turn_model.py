@@ -1,0 +1,122 @@
+"""The server's end of the turn model's process: start it, ask it, start it again when it dies.
+
+A model that is dead or late is no reason to keep a caller waiting: then the words decide alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+
+import structlog
+
+from telebot.speech.turn_worker import ANSWER, MAX_BYTES, REQUEST
+
+READY_TIMEOUT_S = 30.0
+RESTART_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+MAX_WAITING = 256  # more pauses than this at once are not asked about
+log = structlog.get_logger()
+
+
+class TurnModelProcess:
+    """Owns the worker process. `asked`, `late` and `restarts` are counts for the metrics."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, asyncio.Future[float]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._number = 0
+        self.asked = 0
+        self.late = 0
+        self.restarts = 0
+
+    async def start(self) -> None:
+        """Returns when the model answers; a model that cannot start is logged, not raised."""
+        self._supervisor = asyncio.create_task(self._supervise(), name="turn model")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), READY_TIMEOUT_S)
+
+    async def close(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+            self._supervisor = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def alive(self) -> bool:
+        return self._ready.is_set()
+
+    async def probability(self, ulaw: bytes, timeout_s: float) -> float | None:
+        """That the turn in `ulaw` (8 kHz mu-law, newest last) is over; None when nobody answers."""
+        if not self._ready.is_set() or self._writer is None or len(self._waiting) >= MAX_WAITING:
+            return None
+        self._number = self._number % 0xFFFF_FFFF + 1
+        number, ulaw = self._number, ulaw[-MAX_BYTES:]
+        answer: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        self._writer.write(REQUEST.pack(number, len(ulaw)) + ulaw)
+        self.asked += 1
+        try:
+            return await asyncio.wait_for(answer, timeout_s)
+        except TimeoutError:
+            self.late += 1
+            return None
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _supervise(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._run()
+            except (OSError, EOFError, asyncio.IncompleteReadError) as error:
+                log.warning("turn model lost", error=repr(error))
+            finally:
+                await self._stop()
+            self.restarts += 1
+            await asyncio.sleep(RESTART_S[min(failures, len(RESTART_S) - 1)])
+            failures += 1
+
+    async def _run(self) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "telebot.speech.turn_worker",
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            reader, self._writer = await asyncio.open_connection(sock=ours)
+        finally:
+            theirs.close()
+        await reader.readexactly(ANSWER.size)
+        self._ready.set()
+        while True:
+            number, probability = ANSWER.unpack(await reader.readexactly(ANSWER.size))
+            answer = self._waiting.get(number)
+            if answer is not None and not answer.done():
+                answer.set_result(probability)
+
+    async def _stop(self) -> None:
+        self._ready.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            await self._process.wait()
+            self._process = None

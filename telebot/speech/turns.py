@@ -1,0 +1,337 @@
+"""Taking turns: when the caller's turn is over, and whether the caller interrupts.
+
+Pure logic over events, on a clock and a timer that are handed in. `Listener` of the events is the
+call's transport (VAD) and its recogniser (words); the effects go to a `Floor`, which is the
+conversation. Two decisions are made here:
+
+- *Contest.* The caller makes a sound while a reply is being said or thought about. The voice is
+  silenced at once; then words or time decide. Speech that goes on, or words that say something,
+  take the floor (the reply is dropped); a hum, a cough or a nod gives it back and the bot goes on
+  from the word where it was held.
+- *End of turn.* The caller pauses. Words, and the turn model where it is used, decide whether to
+  answer now or to wait for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from telebot.call.ports import Clock
+from telebot.speech.backchannel import Shape, is_backchannel, shape, words
+
+COMPLETE = 0.5  # the turn model's probability from which a turn is over
+NEARLY_COMPLETE = 0.2
+CLOSED_COMPLETE = 0.1  # for a sentence that is closed by its words
+TEXT_WAIT_S = 3.0  # a recogniser that says nothing for this long has heard nothing
+LOOSE_TEXT_WAIT_S = 0.3  # after a text that came before the pause, a last one may follow
+INTERRUPTING_WORDS = 3
+MODEL_ASKS = 2  # how often the turn model is asked about one pause
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+Later = Callable[[float, Callable[[], None]], Timer]
+
+
+class Floor(Protocol):
+    """What taking turns does to the conversation. All return at once."""
+
+    @property
+    def occupied(self) -> bool:
+        """A reply is being thought about or said."""
+        ...
+
+    @property
+    def asked(self) -> bool:
+        """What the caller heard of the reply so far asks something, or the reply is nearly over."""
+        ...
+
+    @property
+    def expects(self) -> str | None:
+        """The type of answer the bot is waiting for (``phone``, ``yes_no``, …)."""
+        ...
+
+    def caller_speaks(self) -> None:
+        """The caller has the floor."""
+        ...
+
+    def silence_voice(self) -> None:
+        """Hold the bot's voice and clear what the carrier has of it."""
+        ...
+
+    def resume_voice(self) -> None:
+        """The sound meant nothing: go on from the word that was cut."""
+        ...
+
+    def drop_reply(self) -> str:
+        """The reply is interrupted. Returns the caller's text of a turn that was answered by
+        nothing yet (it belongs to the turn that goes on), else an empty string."""
+        ...
+
+    def ask_turn_model(self, pause: int) -> None:
+        """Have `TurnTaking.probability` called with the turn model's word on this pause."""
+        ...
+
+    def take_turn(self, text: str) -> None:
+        """The caller's turn is over; `text` wants a reply."""
+        ...
+
+    def nothing_said(self) -> None:
+        """The caller made a sound and said nothing; nobody has the floor."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The times of turn taking, in seconds (`speech.*` of the settings)."""
+
+    smart: bool
+    stop_s: float
+    incomplete_wait_s: float
+    turn_timeout_s: float
+    barge_in_s: float
+    backchannel_wait_s: float
+
+
+class TurnTaking:
+    """One call's turns. Not reentrant; everything runs on the event loop."""
+
+    def __init__(self, floor: Floor, pace: Pace, clock: Clock, later: Later) -> None:
+        self._floor = floor
+        self._pace = pace
+        self._clock = clock
+        self._later = later
+        self._texts: list[str] = []
+        self._timers: dict[str, Timer] = {}
+        self._started_at = 0.0
+        self._speech_s = 0.0  # speech in this contest or turn, in all
+        self._probability: float | None = None
+        self._pause = 0  # number of the pause, so that a late word on an earlier one is known
+        self._asks = 0  # how often the model was asked about this pause
+        self._asking = False
+        self._awaiting_text = False
+        self._text_in_segment = False
+        self.speaking = False
+        self.contested = False
+        self.open = False  # the caller has a turn that is not answered yet
+        self.ended_at = 0.0  # clock time of the last speech
+        self.text_at: float | None = None  # clock time of the last text
+
+    # what the detector says
+
+    def speech_started(self) -> None:
+        """An onset, `vad_start_s` after it happened."""
+        self.speaking = True
+        self._started_at = self._clock()
+        self._cancel("pause", "text", "model")
+        self.speech_resumed()
+        self._awaiting_text = False
+        self._text_in_segment = False
+        if self._floor.occupied and not self.open:
+            if not self.contested:
+                self.contested = True
+                self._speech_s = 0.0
+                self._floor.silence_voice()
+            self._cancel("words")
+            left = max(0.0, self._pace.barge_in_s - self._speech_s)
+            self._after("barge", left, self._take_floor)
+        else:
+            self._open()
+
+    def speech_paused(self) -> None:
+        """Silence inside speech, ahead of a stop: the turn model may start."""
+        if self._pace.smart and self.speaking and not self.contested:
+            self._ask_model()
+
+    def speech_resumed(self) -> None:
+        """What was asked of the model about the last pause is void."""
+        self._probability = None
+        self._pause += 1
+        self._asks = 0
+        self._asking = False
+
+    def speech_stopped(self) -> None:
+        """The caller has been silent for `stop_s`."""
+        self.speaking = False
+        self._cancel("barge")
+        self.ended_at = self._clock() - self._pace.stop_s
+        self._speech_s += max(0.0, self.ended_at - self._started_at)
+        self._awaiting_text = True
+        if self.contested:
+            self._after("words", self._pace.backchannel_wait_s, self._give_back)
+            return
+        if self._pace.smart:
+            self._ask_model()
+        wait = LOOSE_TEXT_WAIT_S if self._text_in_segment else TEXT_WAIT_S
+        self._after("text", wait, self._no_more_text)
+
+    # what the recogniser says
+
+    def text(self, text: str, *, finalized: bool = True) -> None:
+        """Words of the caller. `finalized`: the recogniser says no more about this segment."""
+        if not words(text):
+            return self.no_text()
+        self._texts.append(text.strip())
+        self.text_at = self._clock()
+        self._text_in_segment = True
+        if not self.speaking or finalized:
+            self._awaiting_text = False
+        if self.contested:
+            return self._contest_words()
+        if not self.open:
+            self._open()  # words of somebody too soft for the detector
+        if not self.speaking:
+            self._cancel("text")
+            self._judge_pause()
+        return None
+
+    def interim(self, text: str) -> None:
+        """Words that may still change; enough of them over the bot's voice interrupt it."""
+        if self.contested and self.speaking and len(words(text)) >= INTERRUPTING_WORDS:
+            self._take_floor()
+
+    def no_text(self) -> None:
+        """The recogniser found no words in what it heard."""
+        self._awaiting_text = False
+        if self.speaking:
+            return
+        if self.contested:
+            self._contest_words()
+        else:
+            self._cancel("text")
+            self._no_more_text()
+
+    def probability(self, value: float, pause: int) -> None:
+        """The turn model's word on a pause: 1 is a turn that is over."""
+        if pause != self._pause:
+            return
+        self._probability = value
+        self._asking = False
+        if self.open and not self.speaking:
+            self._ask_model()
+            self._cancel("model")
+            self._judge_pause()
+
+    # what others decide
+
+    def take_now(self, text: str) -> None:
+        """A turn that needs no endpointing, such as keyed digits."""
+        if self.contested or self._floor.occupied:
+            self._take_floor()
+        self._texts = [text]
+        self._take()
+
+    def reset(self) -> None:
+        """Forget a turn in the making; the bot speaks of its own accord, or the call is over."""
+        self._cancel(*list(self._timers))
+        self._texts.clear()
+        self._awaiting_text = self.contested = self.open = False
+        self._speech_s = 0.0
+
+    def _open(self) -> None:
+        if not self.open:
+            self.open = True
+            self._speech_s = 0.0
+            self._floor.caller_speaks()
+
+    def _contest_words(self) -> None:
+        said = " ".join(self._texts)
+        hum = is_backchannel(said, asked=self._floor.asked, speech_s=self._speech_s)
+        if self.speaking:
+            if not hum and len(words(said)) >= INTERRUPTING_WORDS:
+                self._take_floor()
+        elif hum:
+            self._give_back()
+        else:
+            self._take_floor()
+            self._judge_pause()
+
+    def _take_floor(self) -> None:
+        """The caller interrupts: the reply is dropped, the caller's turn is open."""
+        self._cancel("barge", "words")
+        self.contested = False
+        carried = self._floor.drop_reply()
+        if carried:
+            self._texts.insert(0, carried)
+        self.open = True
+        self._floor.caller_speaks()
+        if not self.speaking and self._awaiting_text:
+            self._after("text", TEXT_WAIT_S, self._no_more_text)
+
+    def _give_back(self) -> None:
+        """It was no interruption: nothing was lost, the bot goes on."""
+        self._cancel("barge", "words")
+        self.contested = False
+        self._awaiting_text = False
+        self._texts.clear()
+        self._floor.resume_voice()
+
+    def _judge_pause(self) -> None:
+        """Answer now, or wait for the rest?"""
+        if self.speaking or self.contested or self._awaiting_text or not self._texts:
+            return
+        wait_s = self._wait_s()
+        if wait_s is None:
+            return  # the turn model has not said its word yet
+        left = self.ended_at + wait_s - self._clock()
+        if wait_s == 0 or left <= 0:
+            self._take()
+        else:
+            self._after("pause", left, self._take)
+
+    def _wait_s(self) -> float | None:
+        """Silence after which this pause ends the turn; None: ask again when more is known."""
+        if not self._pace.smart:
+            return 0.0
+        ends = shape(" ".join(self._texts), self._floor.expects)
+        if ends is Shape.DANGLING:
+            return self._pace.incomplete_wait_s
+        if self._probability is None:
+            if self._asking:
+                self._after("model", self._pace.turn_timeout_s, self._model_is_late)
+                return None
+            return 0.0
+        if self._probability > (CLOSED_COMPLETE if ends is Shape.CLOSED else COMPLETE):
+            return 0.0
+        half = self._pace.incomplete_wait_s / 2
+        return half if self._probability > NEARLY_COMPLETE else self._pace.incomplete_wait_s
+
+    def _ask_model(self) -> None:
+        """Ask at the first sign of a pause, and once more after a no: 130 ms of silence can be
+        too little to say yes."""
+        done = self._probability is not None and self._probability > COMPLETE
+        if not self._asking and not done and self._asks < MODEL_ASKS:
+            self._asks += 1
+            self._asking = True
+            self._floor.ask_turn_model(self._pause)
+
+    def _model_is_late(self) -> None:
+        self._asks = MODEL_ASKS
+        self.probability(1.0, self._pause)
+
+    def _no_more_text(self) -> None:
+        self._awaiting_text = False
+        if self._texts:
+            self._judge_pause()
+        elif self.open:
+            self.open = False
+            self._floor.nothing_said()
+
+    def _take(self) -> None:
+        text = " ".join(self._texts)
+        self.reset()
+        self._floor.take_turn(text)
+
+    def _after(self, name: str, delay_s: float, do: Callable[[], None]) -> None:
+        self._cancel(name)
+        self._timers[name] = self._later(delay_s, do)
+
+    def _cancel(self, *names: str) -> None:
+        for name in names:
+            timer = self._timers.pop(name, None)
+            if timer is not None:
+                timer.cancel()
