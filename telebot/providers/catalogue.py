@@ -11,7 +11,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from telebot.call.errors import ProviderConfigError
@@ -203,5 +203,5 @@ def _settings(service: type[Any], given: Mapping[str, Any], path: str) -> Any:
     known = [field.name for field in dataclasses.fields(settings)]
     aliases: Mapping[str, str] = getattr(settings, "_aliases", {})
     check_known("setting", given, [*known, *aliases], path)
-    make: Callable[..., Any] = settings
+    make = cast("Callable[..., Any]", settings)
     return make(**{aliases.get(name, name): value for name, value in given.items()})

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 MODEL_RATE_HZ = 16000
 LONGEST_S = 60.0
-# what the model says of breath and bumps; believed only where enough of the sound was voiced
-DOUBTFUL = frozenset({"you", "thank you", "thanks", "bye", "oh", "hmm", ""})
-DOUBTFUL_VOICED_S = 0.1
+# what the model makes of sound without words; said for real they come with a full stop
+INVENTED = re.compile(r"(You|Thank you|Thanks|Thank you for watching!|©.*|\W*)", re.DOTALL)
+# whole utterances that are hummed assent
+ASSENT = {
+    **dict.fromkeys(("mama", "mm", "mmh", "mmhmm", "mmhm", "mhm", "mmm"), "Mm-hmm."),
+    **dict.fromkeys(("aha", "uhhu", "uhhuh", "uhuh"), "Uh-huh."),
+}
 SPELLINGS = (
     (re.compile(r"\b([Tt])o-(day|morrow|night)\b"), r"\1o\2"),
     (re.compile(r"\b([Gg])ood[- ]?bye?\b"), r"\1oodbye"),
@@ -48,16 +52,13 @@ class Transcript:
 
 
 def normalise(text: str) -> str:
-    """The model's spelling as today's: tomorrow, goodbye; single spaces, no musical notes."""
+    """The model's text as one writes it today (tomorrow, goodbye), '' where it made it up."""
     for pattern, written in SPELLINGS:
         text = pattern.sub(written, text)
-    return " ".join(text.split())
-
-
-def believable(text: str, voiced_s: float) -> bool:
-    """Whether `text` can have been said with so little voice; short stock phrases need more."""
-    bare = re.sub(r"[^\w ]", "", text).strip().lower()
-    return bool(bare) and (bare not in DOUBTFUL or voiced_s >= DOUBTFUL_VOICED_S)
+    text = " ".join(text.split())
+    if INVENTED.fullmatch(text):
+        return ""
+    return ASSENT.get(re.sub(r"[\W_]", "", text).lower(), text)
 
 
 def load_transcriber() -> Transcriber:
@@ -106,8 +107,7 @@ def hear(model: Transcriber, pcm16: bytes, rate_hz: int) -> str:
     speech = find_speech(to_float(pcm16), rate_hz)
     if speech is None:
         return ""
-    text = normalise(recognise(model, soxr.resample(speech.samples, rate_hz, MODEL_RATE_HZ, "HQ")))
-    return text if believable(text, speech.voiced_s) else ""
+    return normalise(recognise(model, soxr.resample(speech.samples, rate_hz, MODEL_RATE_HZ, "HQ")))
 
 
 class SpeechToText:

@@ -1,7 +1,8 @@
 """Is there speech in a piece of telephone audio, and where does it begin and end?
 
 Pure functions over PCM. The recogniser invents words for silence and noise ("You", "Thank you."),
-so `recogniser.py` asks here first. Everything is conservative: what may be speech passes.
+so `recogniser.py` asks here first. What may be speech passes. Thresholds were set on words of seven
+synthetic and two human voices, clean and with noise, against noise, coughs, wind and tones.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ BELOW_LOUDEST_DB = 35.0
 KEEP_S = 0.12  # around the loud part: soft onsets and endings are quieter than the threshold
 PITCH_HZ = (70.0, 400.0)
 PERIODIC = 0.55  # normalised autocorrelation of a voiced frame; white noise stays under 0.4
-TONE_SHARE = 0.93  # of the energy in the strongest bins: a dial tone or a key press, not a voice
+LEAST_VOICED_S = 0.03  # coughs, breath and wind have at most 0.016, a short word 0.05 or more
+LONG_S = 0.8  # longer than a cough
+LONG_SHARE = 0.2  # of the frames; rumbling noise reaches 0.16
+EMPHASIS = 0.9  # takes the low rumble away, which looks periodic in a short frame
+STEADY = 0.1  # median change of the spectrum between frames: tones 0.01, words from 0.23
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def find_speech(samples: Floats, rate_hz: int) -> Speech | None:
     if loudest < QUIET_DBFS + 6:
         return None
     loud = np.flatnonzero(level > max(QUIET_DBFS, loudest - BELOW_LOUDEST_DB))
-    voiced_s = _voiced_frames(frames[loud], rate_hz) * HOP_S
+    voiced_s = _voiced_s(frames[loud], rate_hz)
     if voiced_s == 0.0:
         return None
     keep = round(KEEP_S * rate_hz)
@@ -57,24 +62,39 @@ def find_speech(samples: Floats, rate_hz: int) -> Speech | None:
     return Speech(samples[max(0, first) : last], voiced_s)
 
 
-def _voiced_frames(frames: Floats, rate_hz: int) -> int:
-    """How many frames have a pitch, once the ones of a steady tone are left out."""
+def _voiced_s(frames: Floats, rate_hz: int) -> float:
+    """Seconds of `frames` that have a pitch; 0 where it cannot be a voice.
+
+    Judged with the low end taken away first, which noise does not pass; a longer piece whose upper
+    half is drowned in noise is judged by all of its spectrum.
+    """
+    bright = frames[:, 1:] - EMPHASIS * frames[:, :-1]
+    power = _power(bright)
+    share = power / power.sum(axis=1, keepdims=True)
+    if len(share) > 1 and np.median(np.abs(np.diff(share, axis=0)).sum(axis=1)) < STEADY:
+        return 0.0  # a key, a dial tone
+    voiced_s = _periodic_frames(power, bright.shape[1], rate_hz) * HOP_S
+    if voiced_s >= LEAST_VOICED_S:
+        return voiced_s
+    if len(frames) * HOP_S < LONG_S:
+        return 0.0
+    periodic = _periodic_frames(_power(frames), frames.shape[1], rate_hz)
+    return periodic * HOP_S if periodic >= LONG_SHARE * len(frames) else 0.0
+
+
+def _power(frames: Floats) -> NDArray[np.floating]:
+    """Power spectra of windowed frames, padded so that autocorrelation does not wrap."""
     size = frames.shape[1]
-    window = np.hanning(size).astype(np.float32)
     points = 1 << (2 * size - 1).bit_length()
-    power = np.abs(np.fft.rfft(frames * window, points)) ** 2
-    if _is_tone(power):
-        return 0
-    shape = np.fft.irfft(np.abs(np.fft.rfft(window, points)) ** 2)
+    return np.abs(np.fft.rfft(frames * np.hanning(size), points)) ** 2 + 1e-12
+
+
+def _periodic_frames(power: NDArray[np.floating], size: int, rate_hz: int) -> int:
+    """In how many frames a shift by one pitch period gives nearly the same again."""
+    points = 2 * (power.shape[1] - 1)
+    shape = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(size), points)) ** 2)
     correlation = np.fft.irfft(power, axis=1)
     low, high = int(rate_hz / PITCH_HZ[1]), int(rate_hz / PITCH_HZ[0])
     lags = correlation[:, low:high] / np.maximum(shape[low:high], shape[0] * 0.1)
-    peak = lags.max(axis=1) / np.maximum(correlation[:, 0] / shape[0], 1e-9)
+    peak = lags.max(axis=1) / (correlation[:, 0] / shape[0])
     return int((peak > PERIODIC).sum())
-
-
-def _is_tone(power: NDArray[np.floating]) -> bool:
-    """Nearly all energy of the whole piece in a few spectral lines that do not move."""
-    mean = power.mean(axis=0)
-    lines = max(12, len(mean) // 24)
-    return bool(np.sort(mean)[-lines:].sum() > TONE_SHARE * mean.sum())
