@@ -17,7 +17,6 @@ from aiohttp import WebSocketError, WSMsgType, web
 from telebot.call.admission import Admission
 from telebot.call.errors import BadToken, BadWire
 from telebot.call.events import (
-    Connected,
     Conversations,
     Digit,
     Ignored,
@@ -192,6 +191,7 @@ class MediaStream:
 
     async def _handle(self, event: MediaEvent) -> bool:
         """Anything but caller audio. False where the stream is over."""
+        log.debug("<", message=type(event).__name__)
         match event:
             case Ignored(why):
                 self._meaningless(why)
@@ -204,8 +204,6 @@ class MediaStream:
                 await self._sink.digit(digit)
             case Played(name) if self._sink is not None:
                 await self._sink.played(name)
-            case Connected():
-                log.debug("<", event="connected")
         return True
 
     async def _start(self, started: Started) -> None:

@@ -1,0 +1,196 @@
+"""The HTTP edge on a loopback port, with a conversation that writes down what it was told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from telebot.call.admission import Admission
+from telebot.call.events import MediaWire
+from telebot.call.model import Call, Note, Termination, Turn, WireEvent
+from telebot.call.tokens import StreamTokens
+from telebot.carriers.registry import Carriers
+from telebot.settings import load
+from telebot.web.auth import AdminKey
+from telebot.web.metrics import Metrics
+from telebot.web.server import Parts, build_app
+
+ACCOUNT = "AC" + "0" * 31 + "1"
+AUTH_TOKEN = "a token of the tests"
+GREETING = b"\x11" * 800
+
+
+class MemoryLog:
+    """A `CallLog` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.endings: list[tuple[Call, Termination]] = []
+
+    def opened(self, call: Call) -> None:
+        self.calls.append(call)
+
+    def answered(self, call: Call) -> None:
+        pass
+
+    def state(self, call: Call) -> None:
+        pass
+
+    def turn(self, call: Call, turn: Turn) -> None:
+        pass
+
+    def note(self, call: Call, note: Note) -> None:
+        pass
+
+    def event(self, call: Call, event: WireEvent) -> None:
+        pass
+
+    def closed(self, call: Call, termination: Termination) -> None:
+        self.endings.append((call, termination))
+
+    def reasons(self) -> list[str]:
+        return [termination.reason for _, termination in self.endings]
+
+
+@dataclass
+class Heard:
+    """One call's `MediaSink`; raises where a test says so."""
+
+    conversations: Listeners
+    call: Call
+    wire: MediaWire
+    frames: list[tuple[bytes, int]] = field(default_factory=list)
+    digits: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+    over: str = ""
+
+    async def audio(self, ulaw: bytes, timestamp_ms: int) -> None:
+        self.frames.append((ulaw, timestamp_ms))
+        if self.conversations.fails == "audio":
+            raise RuntimeError("our own code is broken")
+        self.conversations.moved.set()
+
+    async def digit(self, digit: str) -> None:
+        self.digits.append(digit)
+        if digit == "#":
+            await self.wire.close()
+        if digit == "*":
+            self.wire.send_clear()
+
+    async def played(self, mark: str) -> None:
+        self.marks.append(mark)
+        self.conversations.moved.set()
+
+    async def ended(self, reason: str) -> None:
+        self.over = reason
+        if self.conversations.fails == "ended":
+            raise RuntimeError("our own code is broken")
+
+
+class Listeners:
+    """`Conversations` that greet and then listen."""
+
+    def __init__(self) -> None:
+        self.all: list[Heard] = []
+        self.fails = ""
+        self.moved = asyncio.Event()
+
+    async def start(self, call: Call, wire: MediaWire) -> Heard:
+        if self.fails == "start":
+            raise RuntimeError("our own code is broken")
+        heard = Heard(self, call, wire)
+        self.all.append(heard)
+        wire.send_audio(GREETING)
+        wire.send_mark("greeting")
+        return heard
+
+
+@dataclass
+class Edge:
+    """A running edge, and what stands behind it."""
+
+    url: str
+    log: MemoryLog
+    listeners: Listeners
+    admission: Admission
+    metrics: Metrics
+    carriers: Carriers
+    app: web.Application
+
+    async def until(self, condition: Any) -> None:
+        """Give the server its turns until `condition()`; fails after five seconds."""
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.002)
+
+    def junk(self) -> dict[str, float]:
+        """Meaningless messages by kind."""
+        return {
+            sample.labels["kind"]: sample.value
+            for family in self.metrics.junk.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total")
+        }
+
+    def close_codes(self) -> dict[str, float]:
+        """Ended sockets by close code."""
+        return {
+            sample.labels["code"]: sample.value
+            for family in self.metrics.sockets.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total")
+        }
+
+
+@asynccontextmanager
+async def edge(
+    data: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    max_calls: int = 10,
+    **overrides: Any,
+) -> AsyncIterator[Edge]:
+    """A server on a free port; `overrides` are settings with `__` for the dot."""
+    environ = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": AUTH_TOKEN, **(environ or {})}
+    settings = load(
+        environ=environ,
+        overrides={
+            "server.data": str(data),
+            **{name.replace("__", "."): value for name, value in overrides.items()},
+        },
+    )
+    log, listeners, metrics = MemoryLog(), Listeners(), Metrics()
+    ids = itertools.count(1)
+    admission = Admission(
+        log=metrics.metered(log),
+        tokens=StreamTokens("k" * 32, settings.security.token_life_s, lambda: datetime.now(UTC)),
+        numbers={"*": "front-desk"},
+        agents=frozenset({"front-desk", "echo"}),
+        max_calls=max_calls,
+        clock=time.monotonic,
+        wall_clock=lambda: datetime.now(UTC),
+        new_id=lambda: f"id{next(ids)}",
+    )
+    carriers = Carriers(settings)
+    parts = Parts(settings, admission, carriers, listeners, metrics, keys=[AdminKey("secret-key")])
+    app = build_app(parts)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        yield Edge(
+            f"http://127.0.0.1:{port}", log, listeners, admission, metrics, carriers, app
+        )
+    finally:
+        await runner.cleanup()
