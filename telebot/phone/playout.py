@@ -61,9 +61,9 @@ class PlayOut:
         """Acknowledge `name` once all audio queued so far was played."""
         self._marks.append((self.position + self._buffered, name))
 
-    def clear(self) -> tuple[int, list[str]]:
-        """Drop what was not played: samples dropped, marks acknowledged at once."""
-        dropped, names = self._buffered, [name for _, name in self._marks]
+    def clear(self) -> tuple[bytes, list[str]]:
+        """Drop what was not played: the audio dropped, the marks acknowledged at once."""
+        dropped, names = b"".join(self._buffer), [name for _, name in self._marks]
         self._buffer.clear()
         self._marks.clear()
         self._buffered = 0

@@ -19,6 +19,7 @@ import orjson
 from telebot.audio.g711 import RATE_HZ
 from telebot.phone.microphone import FRAME, Microphone
 from telebot.phone.playout import PlayOut
+from telebot.phone.resumption import KEPT, Resumption
 
 MAX_FAULTS = 100  # kept; more are only counted
 
@@ -35,7 +36,8 @@ class StreamIds:
 @dataclass(frozen=True, slots=True)
 class Happening:
     """What the server asked for, by the call's clock: ``media`` (`amount` samples), ``mark``,
-    ``clear`` (`amount` samples dropped); ``played`` is a mark acknowledged, ``dtmf`` a key sent."""
+    ``clear`` (`amount` samples dropped); ``resumed``: it went on with what it had cleared;
+    ``played`` is a mark acknowledged, ``dtmf`` a key sent."""
 
     position: int
     name: str
@@ -64,6 +66,7 @@ class TwilioStream:
         self.frames_sent = 0
         self._keep = keep_audio
         self._sequence = 0
+        self._resumption: Resumption | None = None
         self._opened_s: float | None = None
 
     @property
@@ -140,12 +143,18 @@ class TwilioStream:
                     self.playout.mark(name)
                     return self._play(self.position)
             case "clear":
-                dropped, names = self.playout.clear()
-                self._note("clear", amount=dropped)
-                return self._acknowledge(names)
+                return self._clear()
             case _:
                 self._fault("unknown event")
         return []
+
+    def _clear(self) -> list[bytes]:
+        dropped, names = self.playout.clear()
+        self._note("clear", amount=len(dropped))
+        if self._keep:
+            before = self.playout.heard(max(0, self.position - KEPT))
+            self._resumption = Resumption(before, dropped)
+        return self._acknowledge(names)
 
     def _queue(self, payload: str | None) -> None:
         try:
@@ -159,6 +168,15 @@ class TwilioStream:
             self._fault("play-out buffer is full")
         else:
             self._note("media", amount=len(ulaw))
+            self._compare(ulaw)
+
+    def _compare(self, ulaw: bytes) -> None:
+        """Note when the bot goes on with what had been cleared."""
+        went_on = self._resumption.feed(ulaw) if self._resumption else None
+        if went_on is not None:
+            self._resumption = None
+        if went_on:
+            self._note("resumed")
 
     def _play(self, to: int) -> list[bytes]:
         out: list[bytes] = []

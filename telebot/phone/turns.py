@@ -34,7 +34,7 @@ class Turn:
     heard: str = ""
     reply: Span | None = None  # first bot frame played to last audible one
     audible_at: int | None = None
-    clear_at: int | None = None  # where the server emptied the play-out buffer on this turn
+    clear_at: int | None = None  # where the bot gave way: cleared, and did not go on
     bot_interrupted: bool = False  # the bot began while the caller was still speaking
     answered: bool = False
 
@@ -133,10 +133,18 @@ def pieces(stream: TwilioStream, span: Span) -> list[Span]:
 
 
 def _clear(stream: TwilioStream, since: int, until: int | None) -> int | None:
+    """The clear after which the bot did not go on with what it had been saying."""
+    cleared: int | None = None
     for happening in stream.happenings:
-        if happening.name == "clear" and happening.position >= since:
-            return happening.position if until is None or happening.position <= until else None
-    return None
+        if happening.position < since:
+            continue
+        if until is not None and happening.position > until:
+            break
+        if happening.name == "clear" and cleared is None:
+            cleared = happening.position
+        elif happening.name == "resumed":
+            cleared = None
+    return cleared
 
 
 def _frame_of(stream: TwilioStream, audible_at: int, origin: int) -> int:

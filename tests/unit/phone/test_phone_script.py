@@ -32,9 +32,9 @@ def parsed(*argv: str) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def tone(seconds: float, rate_hz: int = 8000, level: float = 0.3) -> bytes:
+def tone(seconds: float, rate_hz: int = 8000, level: float = 0.3, hz: float = 440) -> bytes:
     t = np.arange(round(seconds * rate_hz)) / rate_hz
-    return (np.sin(2 * np.pi * 440 * t) * level * 32767).astype("<i2").tobytes()
+    return (np.sin(2 * np.pi * hz * t) * level * 32767).astype("<i2").tobytes()
 
 
 def test_items_keep_the_order_they_are_written_in() -> None:
@@ -177,8 +177,10 @@ class Bot:
         self.stream = TwilioStream(StreamIds("MZ1", "CA1", "AC1"), {}, Microphone(None))
         self.stream.open(0.0)
 
-    def plays(self, at_s: float, seconds: float) -> None:
-        ulaw = g711.encode(tone(seconds))
+    def plays(self, at_s: float, seconds: float, hz: float = 440) -> None:
+        self.sends(at_s, g711.encode(tone(seconds, hz=hz)))
+
+    def sends(self, at_s: float, ulaw: bytes) -> None:
         payload = base64.b64encode(ulaw).decode()
         message = {"event": "media", "streamSid": "MZ1", "media": {"payload": payload}}
         self.stream.receive(json.dumps(message), at_s)
@@ -204,7 +206,7 @@ def test_a_bot_that_gives_way_was_interrupted_by_the_caller() -> None:
     bot.stream.advance(1.0)
     turn = Turn("say", "stop", 12000, Span(8000, 12000), over_bot=turns.speaking(bot.stream))
     bot.clears(1.2)
-    bot.plays(2.0, 0.5)
+    bot.plays(2.0, 0.5, hz=620)
     bot.stream.advance(4.0)
     measure(bot.stream, turn)
     assert turn.interrupted_by == "caller"
@@ -223,6 +225,37 @@ def test_a_bot_that_goes_on_was_not() -> None:
     assert turn.answered
     assert turn.interrupted_by is None
     assert turn.latency_ms is None
+
+
+def test_a_bot_that_holds_its_breath_and_goes_on_was_not_interrupted() -> None:
+    bot = Bot()
+    chirp = np.arange(8000 * 3) / 8000
+    ulaw = g711.encode((np.sin(600 * chirp**2) * 9000).astype("<i2").tobytes())
+    bot.sends(0.0, ulaw)
+    bot.stream.advance(1.0)
+    turn = Turn("say", "mm-hmm", 12000, Span(8000, 12000), over_bot=True)
+    bot.clears(1.1)  # at sample 8800
+    measure(bot.stream, turn)
+    assert turn.clear_at == 8800
+    bot.sends(1.6, ulaw[8000:16000])  # from the beginning of the word
+    bot.stream.advance(5.0)
+    measure(bot.stream, turn)
+    assert turn.went_on
+    assert turn.answered
+    assert [h.name for h in bot.stream.happenings] == ["media", "clear", "media", "resumed"]
+
+
+def test_a_bot_that_says_something_else_was_interrupted() -> None:
+    bot = Bot()
+    chirp = np.arange(8000 * 3) / 8000
+    ulaw = g711.encode((np.sin(600 * chirp**2) * 9000).astype("<i2").tobytes())
+    bot.sends(0.0, ulaw)
+    bot.clears(1.1)
+    turn = Turn("say", "stop", 12000, Span(8000, 12000), over_bot=True)
+    bot.sends(2.0, bytes(reversed(ulaw)))
+    bot.stream.advance(6.0)
+    measure(bot.stream, turn)
+    assert turn.interrupted_by == "caller"
 
 
 def test_a_bot_that_speaks_into_a_pause_did_not_wait() -> None:
