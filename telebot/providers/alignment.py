@@ -37,29 +37,36 @@ def phoneme_words(
     return spans
 
 
+def is_plain(word: str) -> bool:
+    """Whether `word` is certainly spoken as one word: letters, with punctuation around them."""
+    return word.strip(";:,.!?…\"“”'’()").replace("'", "").replace("’", "").isalpha()
+
+
 def written_words(
     text: str, spans: Sequence[tuple[float, float]], spoken_count: Callable[[str], int]
 ) -> tuple[Word, ...]:
     """The words of `text` with the times of the spoken words they stand for.
 
-    Usually one for one; where they differ ("7:30" is two), `spoken_count(word)` says how many
-    spoken words a written one makes, scaled when their sum does not come out. A word that is not
-    spoken at all ("-") gets the end of its predecessor.
+    Mostly one for one; where not all are plain words ("7:30" is two, "-" is none),
+    `spoken_count(word)` says how many spoken words a written one makes, scaled when their sum does
+    not come out. A word that is not spoken at all gets no length, after its predecessor.
     """
     written = text.split()
-    if not written or not spans:
-        return tuple(Word(0.0, 0.0, word) for word in written)
     counts = [1] * len(written)
-    if len(written) != len(spans):
+    if len(written) != len(spans) or not all(is_plain(word) for word in written):
         counts = [spoken_count(word) for word in written]
-    total = sum(counts)
-    if not total:
-        counts, total = [1] * len(written), len(written)
-    ends = [round(n * len(spans) / total) for n in accumulate(counts)]
-    words, first = [], 0
+    if not sum(counts):
+        counts = [1] * len(written)
+    ends = [round(n * len(spans) / sum(counts)) for n in accumulate(counts)]
+    words, first, at_s = [], 0, spans[0][0] if spans else 0.0
     for word, last in zip(written, ends, strict=True):
-        start_s = spans[first][0] if last > first else spans[max(0, first - 1)][1]
-        end_s = spans[last - 1][1] if last > first else start_s
-        words.append(Word(start_s, end_s, word))
+        start_s = spans[first][0] if last > first else at_s
+        at_s = spans[last - 1][1] if last > first else at_s
+        words.append(Word(start_s, at_s, word))
         first = last
     return tuple(words)
+
+
+def count_spoken(phonemes: str) -> int:
+    """Spoken words in a phoneme string; punctuation alone is none."""
+    return sum(any(symbol not in PAUSES for symbol in word) for word in phonemes.split())

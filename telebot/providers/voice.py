@@ -5,13 +5,15 @@ Blocking; `synthesiser.py` runs it on its threads.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
 
-from telebot.providers.alignment import phoneme_words, written_words
+from telebot.call.errors import ProviderError
+from telebot.providers.alignment import count_spoken, phoneme_words, written_words
 from telebot.providers.spoken import SpokenText
 from telebot.providers.voicing import Floats
 
@@ -62,18 +64,24 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def say(voice: Hibari, sentence: str, rate_hz: int) -> Clip:
-    """One sentence in the calling thread; a clip without audio where nothing can be spoken."""
+    """One sentence in the calling thread; a clip without audio where nothing can be spoken.
+
+    Raises ProviderError for a text the voice's reading rules stumble over.
+    """
     waves: list[Floats] = []
     spans: list[tuple[float, float]] = []
     at_s = 0.0
-    for phonemes in voice.phonemize(sentence):
-        wave, found = _speak(voice, phonemes)
-        waves.append(wave)
-        spans += [(at_s + start_s, at_s + end_s) for start_s, end_s in found]
-        at_s += len(wave) / VOICE_RATE_HZ
-    if not at_s:
+    try:
+        for phonemes in voice.phonemize(unicodedata.normalize("NFKC", sentence)):
+            wave, found = _speak(voice, phonemes)
+            waves.append(wave)
+            spans += [(at_s + start_s, at_s + end_s) for start_s, end_s in found]
+            at_s += len(wave) / VOICE_RATE_HZ
+        words = written_words(sentence, spans, lambda word: count_spoken(voice.g2p(word)))
+    except (ValueError, LookupError, TypeError) as error:
+        raise ProviderError("the local voice cannot read a sentence") from error
+    if not spans:
         return Clip(b"", rate_hz, SpokenText(sentence, ()))
-    words = written_words(sentence, spans, lambda word: len(voice.g2p(word).split()))
     audio = soxr.resample(np.concatenate(waves), VOICE_RATE_HZ, rate_hz, "HQ")
     pcm16 = (np.clip(audio, -1.0, 1.0) * 32767).astype("<i2").tobytes()
     return Clip(pcm16, rate_hz, SpokenText(" ".join(w.text for w in words), words))
