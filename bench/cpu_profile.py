@@ -39,7 +39,10 @@ PLACES = (
     ("sqlalchemy/", "sqlalchemy, sqlite"),
     ("aiosqlite/", "sqlalchemy, sqlite"),
     ("numpy/", "numpy"),
+    ("asyncio/runners.py", "the loop itself (uvloop, sockets, timers)"),
+    ("uvloop/", "the loop itself (uvloop, sockets, timers)"),
     ("asyncio/", "asyncio"),
+    ("futures/", "executor threads"),
 )
 
 
@@ -57,7 +60,7 @@ def read_folded(lines: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
         if not stack or not count.isdigit():
             continue
         frames = stack.split(";")
-        package = next((p for f in reversed(frames) if (p := place(f))), "loop and the rest")
+        package = next((p for f in reversed(frames) if (p := place(f))), "other")
         packages[package] += int(count)
         functions[f"{package}: {_short(frames[-1])}"] += int(count)
     return packages, functions

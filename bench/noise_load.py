@@ -1,9 +1,9 @@
 """Callers in noise: they ask, and while the bot answers there is a sound, or they really interrupt.
 
 Each call goes round: ask · let the bot talk for 0.7 s · a sound (two times of three) or an
-interruption (the third) · wait until the bot has been silent for two seconds. Unlike `phone_load.py`
-these callers wait for the bot: what matters here is what it does, not how many it carries. Started
-by `noise.py`; prints one report for each scene.
+interruption (the third) · wait until the bot has been silent for two seconds. Unlike those of
+`phone_load.py` these callers wait for the bot: what matters here is what it does, not how many it
+carries. Started by `noise.py`; prints one report for each scene.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class NoisyCall(PhoneCall):
         self._window = (0.0, 0.0)
         self._disturbed = self._sound_due = False
         self._bytes_before = 0
+        self._held_s = 0.0
         self._heard_s = 0.0
 
     def payload(self, now_s: float) -> bytes:
@@ -77,7 +78,7 @@ class NoisyCall(PhoneCall):
         dry_s = now_s - self.meter.playout.end_s
         if self._watching(now_s) and dry_s > HELD_S and self.meter.bot_since_s:
             self._disturbed = True
-            self.sounds.held_ms.append(dry_s * 1000)
+            self._held_s += dry_s
         super().on_media(size_bytes, payload, now_s)
 
     def on_clear(self, now_s: float) -> list[str]:
@@ -112,7 +113,7 @@ class NoisyCall(PhoneCall):
         if self._round % 3 == 0:
             self._speak(now_s, "interrupted")
             return
-        self._sound_due, self._disturbed = True, False
+        self._sound_due, self._disturbed, self._held_s = True, False, 0.0
         if self._takes:
             self._playing, self._at = self._rng.choice(self._takes), 0
         sound_s = len(self._playing) / 50 or GROUND_WINDOW_S
@@ -136,10 +137,10 @@ class NoisyCall(PhoneCall):
         self._sound_due = False
         played_s = (self.meter.playout.played_bytes - self._bytes_before) / 8000
         whole = self._reply_s is None or abs(played_s - self._reply_s) < 0.4
-        if not self._disturbed:
-            self.sounds.outcomes["undisturbed" if whole else "stopped"] += 1
-        else:
-            self.sounds.outcomes["resumed" if whole else "stopped"] += 1
+        went_on = "resumed" if self._disturbed else "undisturbed"
+        self.sounds.outcomes[went_on if whole else "stopped"] += 1
+        if whole and self._disturbed:
+            self.sounds.held_ms.append(self._held_s * 1000)
 
 
 def _report(calls: Sequence[NoisyCall]) -> dict[str, Any]:
