@@ -1,0 +1,78 @@
+"""The real server as a user starts it, and a phone to call it with.
+
+`server` is shared by the tests that leave it as they found it; `start` gives a test one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+from serving import REPOSITORY, Dial, Server, Start
+
+from telebot.phone.dialling import Destination, secret_for
+from telebot.phone.phone import Phone
+from telebot.phone.voices import LocalSpeech
+
+# agents like the front desk, with less patience than a real one should have
+VARIANTS = {
+    "impatient": {"silence_s": 2.0, "reprompts": 2},
+    "brief": {"max_duration_s": 9.0},
+}
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration file beside the agents that ship and the variants above."""
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "agents").mkdir()
+    for path in (REPOSITORY / "config" / "agents").glob("*.yaml"):
+        (folder / "agents" / path.name).write_text(path.read_text())
+    front_desk = (REPOSITORY / "config" / "agents" / "front-desk.yaml").read_text()
+    for name, call in VARIANTS.items():
+        tree = yaml.safe_load(front_desk)
+        tree["agent"] = {**tree.get("agent", {}), "name": name}
+        tree["call"] = {**tree.get("call", {}), **call}
+        text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+        (folder / "agents" / f"{name}.yaml").write_text(text)
+    (folder / "numbers.yaml").write_text('numbers:\n  "*": front-desk\n')
+    (folder / "telebot.yaml").write_text("server:\n  drain_s: 6\n")
+    return folder / "telebot.yaml"
+
+
+@pytest.fixture(scope="session")
+def server(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the whole run."""
+    with Server(tmp_path_factory.mktemp("data"), config) as one:
+        yield one
+
+
+@pytest.fixture
+def start(config: Path, tmp_path: Path) -> Iterator[Start]:
+    """`start()` runs a server of the test's own; again, and it is the next one on the same data."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(Server(tmp_path / "data", config))
+
+
+@pytest.fixture(scope="session")
+def speech() -> Iterator[LocalSpeech]:
+    """The caller's voice and ears, loaded once."""
+    one = LocalSpeech()
+    asyncio.run(one.load())
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def dial(speech: LocalSpeech) -> Dial:
+    """`async with dial(server, agent=…) as phone`."""
+
+    def dialled(server: Server, agent: str | None = None, carrier: str = "local") -> Phone:
+        to = Destination(server.url, secret_for(server.url, carrier), carrier=carrier, agent=agent)
+        return Phone(to, speech)
+
+    return dialled
