@@ -78,6 +78,7 @@ class ServerSettings(Row):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = row(
         "INFO", "least severe log line that is written", env="TELEBOT_LOG_LEVEL"
     )
+    log_private: bool = row(False, "write callers' words and numbers into the log unmasked")
 
 
 class SecuritySettings(Row):

@@ -20,9 +20,9 @@ SECRET_FILE = "local.key"
 MAX_FILE_BYTES = 4096
 
 
-def load_secret(data: Path) -> str:
-    """The data folder's secret, made when first asked for. Raises `ConfigError`."""
-    path = data / SECRET_FILE
+def load_secret(data: Path, name: str = SECRET_FILE) -> str:
+    """A secret of the data folder, made when first asked for. Raises `ConfigError`."""
+    path = data / name
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():

@@ -58,6 +58,12 @@ class Agent:
         return llm, PlainMind()
 
     @property
+    def needs_vendor(self) -> bool:
+        """True where a call of this agent connects to somebody outside."""
+        speech = self.settings.speech
+        return any(_is_vendor(spec) for spec in (speech.stt, speech.llm, speech.tts))
+
+    @property
     def providers(self) -> dict[str, str | None]:
         """Who hears, thinks and speaks, for the record."""
         speech = self.settings.speech
@@ -119,12 +125,17 @@ def _voice(settings: AgentSettings) -> str:
     return json.dumps(settings.speech.tts, sort_keys=True, default=str)
 
 
+def _is_vendor(spec: str | Mapping[str, Any]) -> bool:
+    service = spec if isinstance(spec, str) else str(spec.get("service", ""))
+    return ":" in service
+
+
 def _name(spec: str | Mapping[str, Any]) -> str:
     """How a provider stands in the record: its name, or vendor and model."""
     if isinstance(spec, str):
         return spec
     service = str(spec.get("service", ""))
-    parts = service.split(":")[0].split(".")
+    parts = service.split(":", maxsplit=1)[0].split(".")
     vendor = parts[2] if service.startswith("pipecat.services.") and len(parts) > 2 else service
     model = (spec.get("settings") or {}).get("model")
     return f"{vendor}/{model}" if model else vendor

@@ -1,0 +1,248 @@
+"""The composition root: builds every part, in the order of this page, and takes it down again.
+
+Nothing else in the house creates what is shared. The way of a call through these parts is told in
+`docs/life-of-a-call.md`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+import telebot
+from telebot.api import calls as calls_api
+from telebot.api import openapi
+from telebot.call import local_access
+from telebot.call.admission import Admission
+from telebot.call.model import Call
+from telebot.call.ports import CallLog, Transfers
+from telebot.call.tokens import StreamTokens
+from telebot.carriers.registry import Carriers
+from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.recogniser import SpeechToText
+from telebot.providers.synthesiser import TextToSpeech
+from telebot.providers.workers import WorkerStats
+from telebot.records.archive import Archive
+from telebot.records.keys import NoKey, Scope
+from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
+from telebot.speech.agents import Agent, AgentLoader
+from telebot.speech.factory import Speech
+from telebot.speech.phrases import PhraseStore
+from telebot.web.auth import Principal
+from telebot.web.health import Check
+from telebot.web.metrics import Metrics
+from telebot.web.server import Parts, build_app
+
+GOODBYE_S = 15.0  # what a spoken goodbye may take when the server stops
+SHUTDOWN_S = 5.0
+GC_THRESHOLDS = (20_000, 20, 50)  # with hundreds of calls a full collection pauses for 100 ms
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Server:
+    """A server that takes calls. `http` is the address it really listens on."""
+
+    settings: Settings
+    http: str
+    carriers: Carriers
+    admission: Admission
+    speech: Speech
+    archive: Archive
+
+    async def drain(self) -> None:
+        """Take no more calls; let the live ones finish, then say goodbye to those that do not."""
+        if await self.admission.drained(self.settings.server.drain_s):
+            return
+        self.speech.goodbye("drained")
+        await self.admission.drained(GOODBYE_S)
+
+
+class _ArchiveKeys:
+    """The archive's keys for the edge's gate before `/v1` (`web.auth.KeyStore`)."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._keys = archive.keys
+
+    async def check(self, key: str) -> Principal | None:
+        try:
+            return Principal((await self._keys.check(key, Scope.VIEWER)).name)
+        except NoKey:
+            return None
+
+
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Server]:
+    """A server from its first part to its last, and back. Raises `SettingsError`, `ConfigError`
+    and `OSError` (an address that is taken)."""
+    agents = load_agents(settings.config_dir)
+    numbers = load_numbers(settings.config_dir, agents)
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        archive = await _archive(stack, settings)
+        call_log = metrics.metered(archive.log)
+        local = await _local_speech(stack, settings)
+        ready_agents = await _agents(settings, agents, local)
+        admission = _admission(settings, call_log, numbers, frozenset(agents))
+        carriers = Carriers(settings)
+        speech = Speech(
+            settings,
+            ready_agents,
+            admission=admission,
+            call_log=call_log,
+            recorder=archive.recorder,
+            clock=time.monotonic,
+            wall_clock=wall_clock,
+            transfer=_transfers(carriers),
+        )
+        await speech.open()
+        stack.push_async_callback(speech.close)
+        await speech.warm_up()
+        checks = _checks(speech, local, metrics)
+        app = build_app(Parts(settings, admission, carriers, speech, metrics, checks=checks))
+        _add_pages(app, archive, settings)
+        http = await _listen(stack, app, settings)
+        _publish(stack, settings, http)
+        gc.collect()
+        gc.freeze()  # what is loaded now never needs scanning again
+        gc.set_threshold(*GC_THRESHOLDS)
+        yield Server(settings, http, carriers, admission, speech, archive)
+
+
+async def serve(settings: Settings, ready: Callable[[Server], None]) -> None:
+    """Run until SIGTERM or SIGINT, then drain; a second signal stops at once."""
+    stop, now = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        (now if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    async with running(settings) as server:
+        ready(server)
+        await stop.wait()
+        log.info("draining", calls=len(server.admission.live))
+        draining = asyncio.ensure_future(server.drain())
+        hurrying = asyncio.ensure_future(now.wait())
+        await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, hurrying):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _archive(stack: AsyncExitStack, settings: Settings) -> Archive:
+    archive = Archive(
+        settings.records,
+        settings.server.data,
+        clock=time.monotonic,
+        now=wall_clock,
+        admin_key=settings.security.admin_key.get_secret_value(),
+        wanted=lambda _: True,  # whether a call is recorded is decided with its agent, in speech
+    )
+    await archive.open()
+    stack.push_async_callback(archive.close)
+    return archive
+
+
+async def _local_speech(stack: AsyncExitStack, settings: Settings) -> LocalSpeech:
+    local = LocalSpeech(
+        SpeechToText(threads=settings.speech.stt_threads),
+        TextToSpeech(threads=settings.speech.tts_threads),
+    )
+    stack.push_async_callback(asyncio.to_thread, local.close)
+    await local.load()
+    return local
+
+
+async def _agents(
+    settings: Settings, agents: dict[str, AgentSettings], local: LocalSpeech
+) -> dict[str, Agent]:
+    phrases = PhraseStore(settings.server.data / "phrases")
+    loader = AgentLoader(local, phrases, settings.environ)
+    return {name: await loader.load(agent) for name, agent in agents.items()}
+
+
+def _admission(
+    settings: Settings, call_log: CallLog, numbers: dict[str, str], agents: frozenset[str]
+) -> Admission:
+    key = settings.security.secret_key.get_secret_value() or local_access.load_secret(
+        settings.server.data, "secret.key"
+    )
+    return Admission(
+        log=call_log,
+        tokens=StreamTokens(key, settings.security.token_life_s, wall_clock),
+        numbers=numbers,
+        agents=agents,
+        max_calls=settings.server.max_calls,
+        clock=time.monotonic,
+        wall_clock=wall_clock,
+        new_id=lambda: uuid4().hex,
+    )
+
+
+def _transfers(
+    carriers: Carriers,
+) -> Callable[[Call], Callable[[str], Awaitable[None]] | None]:
+    """How a call is put through, where its carrier can."""
+
+    def of(call: Call) -> Callable[[str], Awaitable[None]] | None:
+        carrier = carriers.get(call.offer.carrier)
+        if not isinstance(carrier, Transfers):
+            return None
+        return lambda to: carrier.transfer(call, to)
+
+    return of
+
+
+def _checks(speech: Speech, local: LocalSpeech, metrics: Metrics) -> dict[str, Check]:
+    metrics.gauge("vad_slots", "Voice detectors in use", lambda: speech.vad.in_use)
+    metrics.gauge("conversations", "Live conversations", lambda: len(speech.live))
+    metrics.gauge("stt_queue", "Local recognitions waiting", lambda: _waiting(local.stt.stats()))
+    metrics.gauge("tts_queue", "Local syntheses waiting", lambda: _waiting(local.tts.stats()))
+    return {"turn_model": speech.turn_model_check}
+
+
+def _waiting(stats: WorkerStats | None) -> int:
+    return 0 if stats is None else stats.waiting
+
+
+def _add_pages(app: web.Application, archive: Archive, settings: Settings) -> None:
+    calls = calls_api.CallsApi(archive.reader, archive.retention)
+    endpoints = calls_api.setup(app, calls, calls_api.by_bearer(archive.keys))
+    openapi.setup(app, endpoints, telebot.__version__)
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> str:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    host, _, port = settings.server.http.rpartition(":")
+    site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=1024)
+    await site.start()
+    bound = runner.addresses[0]
+    return f"{host}:{bound[1]}"
+
+
+def _publish(stack: AsyncExitStack, settings: Settings, http: str) -> None:
+    """Let `telebot call` of this user find the server."""
+    port = int(http.rpartition(":")[2])
+    secret = local_access.load_secret(settings.server.data)
+    local_access.publish(port, secret, settings.server.data)
+    stack.callback(local_access.withdraw, port)

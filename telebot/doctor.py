@@ -1,0 +1,122 @@
+"""`telebot doctor`: what is wrong with the configuration or the machine, before a caller finds out.
+
+Every check says what is fine, what is off and why, or what to write instead. Exit 1 on a fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from telebot.call.errors import Local
+from telebot.carriers.registry import Carriers
+from telebot.providers.local_speech import LocalSpeech
+from telebot.records.store import Store
+from telebot.settings import Settings, SettingsError, load_agents, load_numbers
+from telebot.speech.agents import AgentLoader
+from telebot.speech.phrases import PhraseStore
+
+Finding = tuple[str, str, str]  # level (ok, off, fault), what, why
+
+
+def run(settings: Settings) -> int:
+    """Print every finding; 1 where one is a fault."""
+    findings = [finding for check in CHECKS for finding in _guarded(check, settings)]
+    for level, what, why in findings:
+        print(f"{level:6} {what}{': ' if why else ''}{why}")
+    return int(any(level == "fault" for level, _, _ in findings))
+
+
+def _guarded(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> list[Finding]:
+    try:
+        return list(check(settings))
+    except (Local, SettingsError, OSError) as error:
+        return [("fault", check.__name__.removeprefix("_"), str(error))]
+
+
+def _data_folder(settings: Settings) -> Iterator[Finding]:
+    folder = settings.server.data
+    nearest: Path = folder
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not os.access(nearest, os.W_OK):
+        yield "fault", "data folder", f"{folder} cannot be written; name another by --data"
+    else:
+        yield "ok", "data folder", str(folder.resolve())
+
+
+def _address(settings: Settings) -> Iterator[Finding]:
+    host, _, port = settings.server.http.rpartition(":")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            yield (
+                "fault",
+                f"http {settings.server.http}",
+                f"{error.strerror}; name another by --http",
+            )
+        else:
+            yield "ok", f"http {settings.server.http}", ""
+
+
+def _carriers(settings: Settings) -> Iterator[Finding]:
+    for carrier in Carriers(settings):
+        why = carrier.off()
+        yield ("off" if why else "ok"), f"carrier {carrier.name}", why or ""
+    public = settings.server.public_url
+    if public and not public.startswith("https://"):
+        yield "fault", "public URL", f"{public}: carriers want https://"
+
+
+def _agents(settings: Settings) -> Iterator[Finding]:
+    agents = load_agents(settings.config_dir)
+    load_numbers(settings.config_dir, agents)
+    loader = AgentLoader(
+        LocalSpeech(), PhraseStore(settings.server.data / "phrases"), settings.environ
+    )
+    for name, agent in agents.items():
+        try:
+            loader.check(agent)
+        except Local as error:
+            yield "fault", f"agent {name}", str(error)
+        else:
+            yield "ok", f"agent {name}", ""
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    url = settings.records.database_url.get_secret_value()
+    if not url:
+        yield "ok", "database", "SQLite in the data folder"
+        return
+
+    async def reach() -> None:
+        store = Store(url, settings.server.data)
+        try:
+            async with asyncio.timeout(10), store.reading():
+                pass
+        finally:
+            await store.close()
+
+    try:
+        asyncio.run(reach())
+    except Exception as error:  # whatever a driver raises is the finding
+        yield "fault", "database", type(error).__name__
+    else:
+        yield "ok", "database", url.split("@")[-1]
+
+
+def _speech(_: Settings) -> Iterator[Finding]:
+    local = LocalSpeech()
+    try:
+        asyncio.run(local.load())
+    finally:
+        local.close()
+    yield "ok", "local speech", ""
+
+
+CHECKS = (_data_folder, _address, _carriers, _agents, _database, _speech)

@@ -1,0 +1,84 @@
+"""`telebot keys` and `telebot db`: what an operator does to the records from the command line.
+
+Works beside a running server; a key made or revoked counts there within seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime
+
+from telebot.call.errors import Local, Remote
+from telebot.records import migrate
+from telebot.records.keys import Keys, Scope
+from telebot.records.store import Store
+from telebot.settings import Settings
+
+
+def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
+    """The arguments of `telebot NAME`, ``keys`` or ``db``."""
+    does = parser.add_subparsers(dest="does", metavar="DO", required=True)
+    if name == "db":
+        does.add_parser("upgrade", help="bring the database up to this version")
+        does.add_parser("current", help="show the revision it is at")
+        does.add_parser("check", help="exit 1 where an upgrade is needed")
+        return
+    does.add_parser("list", help="every key, without its secret")
+    create = does.add_parser("create", help="make a key; its secret is shown once")
+    create.add_argument("name")
+    scopes = [scope.value for scope in Scope]
+    create.add_argument("--scope", choices=scopes, default=Scope.VIEWER.value)
+    revoke = does.add_parser("revoke", help="withdraw a key")
+    revoke.add_argument("id")
+
+
+def run(name: str, args: argparse.Namespace, settings: Settings) -> int:
+    """Do it; returns the exit status."""
+    work = _database(args, settings) if name == "db" else _keys(args, settings)
+    try:
+        return asyncio.run(work)
+    except (Local, Remote) as error:
+        print(f"telebot: {error}", file=sys.stderr)
+        return 1
+
+
+async def _database(args: argparse.Namespace, settings: Settings) -> int:
+    store = _store(settings)
+    try:
+        if args.does == "upgrade":
+            await store.open()
+        async with store.reading() as connection:
+            revision = await connection.run_sync(migrate.current)
+            fault = await connection.run_sync(migrate.check)
+    finally:
+        await store.close()
+    print(fault if args.does == "check" and fault else f"revision {revision or 'none'}")
+    return int(args.does == "check" and fault is not None)
+
+
+async def _keys(args: argparse.Namespace, settings: Settings) -> int:
+    store = _store(settings)
+    await store.open()
+    keys = Keys(store, settings.server.data, lambda: datetime.now(UTC), time.monotonic)
+    try:
+        if args.does == "create":
+            key, secret = await keys.create(args.name, Scope(args.scope))
+            print(f"{key.id}  {key.scope.value}  {key.name}\n{secret}")
+        elif args.does == "revoke":
+            if not await keys.revoke(args.id):
+                print(f"telebot: no live key {args.id}", file=sys.stderr)
+                return 1
+        else:
+            for key in await keys.list():
+                state = "revoked" if key.revoked_at else "live"
+                print(f"{key.id}  {state:7}  {key.scope.value:8}  {key.name}")
+    finally:
+        await store.close()
+    return 0
+
+
+def _store(settings: Settings) -> Store:
+    return Store(settings.records.database_url.get_secret_value(), settings.server.data)

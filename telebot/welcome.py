@@ -1,0 +1,22 @@
+"""What the server prints once it takes calls: the `ready` line for programs, and how to call it."""
+
+from __future__ import annotations
+
+from telebot.app import Server
+
+
+def welcome(server: Server) -> str:
+    """The lines; the first begins with ``ready`` and holds every address."""
+    settings = server.settings.server
+    ready = f"ready http={server.http} sip={settings.sip} audiosocket={settings.audiosocket}"
+    url = f"http://{server.http}"
+    lines = [ready, "", f'  talk to it    telebot call {url} --say "Are you open on Mondays?"']
+    lines.append(f"  read calls    {url}/console/   (key: {settings.data / 'admin-key'})")
+    for carrier in server.carriers:
+        why_off = carrier.off()
+        if why_off:
+            lines.append(f"  {carrier.name:12}  off: {why_off}")
+        elif settings.public_url and carrier.name != "local":
+            lines.append(f"  {carrier.name:12}  {settings.public_url}/{carrier.name}/voice")
+    lines.append("  SIP and AudioSocket are not served by this version; nothing listens there.")
+    return "\n".join(lines)
