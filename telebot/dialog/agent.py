@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from telebot.dialog import facts, phrases, repairs, templates
 from telebot.dialog.agent_file import AgentFile, Form, Intent
 from telebot.dialog.hours import OpeningHours
 from telebot.dialog.intents import IntentMatcher
+from telebot.dialog.state import DialogState
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,18 @@ class Agent:
             IntentMatcher(file.intents),
             own + repairs.BUILT_IN,
         )
+
+    def fitted(self, state: DialogState) -> DialogState:
+        """The state without what this agent does not know: the file may have changed since."""
+        if state.offered not in self.intents:
+            state = replace(state, offered=None)
+        pending = tuple(name for name in state.pending_forms if name in self.forms)
+        state = replace(state, pending_forms=pending)
+        form = self.forms.get(state.form or "")
+        named = {*state.values, state.awaiting or ""} - {""}
+        if form is None or not named <= set(form.slots) or state.stage == "idle":
+            return state.without_form()
+        return state
 
     def say(self, template: str | None, values: Mapping[str, str] | None = None) -> str:
         """A sentence with facts and these values filled in; empty for no template."""

@@ -91,7 +91,7 @@ def _template(
 
 
 def _phrases(file: AgentFile, known: set[str] | None) -> Iterator[Fault]:
-    if "greeting" not in file.phrases:
+    if not difflib.get_close_matches("greeting", file.phrases):
         yield (
             ("phrases",),
             "the greeting is missing",

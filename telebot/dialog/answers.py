@@ -32,7 +32,7 @@ def _answer(turn: Turn, hit: Hit) -> str:
 def _by_day(turn: Turn, intent: Intent, hit: Hit) -> str:
     """The answer for the day or time named; empty when none was named."""
     hours, clause = turn.agent.hours, turn.heard.text[hit.start : hit.end]
-    dates = find_dates(clause, turn.now.date(), bare=False)
+    dates = find_dates(clause, turn.now.date(), bare=False, now=True)
     day = date.fromisoformat(str(dates[0].value)) if dates else None
     times = find_times(blank(clause, dates), fits_hours(hours, day), bare=False)
     if hours is None or (day is None and not times):

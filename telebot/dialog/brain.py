@@ -69,8 +69,7 @@ class Brain:
 
     def step(self, state: DialogState, heard: str, *, now: datetime, digits: bool = False) -> Reply:
         """Answer one utterance of the caller, or keyed digits. Never raises for any text."""
-        if state.form is not None and state.form not in self._agent.forms:
-            state = state.without_form()
+        state = self._agent.fitted(state)
         heard = heard[:MAX_CHARS]
         expects = dispatch.expects(self._agent, state)
         text = dispatch.keyed(heard, expects) if digits else heard

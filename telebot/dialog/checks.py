@@ -88,10 +88,10 @@ def _date_fault(slot: Slot, value: date, hours: OpeningHours | None, today: date
     check = slot.check
     if check.past and value < today:
         return check.past
-    if check.closed and hours and not hours.on(value):
-        return check.closed
     if check.days_ahead and value > today + timedelta(days=check.days_ahead):
         return check.too_far
+    if check.closed and hours and not hours.on(value):
+        return check.closed
     return None
 
 

@@ -24,7 +24,7 @@ from telebot.dialog.words import CORRECTION, WEEKDAYS
 
 _CORRECTION = re.compile(CORRECTION + r"|\bto\b")
 _CORRECTING = re.compile(CORRECTION)
-Fill = tuple[str, FieldValue]
+_MAKE_IT = re.compile(r"\b(?:make (?:it|that)|actually|sorry|i mean|i meant|no)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _day(asked: Asked, fills: dict[str, FieldValue]) -> date | None:
 def _corrects_number(asked: Asked, text: str) -> bool:
     """ "actually make it five" right after a number was given means that number."""
     number = asked.slot_of("number")
-    return number in asked.last_filled and bool(_CORRECTING.search(text))
+    return number in asked.last_filled and bool(_MAKE_IT.search(text))
 
 
 def _meant(

@@ -23,6 +23,8 @@ _NOTHING = read("")
 _WRONG = re.compile(
     r"\b(?:wrong|change|different|not (?:right|correct)|incorrect|mistake|another)\b"
 )
+# "Yes, but make it …" something that was not understood is no yes.
+_BUT = re.compile(r"\b(?:but|except|make (?:it|that)|change|instead|apart from)\b")
 _CALLED = {
     "number": ("number", "how many", "people", "party", "size"),
     "date": ("day", "date"),
@@ -96,7 +98,7 @@ def _unchanged(turn: Turn, form: Form, repeated: bool) -> Outcome:
     unwanted = _unwanted(turn, form)
     if unwanted and (turn.agrees is not True or _WRONG.search(turn.heard.text)):
         return _ask_again(turn, unwanted)
-    if turn.agrees and turn.state.stage == "confirming":
+    if turn.agrees and turn.state.stage == "confirming" and not _BUT.search(turn.heard.text):
         return _complete(turn, form)
     if repeated:
         return _advance(turn, turn.state, form, {})

@@ -77,8 +77,9 @@ class IntentMatcher:
         hits: list[Hit] = []
         for start, end in clauses(heard):
             clause = heard.text[start:end]
-            found = [(at, name) for name, at in self._keyword_hits(clause)]
-            hits += [Hit(name, start, end, "keyword") for _, name in sorted(found)]
+            found = sorted((at, name) for name, at in self._keyword_hits(clause))
+            hits += [Hit(name, start, end, "keyword") for _, name in found]
+        hits = hits or self._courtesies(heard)
         if not hits and likeness:
             guess = self._most_alike(heard.text)
             hits = [Hit(guess, 0, len(heard.text), "likeness")] if guess else []
@@ -90,9 +91,16 @@ class IntentMatcher:
             places = [m.start() for p in rule.keywords if (m := p.search(clause))]
             if places and not any(pattern.search(clause) for pattern in rule.unless):
                 found.append((rule.name, min(places)))
-            elif " " in clause and _ways(clause) & rule.only:
-                found.append((rule.name, 0))
         return found
+
+    def _courtesies(self, heard: Utterance) -> list[Hit]:
+        """Clauses that are an intent as a whole; beside anything else they are mere politeness."""
+        return [
+            Hit(rule.name, start, end, "only")
+            for start, end in clauses(heard)
+            for rule in self._rules
+            if " " in heard.text[start:end] and _ways(heard.text[start:end]) & rule.only
+        ]
 
     def _most_alike(self, text: str) -> str | None:
         words = text.split()

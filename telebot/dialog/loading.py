@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,17 @@ def _shaped(marked: Marked) -> tuple[AgentFile | None, list[Problem]]:
     try:
         return AgentFile.model_validate(marked.data), problems
     except ValidationError as error:
-        problems += [_problem(marked, details) for details in error.errors()]
+        details = error.errors()
+        problems += [_problem(marked, item) for item in details if not _misspelt(item, details)]
         return None, problems
+
+
+def _misspelt(item: ErrorDetails, among: list[ErrorDetails]) -> bool:
+    """Whether a missing key stands right there under another spelling, which is told anyway."""
+    place = item["loc"]
+    unknown = [str(other["loc"][-1]) for other in among
+               if other["type"] == "extra_forbidden" and other["loc"][:-1] == place[:-1]]  # fmt: skip
+    return item["type"] == "missing" and bool(difflib.get_close_matches(str(place[-1]), unknown))
 
 
 def _problem(marked: Marked, details: ErrorDetails) -> Problem:

@@ -57,9 +57,12 @@ def load(text: str) -> Marked:
         _refuse_aliases(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        left_open = "end of stream" in str(error.problem) and error.context_mark
+        mark = left_open or error.problem_mark or error.context_mark
         raise NotYaml(_explain(error, _line(mark))) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except RecursionError:
+        raise NotYaml(Problem(1, "nested too deep", "write it flatter")) from None
+    except yaml.YAMLError as error:
         raise NotYaml(
             Problem(1, f"not readable as YAML ({error})", "save it as UTF-8 text")
         ) from None

@@ -32,8 +32,7 @@ _RELATIVE = (
     (r"\b(?:the )?day before yesterday\b", -2),
     (r"\b(?:yesterday|last night)\b", -1),
     (
-        r"\b(?:today|tonight|this (?:evening|afternoon|morning|lunchtime|lunch)|right now|now"
-        r"|at the moment)\b",
+        r"\b(?:today|tonight|this (?:evening|afternoon|morning|lunchtime|lunch))\b",
         0,
     ),
     (r"\b(?:in )?a fortnight\b", 14),
@@ -42,10 +41,14 @@ _RELATIVE = (
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str], date], date | None], str]
 
 
-def find_dates(text: str, today: date, *, bare: bool) -> list[Found]:
-    """Dates as "YYYY-MM-DD" in folded text. `bare` also takes a lone "21st", or 21."""
+def find_dates(text: str, today: date, *, bare: bool, now: bool = False) -> list[Found]:
+    """Dates as "YYYY-MM-DD" in folded text.
+
+    `bare` also takes a lone "21st", or 21; `now` takes "now" for today, which a form must not.
+    """
     found: list[Found] = []
-    for pattern, resolve, said in _RULES + (_BARE_RULES if bare else ()):
+    rules = _RULES + (_BARE_RULES if bare else ()) + (_NOW_RULES if now else ())
+    for pattern, resolve, said in rules:
         for match in pattern.finditer(text):
             if any(match.start() < f.end and f.start < match.end() for f in found):
                 continue
@@ -137,4 +140,7 @@ _BARE_RULES: tuple[Rule, ...] = (
         _day_of_month,
         "explicit",
     ),
+)
+_NOW_RULES: tuple[Rule, ...] = (
+    (re.compile(r"\b(?:right now|now|at the moment|currently)\b"), _shift(0), "relative"),
 )
