@@ -114,7 +114,17 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.push_async_callback(speech.close)
         await speech.warm_up()
         checks = _checks(speech, local, metrics)
-        app = build_app(Parts(settings, admission, carriers, speech, metrics, checks=checks))
+        app = build_app(
+            Parts(
+                settings,
+                admission,
+                carriers,
+                speech,
+                metrics,
+                keys=[_ArchiveKeys(archive)],
+                checks=checks,
+            )
+        )
         _add_pages(app, archive, settings)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
