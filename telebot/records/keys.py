@@ -85,6 +85,7 @@ class Keys:
         self._used = used
         self._admin_key = admin_key
         self.admin_key_path = data / "admin-key"
+        self.admin_key_is_set = bool(admin_key)  # by the operator: there is no file then
         self._live: dict[bytes, ApiKey] = {}
         self._read_at: float | None = None
         self._last_used: dict[str, datetime] = {}

@@ -1,0 +1,215 @@
+"""`/v1/calls`: the call log for programs.
+
+Reads `records/`; who may ask is decided by the `authorize` that `app.py` hands in. The table of
+endpoints here makes the routes and, in `openapi.py`, their description.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from telebot.api import errors
+from telebot.api.errors import ApiError, answer
+from telebot.api.query import CallQuery, EventQuery, parsed
+from telebot.records import shape
+from telebot.records.keys import Keys, Scope
+from telebot.records.reading import BadCursor, CallReader, NoRecording
+from telebot.records.retention import Retention, StillLive
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+
+class Authorize(Protocol):
+    """Lets a request pass, or raises `records.keys.NoKey` (401) or `WrongScope` (403)."""
+
+    async def __call__(self, request: web.Request, wanted: Scope) -> None: ...
+
+
+def by_bearer(keys: Keys) -> Authorize:
+    """Authorization by `Authorization: Bearer KEY` (RFC 6750 section 2.1) against `keys`."""
+
+    async def authorize(request: web.Request, wanted: Scope) -> None:
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        await keys.check(secret.strip() if scheme.lower() == "bearer" else None, wanted)
+
+    return authorize
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One route and everything its description needs. `answers` is the shape of the answer, or a
+    media type; None where there is none (204)."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope
+    summary: str
+    answers: type[BaseModel] | str | None
+    query: type[BaseModel] | None = None
+    failures: tuple[int, ...] = ()
+
+
+class CallsApi:
+    """The handlers, on the records they read."""
+
+    def __init__(self, reader: CallReader, retention: Retention) -> None:
+        self._reader = reader
+        self._retention = retention
+
+    def endpoints(self) -> list[Endpoint]:
+        one, page = "/v1/calls/{id}", (400,)
+        viewer, missing = Scope.VIEWER, (404,)
+        return [
+            Endpoint(
+                "GET",
+                "/v1/calls",
+                self.calls,
+                viewer,
+                "Calls, newest first",
+                shape.CallPage,
+                CallQuery,
+                page,
+            ),
+            Endpoint(
+                "GET",
+                one,
+                self.call,
+                viewer,
+                "One call with its turns, latencies, notes and cost",
+                shape.CallDetail,
+                failures=missing,
+            ),
+            Endpoint(
+                "GET",
+                f"{one}/recording",
+                self.recording,
+                viewer,
+                "Stereo recording, caller left and bot right; takes Range requests",
+                "audio/wav",
+                failures=missing,
+            ),
+            Endpoint(
+                "GET",
+                f"{one}/events",
+                self.events,
+                viewer,
+                "What happened on the call's wire and in its session, oldest first",
+                shape.EventPage,
+                EventQuery,
+                (400, 404),
+            ),
+            Endpoint(
+                "DELETE",
+                one,
+                self.delete,
+                Scope.ADMIN,
+                "Delete a call, its recording and everything said",
+                None,
+                failures=(404, 409),
+            ),
+        ]
+
+    async def calls(self, request: web.Request) -> web.Response:
+        query = parsed(CallQuery, request)
+        try:
+            page = await self._reader.page(query.filter(), query.limit, query.cursor)
+        except BadCursor as error:
+            raise _bad_cursor(error) from None
+        return answer(page)
+
+    async def call(self, request: web.Request) -> web.Response:
+        call = await self._reader.call(_call_id(request))
+        if call is None:
+            raise _no_call()
+        return answer(call)
+
+    async def recording(self, request: web.Request) -> web.StreamResponse:
+        call_id = _call_id(request)
+        try:
+            path = await self._reader.recording(call_id)
+        except NoRecording as error:
+            raise ApiError(404, f"recording_{error.code}", _UNHEARD[error.code]) from None
+        if path is None:
+            raise _no_call()
+        return wav_answer(path)
+
+    async def events(self, request: web.Request) -> web.Response:
+        query = parsed(EventQuery, request)
+        try:
+            page = await self._reader.events(_call_id(request), query.limit, query.cursor)
+        except BadCursor as error:
+            raise _bad_cursor(error) from None
+        if page is None:
+            raise _no_call()
+        return answer(page)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        try:
+            found = await self._retention.delete(_call_id(request))
+        except StillLive:
+            raise ApiError(409, "call_live", "The call is up; delete it after its end.") from None
+        if not found:
+            raise _no_call()
+        return web.Response(status=204, headers=errors.PRIVATE)
+
+
+def setup(app: web.Application, calls: CallsApi, authorize: Authorize) -> list[Endpoint]:
+    """Add the routes; returns the endpoints for `openapi.setup`."""
+    endpoints = calls.endpoints()
+    for endpoint in endpoints:
+        guarded = _guarded(endpoint, authorize)
+        if endpoint.method == "GET":
+            app.router.add_get(endpoint.path, guarded)  # HEAD too
+        else:
+            app.router.add_route(endpoint.method, endpoint.path, guarded)
+    return endpoints
+
+
+def wav_answer(path: Path) -> web.FileResponse:
+    """A WAV file, in parts where a Range asks for them (RFC 9110 section 14)."""
+    disposition = f'inline; filename="{path.name}"'
+    headers = {"Content-Type": "audio/wav", "Content-Disposition": disposition}
+    return web.FileResponse(path, headers=headers | errors.PRIVATE)
+
+
+def _guarded(endpoint: Endpoint, authorize: Authorize) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            await authorize(request, endpoint.scope)
+            return await endpoint.handler(request)
+        except errors.KNOWN as error:
+            return errors.error_answer(error)
+
+    return handler
+
+
+def _call_id(request: web.Request) -> str:
+    call_id = request.match_info["id"]
+    if not _ID.match(call_id):
+        raise _no_call()
+    return call_id
+
+
+def _no_call() -> ApiError:
+    return ApiError(404, "no_such_call", "There is no such call, or it was deleted.", "id")
+
+
+def _bad_cursor(error: BadCursor) -> ApiError:
+    return ApiError(400, "invalid_parameter", f"cursor: {error}.", "cursor")
+
+
+_UNHEARD = {
+    "off": "This call was not recorded.",
+    "live": "The recording is not finished; ask again after the end of the call.",
+    "missing": "The recording's file is gone.",
+    "elsewhere": "The recording lies on the server that took the call.",
+}

@@ -1,0 +1,92 @@
+"""Query parameters, checked: a wrong one is answered with its name and the reason."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from telebot.api.errors import ApiError
+from telebot.call.model import Result, State
+from telebot.records.reading import CallFilter
+
+Q = TypeVar("Q", bound=BaseModel)
+
+
+def _plus(value: Any) -> Any:
+    """A `+` that was not written as %2B arrives as a space."""
+    return f"+{value[1:]}" if isinstance(value, str) and value[:1] == " " else value
+
+
+def _zone_plus(value: Any) -> Any:
+    return re.sub(r" (\d\d:?\d\d)\Z", r"+\1", value) if isinstance(value, str) else value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must not hold control characters")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+Number = Annotated[Text, BeforeValidator(_plus)]
+Moment = Annotated[datetime, BeforeValidator(_zone_plus), AfterValidator(_utc)]
+Cursor = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class CallQuery(BaseModel):
+    """Parameters of `GET /v1/calls`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=200, description="calls a page")
+    cursor: Cursor | None = Field(None, description="next_cursor of the page before")
+    carrier: Text | None = Field(None, description="e.g. twilio")
+    agent: Text | None = Field(None, description="the agent that answered")
+    state: Literal[tuple(State)] | None = Field(None, description="where the call is")  # type: ignore[valid-type]
+    result: Literal[tuple(Result)] | None = Field(None, description="how it ended")  # type: ignore[valid-type]
+    reason: Text | None = Field(None, description="why it ended, e.g. caller_hangup")
+    phone_from: Number | None = Field(None, alias="from", description="the caller's number")
+    phone_to: Number | None = Field(None, alias="to", description="the number called")
+    since: Moment | None = Field(None, description="started at or after (RFC 3339; UTC if bare)")
+    until: Moment | None = Field(None, description="started before")
+    q: Text | None = Field(None, description="words said, part of a number or of the carrier's id")
+
+    def filter(self) -> CallFilter:
+        """What the records understand of it."""
+        return CallFilter(**self.model_dump(exclude={"limit", "cursor"}))
+
+
+class EventQuery(BaseModel):
+    """Parameters of `GET /v1/calls/{id}/events`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(200, ge=1, le=1000, description="events a page")
+    cursor: Cursor | None = Field(None, description="next_cursor of the page before")
+
+
+def parsed(model: type[Q], request: web.Request) -> Q:
+    """The query of a request as `model`. Raises `ApiError` (400)."""
+    values: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in values:
+            raise ApiError(400, "repeated_parameter", f"{name}: given more than once.", name[:64])
+        values[name] = value
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = str(first["loc"][0])[:64]
+        why = "no such parameter" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ApiError(400, "invalid_parameter", f"{name}: {why}.", name) from None
