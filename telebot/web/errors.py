@@ -65,7 +65,10 @@ def _http_error(raised: web.HTTPException) -> web.Response:
     default = f"{raised.status}: {raised.reason}"
     message = raised.text if raised.text and raised.text != default else raised.reason
     headers = {name: value for name, value in raised.headers.items() if name == "Allow"}
-    return error(raised.status, message or "", headers=headers)
+    response = error(raised.status, message or "", headers=headers)
+    if raised.keep_alive is False:
+        response.force_close()
+    return response
 
 
 def _ours(raised: TelebotError) -> web.Response:

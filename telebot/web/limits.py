@@ -31,5 +31,8 @@ async def read_body(
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body took too long") from None
     except (HttpProcessingError, web.RequestPayloadError, web.PayloadAccessError):
-        raise web.HTTPBadRequest(text="the body is broken") from None
+        request.content.feed_eof()  # or aiohttp reads on, and logs what it meets as an error
+        broken = web.HTTPBadRequest(text="the body is broken")
+        broken.force_close()  # where the next request would begin nobody knows
+        raise broken from None
     return bytes(body)

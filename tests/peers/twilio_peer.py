@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 import aiohttp
 from aiohttp import web
 from twilio.request_validator import RequestValidator
+from yarl import URL
 
 FRAME = b"\x7e" * 160
 _calls = itertools.count(1)
@@ -99,7 +100,7 @@ class Twilio:
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Reply:
         """POST bytes as they are."""
-        async with self.http.post(url, data=body, headers=headers) as response:
+        async with self.http.post(URL(url, encoded=True), data=body, headers=headers) as response:
             return Reply(response.status, await response.text())
 
     async def call(self, path: str = "/twilio/voice", **fields: str) -> tuple[str, Reply]:
