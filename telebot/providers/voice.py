@@ -71,13 +71,17 @@ def say(voice: Hibari, sentence: str, rate_hz: int) -> Clip:
     waves: list[Floats] = []
     spans: list[tuple[float, float]] = []
     at_s = 0.0
-    try:
+
+    def count(word: str) -> int:
+        return count_spoken(voice.g2p(unicodedata.normalize("NFKC", word)))
+
+    try:  # NFKC: its number rules take "¹" for a digit and then cannot read it
         for phonemes in voice.phonemize(unicodedata.normalize("NFKC", sentence)):
             wave, found = _speak(voice, phonemes)
             waves.append(wave)
             spans += [(at_s + start_s, at_s + end_s) for start_s, end_s in found]
             at_s += len(wave) / VOICE_RATE_HZ
-        words = written_words(sentence, spans, lambda word: count_spoken(voice.g2p(word)))
+        words = written_words(sentence, spans, count)
     except (ValueError, LookupError, TypeError) as error:
         raise ProviderError("the local voice cannot read a sentence") from error
     if not spans:
