@@ -30,11 +30,13 @@ class Record:
     """Something to keep with the call.
 
     Fields carry the form's slot names: numbers as int, dates as "2026-11-27", times as "19:30",
-    phones as digits with an optional leading "+", everything else as text.
+    phones as digits with an optional leading "+", everything else as text. `replaces` is True when
+    the caller corrected what this call recorded last under the same kind.
     """
 
     kind: RecordKind
     fields: Mapping[str, FieldValue]
+    replaces: bool = False
 
 
 Action = EndCall | Transfer | Record

@@ -45,6 +45,9 @@ class Agent:
         """The state without what this agent does not know: the file may have changed since."""
         if state.offered not in self.intents:
             state = replace(state, offered=None)
+        done = self.forms.get(state.done_form or "")
+        if done is None or not {name for name, _ in state.done_slots} <= set(done.slots):
+            state = replace(state, done_form=None, done_slots=())
         pending = tuple(name for name in state.pending_forms if name in self.forms)
         state = replace(state, pending_forms=pending)
         form = self.forms.get(state.form or "")

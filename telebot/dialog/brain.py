@@ -76,7 +76,11 @@ class Brain:
         words = fold_numbers(repair(split(text), self._agent.repairs, expects))
         turn = Turn(self._agent, state, now, text, utterance(words), ())
         turn = replace(turn, hits=dispatch.hits(turn, expects, digits=heard if digits else None))
-        return self._reply(turn, dispatch.respond(turn))
+        outcome = dispatch.respond(turn)
+        if not outcome.matched and state.form and not digits:
+            turn = replace(turn, hits=dispatch.alike(turn))
+            outcome = dispatch.respond(turn) if turn.hits else outcome
+        return self._reply(turn, outcome)
 
     def _reply(self, turn: Turn, outcome: Outcome) -> Reply:
         text = " ".join(part for part in outcome.parts if part)[:MAX_REPLY_CHARS]

@@ -50,9 +50,15 @@ def hits(turn: Turn, awaited: str | None, *, digits: str | None) -> tuple[Hit, .
     return tuple(found)
 
 
+def alike(turn: Turn) -> tuple[Hit, ...]:
+    """What a sentence that said nothing to the open form may have asked, by likeness alone."""
+    found = replace(turn, hits=tuple(turn.agent.matcher.match(turn.heard)))
+    return tuple(found.answering_hits())
+
+
 def respond(turn: Turn) -> Outcome:
     """The outcome of one turn."""
-    for attempt in (_repeat, _leave, _give_up, _wait, _go_on, _start, _answer, _yes_no):
+    for attempt in (_repeat, _leave, _give_up, _wait, _go_on, _reopen, _start, _answer, _yes_no):
         outcome = attempt(turn)
         if outcome is not None:
             return outcome
@@ -94,9 +100,10 @@ def _only_refuses(turn: Turn, hit: Hit) -> bool:
 
 def _give_up(turn: Turn) -> Outcome | None:
     hit = turn.hit_by_action("abandon")
-    if hit is None:
+    if hit is None or (not turn.state.form and len(turn.hits) > 1):
         return None
-    others = _new_forms(turn)
+    elsewhere = tuple(h for h in turn.hits if h.start != hit.start)
+    others = _new_forms(replace(turn, hits=elsewhere))
     if others and others != [turn.state.form]:
         return forms.begin(turn, others).before(turn.agent.phrase("corrected"))
     state = replace(turn.state.without_form(), pending_forms=(), asked_more=True, offered=None)
@@ -120,6 +127,11 @@ def _go_on(turn: Turn) -> Outcome | None:
     if others and outcome.state.slots == turn.state.slots and not outcome.actions:
         return forms.begin(turn, others).before(turn.agent.phrase("corrected"))
     return outcome
+
+
+def _reopen(turn: Turn) -> Outcome | None:
+    """A correction of what was just recorded, unless the sentence wants something else."""
+    return None if turn.hits else forms.reopen(turn)
 
 
 def _start(turn: Turn) -> Outcome | None:

@@ -23,6 +23,8 @@ _NOTHING = read("")
 _WRONG = re.compile(
     r"\b(?:wrong|change|different|not (?:right|correct)|incorrect|mistake|another)\b"
 )
+_CORRECTS = re.compile(r"\b(?:actually|sorry|make (?:it|that)|i mean|i meant|change|instead|wrong"
+                       r"|not)\b")  # fmt: skip
 # "Yes, but make it …" something that was not understood is no yes.
 _BUT = re.compile(r"\b(?:but|except|make (?:it|that)|change|instead|apart from)\b")
 _CALLED = {
@@ -59,6 +61,20 @@ def proceed(turn: Turn) -> Outcome:
     if state.stage == "filling":
         return _fill(turn, form, changed if state.awaiting not in fills else fills)
     return _confirm(turn, form, changed, bool(fills))
+
+
+def reopen(turn: Turn) -> Outcome | None:
+    """ "Actually, make it five" after the booking: the form again, corrected and read back."""
+    if not turn.state.done_form or not _CORRECTS.search(turn.heard.text):
+        return None
+    form = turn.agent.forms[turn.state.done_form]
+    state = replace(turn.state, form=turn.state.done_form, slots=turn.state.done_slots,
+                    stage="confirming", reopened=True, asked_more=False, offered=None)  # fmt: skip
+    fills = extract(turn.heard, turn.heard.text, _asked(turn, state, form))
+    changed = {name: value for name, value in fills.items() if state.values.get(name) != value}
+    if not changed:
+        return None
+    return _advance(turn, state, form, changed).before(turn.agent.phrase("corrected"))
 
 
 def reask(turn: Turn, state: DialogState) -> str:
@@ -149,9 +165,10 @@ def _ask_again(turn: Turn, name: str) -> Outcome:
 def _complete(turn: Turn, form: Form) -> Outcome:
     """Record the form; go on with the next one the caller asked for, or offer more."""
     values = turn.state.values
-    record = Record(form.on_complete.record, values)
+    record = Record(form.on_complete.record, values, replaces=turn.state.reopened)
     said = turn.agent.say(form.on_complete.say, _spoken_values(turn, form, turn.state))
-    state = replace(turn.state.without_form(), pending_forms=(), asked_more=True)
+    state = replace(turn.state.without_form(), pending_forms=(), asked_more=True,
+                    done_form=turn.state.form, done_slots=turn.state.slots)  # fmt: skip
     if turn.state.pending_forms:
         following = begin(replace(turn, state=state, hits=(), heard=_NOTHING),
                           list(turn.state.pending_forms))  # fmt: skip

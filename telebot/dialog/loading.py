@@ -68,8 +68,8 @@ def _shaped(marked: Marked) -> tuple[AgentFile | None, list[Problem]]:
 def _misspelt(item: ErrorDetails, among: list[ErrorDetails]) -> bool:
     """Whether a missing key stands right there under another spelling, which is told anyway."""
     place = item["loc"]
-    unknown = [str(other["loc"][-1]) for other in among
-               if other["type"] == "extra_forbidden" and other["loc"][:-1] == place[:-1]]  # fmt: skip
+    beside = [other for other in among if other["loc"][:-1] == place[:-1]]
+    unknown = [str(other["loc"][-1]) for other in beside if other["type"] == "extra_forbidden"]
     return item["type"] == "missing" and bool(difflib.get_close_matches(str(place[-1]), unknown))
 
 

@@ -17,7 +17,10 @@ STAGES = frozenset(("idle", "filling", "confirming", "changing"))
 
 @dataclass(frozen=True, slots=True)
 class DialogState:
-    """`slots` are the open form's values; `awaiting` is the slot that was asked for last."""
+    """`slots` are the open form's values; `awaiting` is the slot that was asked for last.
+
+    `done_form` and `done_slots` are what was recorded last: it can still be corrected.
+    """
 
     stage: Stage = "idle"
     form: str | None = None
@@ -25,6 +28,9 @@ class DialogState:
     awaiting: str | None = None
     last_filled: tuple[str, ...] = ()
     pending_forms: tuple[str, ...] = ()
+    done_form: str | None = None
+    done_slots: tuple[tuple[str, FieldValue], ...] = ()
+    reopened: bool = False
     offered: str | None = None
     asked_more: bool = False
     misses: int = 0
@@ -39,7 +45,8 @@ class DialogState:
 
     def without_form(self) -> DialogState:
         """The same conversation with no form open."""
-        return replace(self, stage="idle", form=None, slots=(), awaiting=None, last_filled=())
+        return replace(self, stage="idle", form=None, slots=(), awaiting=None, last_filled=(),
+                       reopened=False)  # fmt: skip
 
     def to_json(self) -> str:
         """One JSON object; `from_json` gives the same state back."""
@@ -57,12 +64,17 @@ class DialogState:
 
 
 def _with_tuples(raw: dict[str, Any]) -> dict[str, Any]:
+    slots, done = _slots(raw.pop("slots", ())), _slots(raw.pop("done_slots", ()))
+    for name in ("last_filled", "pending_forms"):
+        raw[name] = tuple(str(item) for item in raw.get(name, ()))
+    return {**raw, "slots": slots, "done_slots": done}
+
+
+def _slots(pairs: Any) -> tuple[tuple[str, FieldValue], ...]:
     try:
-        slots = tuple((str(name), value) for name, value in raw.pop("slots", ()))
+        slots = tuple((str(name), value) for name, value in pairs)
     except (TypeError, ValueError) as error:
         raise ValueError("not a dialog state: bad slots") from error
     if not all(isinstance(value, str | int) for _, value in slots):
         raise ValueError("not a dialog state: bad slot value")
-    for name in ("last_filled", "pending_forms"):
-        raw[name] = tuple(str(item) for item in raw.get(name, ()))
-    return {**raw, "slots": slots}
+    return slots

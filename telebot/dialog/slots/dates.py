@@ -71,7 +71,7 @@ def _weekday(match: re.Match[str], today: date) -> date:
     coming = next_weekday(index, today, today_counts=which == "this")
     if which == "last":
         return coming - timedelta(days=7 if coming != today else 0)
-    if which == "next":
+    if which == "next" or after == "next week":
         return today + timedelta(days=7 - today.weekday() + index)
     return coming + timedelta(days=7 if which.startswith("a week") or after else 0)
 
@@ -128,7 +128,7 @@ _RULES: tuple[Rule, ...] = (
     (re.compile(rf"\b{_DAY} (?:the )?{_NTH}"), _day_of_month, "explicit"),
     (re.compile(rf"\bthe {_NTH}(?! one| time| thing| floor)\b"), _day_of_month, "explicit"),
     (re.compile(rf"\b(?:(?P<which>this|next|last|a week on|a week next|coming) )?{_DAY}"
-                r"(?: (?P<after>week))?\b"), _weekday, "weekday"),
+                r"(?: (?P<after>next week|week))?\b"), _weekday, "weekday"),
     *((re.compile(pattern), _shift(days), "relative") for pattern, days in _RELATIVE),
     (re.compile(r"\bin (?P<count>\d{1,2}) (?P<unit>days?|weeks?)\b"), _in_days, "relative"),
     (re.compile(rf"\b(?:{'|'.join(_HOLIDAYS)})\b"), _holiday, "explicit"),

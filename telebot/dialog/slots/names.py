@@ -12,8 +12,8 @@ _EXPLICIT = re.compile(
     r"(?:the |my )?name(?= [a-z'-]+$))(?: (?:in|under|actually|is))* "
 )
 _LEADING = re.compile(
-    r"\b(?:this is|it is for|it is under|it is|i am|for|under|put it under|from|it will be|that is|"
-    r"name|make it|booking for|speaking to|by) "
+    r"\b(?:this is|it is for|it is under|it is|i am|(?<!table )(?<!tables )(?<!party )for|under|"
+    r"put it under|from|it will be|that is|name|make it|booking for|speaking to|by) "
 )
 _TRAILING = re.compile(r"^(?P<name>[^#]+?) (?:here|speaking)\b")
 _TITLES = frozenset("mr mrs ms miss dr doctor mister sir madam professor".split())

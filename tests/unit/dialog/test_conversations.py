@@ -35,7 +35,9 @@ def _check(turn: dict[str, Any], reply: Reply) -> None:
     records = [a for a in reply.actions if isinstance(a, Record)]
     if "record" in turn:
         wanted = dict(turn["record"])
-        assert [(r.kind, dict(r.fields)) for r in records] == [(wanted.pop("kind"), wanted)]
+        kind, replaces = wanted.pop("kind"), wanted.pop("replaces", False)
+        assert [(r.kind, dict(r.fields)) for r in records] == [(kind, wanted)]
+        assert records[0].replaces is replaces
     else:
         assert not records
     assert [a.reason for a in reply.actions if isinstance(a, EndCall)] == (
