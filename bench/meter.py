@@ -7,7 +7,7 @@ configured (VAD stop, scripted recogniser) are taken off where a table is made, 
 
 from __future__ import annotations
 
-from bench.playout import PlayoutBuffer
+from bench.playout import BYTES_PER_S, PlayoutBuffer
 from bench.stats import Samples
 
 SAME_REPLY_S = 1.5  # media after a longer silence is a new reply, not a stutter of the old one
@@ -24,7 +24,7 @@ class CallMeter:
         self.reply_s = reply_s
         self.bot_since_s = 0.0
         """When the reply that is (or was last) arriving began."""
-        self._start_s = self._onset_s = self._end_s = self._last_s = self._piece_s = 0.0
+        self._start_s = self._onset_s = self._end_s = self._last_s = 0.0
         self._greeted = self._speaking = self._awaiting = self._in_reply = self._early = False
         self._barge = False  # the caller spoke over the bot, which has not been cleared yet
 
@@ -51,7 +51,7 @@ class CallMeter:
 
     def media(self, size_bytes: int, now_s: float) -> None:
         """Bot audio arrived."""
-        before_s = self.playout.end_s
+        before_s, left_s = self.playout.end_s, self.playout.ahead_s(now_s)
         dry_s = self.playout.media(size_bytes, now_s)
         if not self._greeted:
             self._greeted = True
@@ -59,10 +59,11 @@ class CallMeter:
         if self._barge and not self._speaking and dry_s > 0.06:
             self._stopped_without_clear(before_s)
         if self._in_reply:
-            self._piece_of_reply(now_s, dry_s)
+            self._piece_of_reply(now_s, dry_s, left_s)
         if not self._in_reply:
             self._new_reply(now_s)
-        self._last_s, self._piece_s = now_s, size_bytes / 8000
+        self._last_s = now_s
+        self.samples.piece(size_bytes / BYTES_PER_S)
 
     def clear(self, now_s: float) -> list[str]:
         """The buffer is emptied; returns the marks to answer."""
@@ -93,13 +94,13 @@ class CallMeter:
         self.samples.keep(self.samples.onset_silent_ms, max(0.0, silent_s - self._onset_s))
         self._barge = self._in_reply = False
 
-    def _piece_of_reply(self, now_s: float, dry_s: float) -> None:
+    def _piece_of_reply(self, now_s: float, dry_s: float, left_s: float) -> None:
         if self._awaiting and not self._barge and dry_s > AUDIBLE_S:
             self._in_reply = False  # the old reply had ended: this is the answer
         elif dry_s > SAME_REPLY_S:
             self._in_reply = False
         elif not self._barge:  # while the caller speaks over it, holding back is right
-            self.samples.interval(now_s - self._last_s, self._piece_s)
+            self.samples.interval(now_s - self._last_s, left_s)
             if dry_s > AUDIBLE_S:
                 self.samples.keep(self.samples.starvation_ms, dry_s)
 

@@ -21,6 +21,7 @@ import aiohttp
 from bench.noises import Scene, scenes
 from bench.phone_load import PhoneCall, Target, Ticker, call_sid, say
 from bench.stats import Samples, summary
+from bench.voices import Utterance
 
 INTO_REPLY_S = 0.7
 QUIET_S = 2.0  # longer than a bot may wait for the words of a sound before it goes on
@@ -49,7 +50,7 @@ class NoisyCall(PhoneCall):
         super().__init__(target, sid, line, [], samples)
         self.sounds = Sounds()
         self._rng = random.Random(sid)
-        self._utterances, self._reply_s = line.utterances, reply_s
+        self._line, self._reply_s = line, reply_s
         self._playing: Sequence[bytes] = ()
         self._at = 0
         self._says = False  # what plays is the caller's speech, not a sound
@@ -96,7 +97,7 @@ class NoisyCall(PhoneCall):
         if (self._state == "rest" or (self._state == "interrupted" and answered)) and silent:
             self._settle()
             self._bytes_before = self.meter.playout.played_bytes
-            self._speak(now_s, "asked")
+            self._speak(self._line.utterances, now_s, "asked")
         elif self._state == "asked":
             playing = self.meter.playout.playing(now_s)
             if (
@@ -111,7 +112,7 @@ class NoisyCall(PhoneCall):
     def _disturb(self, now_s: float) -> None:
         self._round += 1
         if self._round % 3 == 0:
-            self._speak(now_s, "interrupted")
+            self._speak(self._line.interruptions, now_s, "interrupted")
             return
         self._sound_due, self._disturbed, self._held_s = True, False, 0.0
         if self._takes:
@@ -120,8 +121,8 @@ class NoisyCall(PhoneCall):
         self._window = (now_s, now_s + sound_s + AFTER_SOUND_S)
         self._state, self._since_s = "rest", now_s
 
-    def _speak(self, now_s: float, then: str) -> None:
-        self._playing, self._at = self._rng.choice(self._utterances).frames, 0
+    def _speak(self, among: Sequence[Utterance], now_s: float, then: str) -> None:
+        self._playing, self._at = self._rng.choice(among).frames, 0
         self._says, self._state, self._since_s = True, then, now_s
         self.meter.onset(now_s)
 

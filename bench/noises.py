@@ -138,15 +138,20 @@ Scene = tuple[Line, list[tuple[bytes, ...]]]
 
 def _make_scenes() -> dict[str, Scene]:
     rng = np.random.default_rng(11)
-    spoken = voices.whole_sentences(PITCHES)
+    spoken = voices.without_pauses(voices.SENTENCES, PITCHES)
+    interrupting = voices.without_pauses(voices.INTERRUPTIONS, PITCHES)
+    soft = voices.without_pauses(voices.SOFT_STARTS)
     quiet = voices.line_noise(GROUND_S, -60.0, rng)
-    line = voices.over(quiet, spoken, rng)
+    line = voices.over(quiet, spoken, interrupting, rng)
 
     def take(sound: Sound) -> tuple[bytes, ...]:
         padded = np.pad(sound, (0, -len(sound) % voices.FRAME))
         return voices.frames_of(padded + quiet[: len(padded)])
 
-    scenes: dict[str, Scene] = {"quiet line": (line, [])}
+    scenes: dict[str, Scene] = {
+        "quiet line": (line, []),
+        "soft starts": (voices.over(quiet, spoken, soft, rng), []),
+    }
     for name, (make, dbfs) in EVENTS.items():
         takes = [take(at_level(band(make(rng), RATE_HZ), dbfs)) for _ in range(12)]
         scenes[name] = (line, takes)
@@ -155,7 +160,7 @@ def _make_scenes() -> dict[str, Scene]:
         scenes[f'"{text.rstrip(".").lower()}"'] = (line, takes)
     for name, (make, dbfs) in GROUNDS.items():
         ground = at_level(band(make(rng), RATE_HZ), dbfs) + quiet
-        scenes[name] = (voices.over(ground, spoken, rng), [])
+        scenes[name] = (voices.over(ground, spoken, interrupting, rng), [])
     return scenes
 
 

@@ -116,7 +116,7 @@ def said_aloud() -> tuple[voices.Line, list[voices.Utterance]]:
     """A usual line, and the conversation spoken over it."""
     rng = np.random.default_rng(5)
     noise = voices.line_noise(10.0, -60.0, rng)
-    line = voices.over(noise, voices.in_pitches(CONVERSATION, (1.0,)), rng)
+    line = voices.over(noise, voices.in_pitches(CONVERSATION, (1.0,)), (), rng)
     return line, list(line.utterances)
 
 

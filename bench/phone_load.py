@@ -237,7 +237,7 @@ def _build_calls(target: Target, load: LoadPlan, samples: Samples) -> list[Phone
     calls = []
     for number in range(load.calls):
         line = lines[number % len(lines)]
-        said = [] if load.echo else plan(line.utterances, talk_s, rng)
+        said = [] if load.echo else plan(line.utterances, line.interruptions, talk_s, rng)
         calls.append(kind(target, call_sid(number, rng), line, said, samples))
     return calls
 

@@ -93,9 +93,9 @@ def markdown(result: dict[str, Any]) -> str:
             report.table(rows),
             report.table(capacity, columns),
             "Response: last frame of caller speech to first bot frame, less 220 ms configured "
-            "waits. Late gap: a message of a reply that came later after the one before it than "
-            "that one's length and 40 ms (60 ms at 20 ms pieces). Starved: play-out ran dry inside "
-            "a reply. Greeting: while the calls of the step arrive.",
+            "waits. Gaps: between messages of one reply; over 60 ms counts where pieces are at "
+            "most 45 ms. Thin: messages that came with less than 20 ms left to play. Starved: "
+            "play-out ran dry inside a reply. Greeting: while the calls of the step arrive.",
         )
     )
 

@@ -26,12 +26,18 @@ class Planned:
     utterance: Utterance
 
 
-def plan(utterances: Sequence[Utterance], seconds: float, rng: random.Random) -> list[Planned]:
+def plan(
+    utterances: Sequence[Utterance],
+    interruptions: Sequence[Utterance],
+    seconds: float,
+    rng: random.Random,
+) -> list[Planned]:
     """What one caller says within `seconds`, in order, without overlap."""
     planned: list[Planned] = []
     cycle_s = GREETING_S + rng.uniform(0, 6) - rng.choice((0.0, 6.5, 11.0))
     while cycle_s < seconds:
-        peaceful, answered, interrupting = (rng.choice(utterances) for _ in range(3))
+        peaceful, answered = rng.choice(utterances), rng.choice(utterances)
+        interrupting = rng.choice(interruptions)
         second_s = cycle_s + 6.5 + rng.uniform(0, 0.4)
         third_s = second_s + answered.seconds + REPLY_AFTER_S + rng.uniform(0.8, 1.6)
         for at_s, utterance in (

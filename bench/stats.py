@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+THIN_S = 0.02
 HISTOGRAM_MS = 2000  # intervals above this share the last bin
 
 
@@ -40,7 +41,7 @@ class Samples:
     """What all calls of a run measured. Times in ms; nothing is kept unless `measuring`.
 
     `interval_ms` is a histogram (bin = whole ms) of the time between successive media messages of
-    one reply; `late` counts those longer than the piece before plus 40 ms (60 ms for 20 ms pieces).
+    one reply; `thin` counts those that came when less than `THIN_S` was left to play.
     """
 
     measuring: bool = False
@@ -53,6 +54,8 @@ class Samples:
     ahead_ms: list[float] = field(default_factory=list)
     echo_ms: list[float] = field(default_factory=list)
     interval_ms: list[int] = field(default_factory=lambda: [0] * (HISTOGRAM_MS + 1))
+    pieces: int = 0
+    audio_ms: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
 
@@ -65,13 +68,19 @@ class Samples:
         if self.measuring:
             values.append(value_s * 1000)
 
-    def interval(self, seconds: float, piece_s: float) -> None:
-        """Time between two media messages of a reply; `piece_s` was the first one's audio."""
+    def interval(self, seconds: float, left_s: float) -> None:
+        """Time between two media messages of a reply; `left_s` was still to be played."""
         if not self.measuring:
             return
         self.interval_ms[min(HISTOGRAM_MS, int(seconds * 1000))] += 1
-        if seconds > piece_s + 0.04:
-            self.counts["late_intervals"] += 1
+        if left_s < THIN_S:
+            self.counts["thin"] += 1
+
+    def piece(self, seconds: float) -> None:
+        """One media message with so much audio."""
+        if self.measuring:
+            self.pieces += 1
+            self.audio_ms += seconds * 1000
 
     def intervals(self) -> int:
         return sum(self.interval_ms)
@@ -80,8 +89,9 @@ class Samples:
         """The share of intervals inside replies longer than `over_ms`."""
         return sum(self.interval_ms[over_ms:]) / max(1, self.intervals())
 
-    def late_share(self) -> float:
-        return self.counts["late_intervals"] / max(1, self.intervals())
+    def thin_share(self) -> float:
+        """The share of messages inside replies that came at the last moment or too late."""
+        return self.counts["thin"] / max(1, self.intervals())
 
     def report(self) -> dict[str, Any]:
         return {
@@ -94,7 +104,8 @@ class Samples:
             "echo_ms": summary(self.echo_ms, 2),
             "intervals": self.intervals(),
             "gaps_over_60_ms": round(self.gap_share(), 5),
-            "late_gaps": round(self.late_share(), 5),
+            "thin": round(self.thin_share(), 5),
+            "mean_piece_ms": round(self.audio_ms / max(1, self.pieces), 1),
             "counts": dict(self.counts),
             "failures": dict(self.failures),
         }

@@ -15,6 +15,7 @@ from bench.servers import Variant, load_arguments, running
 
 RESPONSE_P95_MS = 50.0
 GAP_SHARE = 0.01
+SMALL_PIECE_MS = 45.0
 LOAD_LAG_P99_MS = 10.0
 LOAD_CPU_SHARE = 0.9
 
@@ -88,14 +89,18 @@ def missed(step: dict[str, Any]) -> list[str]:
     faults = broken(step)
     if step["response_ms"].get("p95", 0.0) > RESPONSE_P95_MS:
         faults.append(f"response p95 {step['response_ms']['p95']} ms")
-    if step["late_gaps"] > GAP_SHARE and f"gaps {step['late_gaps']:.1%}" not in faults:
-        faults.append(f"gaps {step['late_gaps']:.1%}")
     if step["starvation_ms"]["n"]:
         faults.append(f"{step['starvation_ms']['n']} starvations")
     load = step["load"]
     if load["lag_ms"].get("p99", 0.0) > LOAD_LAG_P99_MS or load["cpu_share"] > LOAD_CPU_SHARE:
         faults.append("the load was the limit")
     return faults
+
+
+def gaps(step: dict[str, Any]) -> float:
+    """The share of gaps that count: over 60 ms where pieces are small, else into thin play-out."""
+    small = step["mean_piece_ms"] <= SMALL_PIECE_MS
+    return float(step["gaps_over_60_ms"] if small else step["thin"])
 
 
 def broken(step: dict[str, Any]) -> list[str]:
@@ -106,6 +111,6 @@ def broken(step: dict[str, Any]) -> list[str]:
     unanswered = step["counts"].get("unanswered", 0)
     if unanswered > 0.01 * max(1, step["counts"].get("utterances", 0)):
         faults.append(f"{unanswered} unanswered")
-    if step["late_gaps"] > GAP_SHARE:
-        faults.append(f"gaps {step['late_gaps']:.1%}")
+    if (share := gaps(step)) > GAP_SHARE:
+        faults.append(f"gaps {share:.1%}")
     return faults

@@ -50,7 +50,34 @@ SENTENCES = (
     "I want to leave a message for the owner.",
     "No I said four people and not five.",
 )
-VERSION = "3"
+INTERRUPTIONS = (
+    "No that is the wrong day.",
+    "Yes yes that is fine.",
+    "Let me change the number.",
+    "Make it nine people now.",
+    "Maybe we should come earlier.",
+    "Double that to twelve people.",
+    "But we need it for Sunday.",
+    "Stop please I have a question.",
+    "One moment I need to check.",
+    "Never mind the parking.",
+    "No not Friday but Thursday.",
+    "Listen we are running late.",
+    "Well we would rather come later.",
+    "No wait I meant Saturday.",
+)
+"""They begin with a voiced consonant, which the VAD model hears at once: how soon the bot stops is
+then the server's doing. `SOFT_STARTS`, which begin with an open vowel or a breath, are heard up to
+300 ms later by the model itself; `noise_load.py` plays them as a scene of their own."""
+SOFT_STARTS = (
+    "Okay but what about the garden?",
+    "Only two of us are coming.",
+    "Actually make that eight people.",
+    "Excuse me what was the time?",
+    "Hold on that is not right.",
+    "Around eight would be better.",
+)
+VERSION = "4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +98,7 @@ class Line:
 
     noise: tuple[bytes, ...]
     utterances: tuple[Utterance, ...]
+    interruptions: tuple[Utterance, ...] = ()
 
 
 def band(sound: Sound, rate_hz: int, low_hz: float = 300, high_hz: float = 3400) -> Sound:
@@ -177,28 +205,37 @@ def in_pitches(texts: Sequence[str], pitches: Sequence[float]) -> list[tuple[str
     ]
 
 
-def whole_sentences(pitches: Sequence[float] = PITCHES) -> list[tuple[str, Sound]]:
-    """Sentences of 1 to 2.3 s without a pause inside."""
+def without_pauses(
+    texts: Sequence[str], pitches: Sequence[float] = PITCHES
+) -> list[tuple[str, Sound]]:
+    """Those that take 1 to 2.3 s and have no pause inside."""
     return [
         (text, sound)
-        for text, sound in in_pitches(SENTENCES, pitches)
+        for text, sound in in_pitches(texts, pitches)
         if longest_pause(sound) <= MAX_PAUSE_FRAMES and 1.0 <= len(sound) / RATE_HZ <= 2.3
     ]
 
 
 def _make_lines() -> list[Line]:
     rng = np.random.default_rng(7)
-    spoken = whole_sentences()
-    return [over(line_noise(10.0, dbfs, rng), spoken, rng) for dbfs in LINES_DBFS]
+    spoken, interrupting = without_pauses(SENTENCES), without_pauses(INTERRUPTIONS)
+    return [over(line_noise(10.0, dbfs, rng), spoken, interrupting, rng) for dbfs in LINES_DBFS]
 
 
-def over(noise: Sound, spoken: Sequence[tuple[str, Sound]], rng: np.random.Generator) -> Line:
+Spoken = Sequence[tuple[str, Sound]]
+
+
+def over(noise: Sound, spoken: Spoken, interrupting: Spoken, rng: np.random.Generator) -> Line:
     """The line on which this noise is always heard; `noise` is longer than any of the spoken."""
-    utterances = []
-    for text, sound in spoken:
-        at = int(rng.integers(0, len(noise) - len(sound)))
-        utterances.append(Utterance(text, frames_of(sound + noise[at : at + len(sound)])))
-    return Line(frames_of(noise), tuple(utterances))
+
+    def mixed(sounds: Spoken) -> tuple[Utterance, ...]:
+        starts = [int(rng.integers(0, len(noise) - len(sound))) for _, sound in sounds]
+        return tuple(
+            Utterance(text, frames_of(sound + noise[at : at + len(sound)]))
+            for at, (text, sound) in zip(starts, sounds, strict=True)
+        )
+
+    return Line(frames_of(noise), mixed(spoken), mixed(interrupting))
 
 
 def cached(name: str, make: Callable[[], object], source: str = __file__) -> object:

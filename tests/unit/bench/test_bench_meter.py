@@ -109,9 +109,18 @@ def test_a_stutter_inside_a_reply_is_starvation(bot: Bot) -> None:
     bot.meter.media(PIECE, 1.0)
     bot.meter.media(PIECE, 1.05)
     assert bot.samples.starvation_ms == [pytest.approx(30.0)]
-    assert bot.samples.counts["late_intervals"] == 0
-    bot.meter.media(PIECE, 1.12)
-    assert bot.samples.counts["late_intervals"] == 1
+    assert bot.samples.counts["thin"] == 1
+
+
+def test_what_came_at_once_may_be_followed_late(bot: Bot) -> None:
+    for _ in range(3):
+        bot.meter.media(800, 1.0)
+    bot.meter.media(800, 1.2)
+    assert bot.samples.counts["thin"] == 0
+    bot.meter.media(800, 1.39)
+    assert bot.samples.counts["thin"] == 1
+    assert bot.samples.gap_share() == pytest.approx(2 / 4)
+    assert bot.samples.starvation_ms == []
 
 
 def test_the_next_reply_is_no_stutter_of_the_last(bot: Bot) -> None:

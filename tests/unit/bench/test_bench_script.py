@@ -15,7 +15,7 @@ UTTERANCES = [Utterance(str(n), (b"",) * n) for n in (50, 75, 110)]
 
 @given(st.integers(0, 10_000))
 def test_utterances_follow_each_other_and_end_in_time(seed: int) -> None:
-    planned = plan(UTTERANCES, 60.0, random.Random(seed))
+    planned = plan(UTTERANCES, UTTERANCES, 60.0, random.Random(seed))
     free_frame = round(GREETING_S * 50)
     for p in planned:
         assert p.at_frame >= free_frame
@@ -24,7 +24,7 @@ def test_utterances_follow_each_other_and_end_in_time(seed: int) -> None:
 
 
 def test_ten_turns_a_minute_a_third_over_the_bot() -> None:
-    plans = [plan(UTTERANCES, 600.0, random.Random(seed)) for seed in range(20)]
+    plans = [plan(UTTERANCES, UTTERANCES, 600.0, random.Random(seed)) for seed in range(20)]
     per_minute = sum(map(len, plans)) / len(plans) / 10
     assert 9.0 < per_minute < 10.5
     over = sum(
@@ -36,5 +36,7 @@ def test_ten_turns_a_minute_a_third_over_the_bot() -> None:
 
 
 def test_callers_are_not_in_step() -> None:
-    firsts = {plan(UTTERANCES, 60.0, random.Random(seed))[0].at_frame for seed in range(50)}
+    firsts = {
+        plan(UTTERANCES, UTTERANCES, 60.0, random.Random(seed))[0].at_frame for seed in range(50)
+    }
     assert len(firsts) > 35

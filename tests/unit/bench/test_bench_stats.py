@@ -54,15 +54,8 @@ def test_nothing_is_kept_before_measuring() -> None:
 
 def test_gaps_are_shares_of_the_intervals() -> None:
     samples = Samples(measuring=True)
-    for gap_s in (0.02, 0.02, 0.0595, 0.061, 9.0):
-        samples.interval(gap_s, 0.02)
+    for gap_s, left_s in ((0.02, 0.1), (0.02, 0.1), (0.0595, 0.02), (0.061, 0.019), (9.0, 0.0)):
+        samples.interval(gap_s, left_s)
     assert samples.intervals() == 5
     assert samples.gap_share() == pytest.approx(2 / 5)
-    assert samples.late_share() == pytest.approx(2 / 5)
-
-
-def test_large_pieces_may_come_as_far_apart_as_they_are_long() -> None:
-    samples = Samples(measuring=True)
-    for gap_s in (0.1, 0.139, 0.141):
-        samples.interval(gap_s, 0.1)
-    assert samples.late_share() == pytest.approx(1 / 3)
+    assert samples.thin_share() == pytest.approx(2 / 5)
