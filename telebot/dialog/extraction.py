@@ -24,6 +24,8 @@ from telebot.dialog.words import CORRECTION, WEEKDAYS
 
 _CORRECTION = re.compile(CORRECTION + r"|\bto\b")
 _CORRECTING = re.compile(CORRECTION)
+# A sentence with this many slots may end in a bare name: "four, Friday, half seven, Johnson".
+_TELLING = 2
 _MAKE_IT = re.compile(r"\b(?:make (?:it|that)|actually|sorry|i mean|i meant|no)\b")
 
 
@@ -89,7 +91,8 @@ def extract(heard: Utterance, text: str, asked: Asked) -> dict[str, FieldValue]:
         numbers = find_numbers(text)
         take("number", numbers, _meant(asked, numbers, fills, text))
     if asked.slot_of("name") not in (None, *fills):
-        take("name", find_names(heard, text, bare=_bare_name(asked)))
+        whole = len(fills) >= _TELLING
+        take("name", find_names(heard, text, bare=_bare_name(asked), last=whole))
     if asked.awaits("yes_no") and asked.awaiting:
         answer = yes_or_no(heard.text)
         if answer is not None:

@@ -27,6 +27,7 @@ _CORRECTS = re.compile(r"\b(?:actually|sorry|make (?:it|that)|i mean|i meant|cha
                        r"|not)\b")  # fmt: skip
 # "Yes, but make it …" something that was not understood is no yes.
 _BUT = re.compile(r"\b(?:but|except|make (?:it|that)|change|instead|apart from)\b")
+_LAST_QUESTION = re.compile(r"(?:^|(?<=[.!?]) )[^.!?]*\?$")
 _CALLED = {
     "number": ("number", "how many", "people", "party", "size"),
     "date": ("day", "date"),
@@ -47,7 +48,7 @@ def begin(turn: Turn, names: list[str]) -> Outcome:
     fills = extract(turn.heard, _outside_questions(turn), _asked(turn, state, form))
     outcome = _advance(turn, state, form, {k: v for k, v in fills.items() if v != ""}, quiet=True)
     opening = turn.agent.say(form.start) if outcome.state.stage == "filling" else ""
-    return outcome.before(*answers(turn), opening)
+    return outcome.before(*_said(turn), opening)
 
 
 def proceed(turn: Turn) -> Outcome:
@@ -89,8 +90,13 @@ def reask(turn: Turn, state: DialogState) -> str:
     return turn.agent.say(form.slots[state.awaiting].ask)
 
 
+def _said(turn: Turn) -> tuple[str, ...]:
+    """Answers without the question they may end in: the form has its own."""
+    return tuple(_LAST_QUESTION.sub("", text) for text in answers(turn))
+
+
 def _fill(turn: Turn, form: Form, fills: dict[str, FieldValue]) -> Outcome:
-    said = answers(turn)
+    said = _said(turn)
     if fills:
         return _advance(turn, turn.state, form, fills).before(*said)
     unwanted = _unwanted(turn, form)
@@ -107,7 +113,9 @@ def _confirm(turn: Turn, form: Form, changed: dict[str, FieldValue], repeated: b
         outcome = _advance(turn, turn.state, form, changed).before(turn.agent.phrase("corrected"))
     else:
         outcome = _unchanged(turn, form, repeated)
-    return outcome.before(*answers(turn))
+    if turn.agrees and all(hit.by == "only" for hit in turn.hits):
+        return outcome  # "perfect, thanks" wants no answer
+    return outcome.before(*_said(turn))
 
 
 def _unchanged(turn: Turn, form: Form, repeated: bool) -> Outcome:

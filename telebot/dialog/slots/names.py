@@ -24,14 +24,14 @@ _NOT_NAMES = (
         change check close closed come could day details did do does done down evening everything
         fine for four from get give go going good goodbye great had has have he hear her here him
         his hold hour hours how i if in into is it its just know late later leave let like little
-        look make many may maybe me mean meant message might minute minutes moment more my myself
+        look make many maybe me mean meant message might minute minutes moment more my myself
         name names need never new next night no nobody nope not nothing number of off on one only
         or order other our out over park parking party people person perhaps phone please pm put
         reservation reserve said say second see seven she should so some someone something speak
         speaking spell spelled spelling spelt still stop table take talk tell than that the their
         them then there they thing think this through time to today together tomorrow tonight too
         transfer two under until up us very wait want was we well were what when where which while
-        who why will with wonder wondering would wrong yeah yep you your yours bye cheers correct
+        who why with wonder wondering would wrong yeah yep you your yours bye cheers correct
         forget repeat help quarter half past clock o'clock noon midday midnight morning afternoon
         hang open opening menu today's week weeks month months
         """.split()
@@ -56,8 +56,10 @@ def find_explicit_names(heard: Utterance) -> list[Found]:
     return found
 
 
-def find_names(heard: Utterance, text: str, *, bare: bool) -> list[Found]:
+def find_names(heard: Utterance, text: str, *, bare: bool, last: bool = False) -> list[Found]:
     """Names after "for", "this is", "I'm"; or alone, when a name was asked for (`bare`).
+
+    `last` also takes a capitalised name that stands alone after the last pause.
 
     `text` is the utterance's text with what other slots took blanked out.
     """
@@ -70,6 +72,11 @@ def find_names(heard: Utterance, text: str, *, bare: bool) -> list[Found]:
     if bare and not found:
         name = _alone(heard, text) or (_name_from(heard, 0, strict=True) if trailing else None)
         if name:
+            found.append(name)
+    pauses = [index for index, word in enumerate(heard.words) if word.after_pause]
+    if last and pauses and not found:
+        name = _name_from(heard, heard.starts[pauses[-1]], strict=True, text=text)
+        if name and name.end == len(text):
             found.append(name)
     return found
 

@@ -15,10 +15,11 @@ _SAME_NUMBER = re.compile(
 )
 MIN_DIGITS = 6
 MAX_DIGITS = 15
+_FRAGMENT_DIGITS = 3
 
 
 def find_phones(text: str, caller_number: str | None, *, bare: bool) -> list[Found]:
-    """Digit strings with an optional "+". `bare` also takes a number that is too short to be one.
+    """Digit strings with an optional "+". `bare` also takes one too short to be a whole number.
 
     "This number" means the caller's own, when it is known.
     """
@@ -26,7 +27,7 @@ def find_phones(text: str, caller_number: str | None, *, bare: bool) -> list[Fou
     for match in _RUN.finditer(text):
         digits = _digits(match.group())
         enough = MIN_DIGITS <= len(digits.lstrip("+")) <= MAX_DIGITS
-        if enough or (bare and digits.lstrip("+")):
+        if enough or (bare and len(digits) >= _FRAGMENT_DIGITS):
             found.append(Found(digits, match.start(), match.end(), sure=enough))
     same = _SAME_NUMBER.search(text)
     if not found and same and caller_number:

@@ -32,7 +32,7 @@ def _brain(name: str) -> Brain:
     return Brain.load(AGENTS / f"{name}.yaml")
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.tuples(texts, st.booleans()), min_size=1, max_size=6))
 def test_any_conversation_is_answered(turns: list[tuple[str, bool]]) -> None:
     desk = _brain("front-desk")
