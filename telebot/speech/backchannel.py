@@ -23,6 +23,12 @@ _NODS = frozenset(
 # what a small recogniser writes for a cough or a breath
 _GHOSTS = frozenset("you the a i bye so".split())
 GHOST_S = 0.45  # a ghost word in a longer sound is a word
+MURMUR_S = 0.6  # a sound this short may be a hum that the recogniser took for a word
+MURMUR_WORDS = 2
+_STOPPERS = frozenset(
+    "stop wait no hold sorry hello excuse help operator agent person human pardon what actually "
+    "repeat again goodbye cancel".split()
+)
 
 # a sentence that ends in one of these is waiting for its rest
 _DANGLING = frozenset(
@@ -62,13 +68,22 @@ def is_backchannel(text: str, *, asked: bool, speech_s: float) -> bool:
     return not asked and len(said) <= 3 and all(word in _HUMS | _NODS for word in said)
 
 
+def is_murmur(text: str, *, speech_s: float) -> bool:
+    """True where a sound was so short, and its words mean so little, that it may have been a hum
+    (recognisers write "Mum." for "mm-hmm"). To be asked only where the brain makes nothing of it.
+    """
+    said = words(text)
+    short = speech_s < MURMUR_S and len(said) <= MURMUR_WORDS
+    return short and not any(word in _STOPPERS for word in said)
+
+
 def shape(text: str, expects: str | None = None) -> Shape:
     """Whether a sentence wants to go on, by its last words. `expects` is what the bot asked for:
     a telephone number is not over before it has its digits."""
     said = words(text)
     if not said:
         return Shape.OPEN
-    if text.rstrip().endswith(("...", "…", ",", "-")):
+    if text.rstrip().endswith(("...", "…", "-")):
         return Shape.DANGLING
     if expects == "phone" and _digits(said) < 10:
         return Shape.DANGLING

@@ -89,7 +89,8 @@ class Conversation:
         self._reason: str | None = None  # the reason the bot hung up for
         self._over = False
         self._answering: Reply | None = None
-        self._speech_end_ms = 0.0
+        self._speech_start_ms = self._speech_end_ms = 0.0
+        self._turn_start_ms = 0.0
         self._keypad: Keypad
         self.parts: Parts
 
@@ -97,6 +98,7 @@ class Conversation:
         """The stream is up: greet, then build on the rest."""
         self.parts = parts
         self._keypad = Keypad(parts.agent.digits_wait_s, self._outside.later, self._keyed)
+        self._note_event("start", agent=parts.call.agent)
         self._move(Move.MEDIA)
         if not self.say("greeting"):
             self._move(Move.BOT_DONE)
@@ -131,6 +133,7 @@ class Conversation:
         if self._answering is not None or parts.replies.current is not None:
             parts.replies.drop(through_pipeline=False)
         self._move(Move.END)
+        self._note_event("stop", reason=self._reason or reason)
         parts.voice.close()
         parts.ear.close()
         self._outside.end(self._reason or reason)
@@ -157,6 +160,9 @@ class Conversation:
         if self._closing in FIRM:
             return
         self._cancel("silence")
+        self._speech_start_ms = self.parts.ear.stream_ms(at_sample)
+        if not self.parts.turns.open:
+            self._turn_start_ms = self._speech_start_ms
         self.parts.turns.speech_started()
         if self.parts.voice.held and not self.parts.turns.contested:
             self.parts.voice.release()
@@ -172,7 +178,12 @@ class Conversation:
 
     def speech_stopped(self, at_sample: int) -> None:
         self._speech_end_ms = self.parts.ear.stream_ms(at_sample)
-        self.parts.turns.speech_stopped()
+        self._note_event(
+            "speech",
+            start_s=round(self._speech_start_ms / 1000, 3),
+            end_s=round(self._speech_end_ms / 1000, 3),
+        )
+        self.parts.turns.speech_stopped(self.parts.ear.since(at_sample))
         stop_s = self.parts.speech.vad_stop_s
         self._do(lambda: self.parts.phone_input.speech_stopped(stop_s))
 
@@ -200,6 +211,9 @@ class Conversation:
     @property
     def expects(self) -> str | None:
         return self.parts.mind.expects
+
+    def understands(self, text: str) -> bool:
+        return self.parts.mind.understands(text)
 
     def caller_speaks(self) -> None:
         self._cancel("silence")
@@ -258,6 +272,7 @@ class Conversation:
             reply.speech_end_at = parts.turns.ended_at
             reply.speech_end_ms = self._speech_end_ms
             reply.text_at = parts.turns.text_at
+            reply.caller_offset_s = round(self._turn_start_ms / 1000, 3)
         self._answering = reply
         self._after_s("reply", parts.speech.reply_timeout_s, self._reply_is_late)
         self._do(parts.gate.run_turn)

@@ -79,6 +79,10 @@ class Ear:
         """Where in the carrier's stream a sample of the detector lies."""
         return max(0.0, (self._ahead + vad_sample) / BYTES_PER_MS)
 
+    def since(self, vad_sample: int) -> float:
+        """Seconds of caller audio after a sample of the detector."""
+        return 0.0 if self.vad is None else (self.vad.fed - vad_sample) / RATE_HZ
+
     def turn_audio(self) -> bytes:
         """The caller's audio of this turn, the last eight seconds at most."""
         return bytes(self._turn_audio[-TURN_AUDIO:])

@@ -211,7 +211,6 @@ class Speech:
         speech = self._settings.speech
         return Pace(
             smart=smart,
-            stop_s=speech.vad_stop_s,
             incomplete_wait_s=speech.incomplete_wait_s,
             turn_timeout_s=speech.turn_timeout_s,
             barge_in_s=speech.barge_in_s,

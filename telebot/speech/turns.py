@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from telebot.call.ports import Clock
-from telebot.speech.backchannel import Shape, is_backchannel, shape, words
+from telebot.speech.backchannel import Shape, is_backchannel, is_murmur, shape, words
 
 COMPLETE = 0.5  # the turn model's probability from which a turn is over
 NEARLY_COMPLETE = 0.2
@@ -53,6 +53,10 @@ class Floor(Protocol):
     @property
     def expects(self) -> str | None:
         """The type of answer the bot is waiting for (``phone``, ``yes_no``, …)."""
+        ...
+
+    def understands(self, text: str) -> bool:
+        """The brain would make something of this text."""
         ...
 
     def caller_speaks(self) -> None:
@@ -90,7 +94,6 @@ class Pace:
     """The times of turn taking, in seconds (`speech.*` of the settings)."""
 
     smart: bool
-    stop_s: float
     incomplete_wait_s: float
     turn_timeout_s: float
     barge_in_s: float
@@ -154,11 +157,11 @@ class TurnTaking:
         self._asks = 0
         self._asking = False
 
-    def speech_stopped(self) -> None:
-        """The caller has been silent for `stop_s`."""
+    def speech_stopped(self, silence_s: float) -> None:
+        """The caller has been silent for `silence_s`."""
         self.speaking = False
         self._cancel("barge")
-        self.ended_at = self._clock() - self._pace.stop_s
+        self.ended_at = self._clock() - silence_s
         self._speech_s += max(0.0, self.ended_at - self._started_at)
         self._awaiting_text = True
         if self.contested:
@@ -240,7 +243,7 @@ class TurnTaking:
 
     def _contest_words(self) -> None:
         said = " ".join(self._texts)
-        hum = is_backchannel(said, asked=self._floor.asked, speech_s=self._speech_s)
+        hum = self._is_hum(said)
         if self.speaking:
             if not hum and len(words(said)) >= INTERRUPTING_WORDS:
                 self._take_floor()
@@ -249,6 +252,13 @@ class TurnTaking:
         else:
             self._take_floor()
             self._judge_pause()
+
+    def _is_hum(self, said: str) -> bool:
+        asked = self._floor.asked
+        if is_backchannel(said, asked=asked, speech_s=self._speech_s):
+            return True
+        murmur = not asked and is_murmur(said, speech_s=self._speech_s)
+        return murmur and not self._floor.understands(said)
 
     def _take_floor(self) -> None:
         """The caller interrupts: the reply is dropped, the caller's turn is open."""

@@ -27,6 +27,8 @@ GATE_HOLD_WINDOWS = 12  # the model goes on this long after the last loud window
 FLOOR_WINDOWS = 47  # the noise floor is the quietest window of the last 1.5 to 3 s
 FLOOR_RATIO = 1.5  # a window louder than this times the floor is worth asking about
 FLOOR_RMS = 40  # below this nothing is speech on a telephone line
+RECENT_WINDOWS = 32  # one second
+TAIL_RATIO = 0.05  # what is 26 dB below the loudest window is the end of the last word
 RESET_WINDOWS = 62  # the model's memory is cleared after 2 s, in clear silence only
 PAUSE_WINDOWS = 4  # silence after which a pause is announced, ahead of the stop
 SUSPECT_WINDOWS = 2  # speech after which an onset is suspected, ahead of the start
@@ -137,7 +139,7 @@ class SharedVad:
 
 
 class EnergyGate:
-    """Spares the model the windows that are no louder than the line itself.
+    """Measures every window, and spares the model those no louder than the line itself.
 
     The floor is the quietest recent window; until it is known every window passes. Windows at the
     floor count as silence whatever the model says, so the end of speech is seen 60 ms sooner."""
@@ -146,21 +148,39 @@ class EnergyGate:
         self._quietest = self._quietest_before = 1 << 15
         self._seen = 0
         self._hold = 0
+        self._recent: deque[int] = deque(maxlen=RECENT_WINDOWS)
         self.known = False
 
     def loud(self, window: bytes) -> bool:
         """True where the window stands out of the line's noise, or the floor is not known yet."""
         rms = levels.ulaw_rms(window)
+        self._recent.append(rms)
         self._quietest = min(self._quietest, rms)
         self._seen += 1
         if self._seen == FLOOR_WINDOWS:
             self._quietest_before, self._quietest = self._quietest, 1 << 15
             self._seen = 0
             self.known = True
-        floor = FLOOR_RATIO * min(self._quietest, self._quietest_before)
-        stands_out = rms > max(FLOOR_RMS, floor)
+        stands_out = rms > max(FLOOR_RMS, FLOOR_RATIO * self._floor)
         self._hold = GATE_HOLD_WINDOWS if stands_out else self._hold - 1
         return stands_out or not self.known
+
+    def silent_windows(self) -> int:
+        """How many of the latest windows hold no sound, against the loudest of the last second:
+        the model's word lags the end of speech by some windows."""
+        recent = self._recent
+        floor = self._floor if self.known else 0
+        quiet = max(FLOOR_RMS, TAIL_RATIO * max(recent), FLOOR_RATIO * floor)
+        silent = 0
+        for rms in reversed(recent):
+            if rms > quiet:
+                break
+            silent += 1
+        return silent
+
+    @property
+    def _floor(self) -> int:
+        return min(self._quietest, self._quietest_before)
 
     @property
     def open(self) -> bool:
@@ -185,7 +205,8 @@ class CallVad:
         self._confidence = confidence
         self._start_windows = max(1, round(start_s / WINDOW_S))
         self._stop_windows = max(PAUSE_WINDOWS + 1, round(stop_s / WINDOW_S))
-        self._gate = EnergyGate() if gate else None
+        self._gate = EnergyGate()
+        self._gated = gate
         self._buffer = bytearray(g711.SILENCE * CONTEXT)
         self._before: deque[bytes] = deque(maxlen=WARM_UP_WINDOWS)
         self._run = 0  # windows in a row that speak for a change of state
@@ -219,10 +240,10 @@ class CallVad:
 
     def _window(self, window: bytes) -> None:
         gate = self._gate
-        if gate is None:
+        loud = gate.loud(window)
+        if not self._gated:
             self._shared.submit(self, window, True, self._index)
             return
-        loud = gate.loud(window)
         if gate.open or self.speaking:
             for earlier in self._before:
                 self._shared.submit(self, earlier, None, self._index)
@@ -255,6 +276,7 @@ class CallVad:
             self._listener.speech_paused()
         if self._run >= self._stop_windows:
             silent, self._run, self.speaking = self._run, 0, False
+            silent = max(silent, self._gate.silent_windows())
             self._listener.speech_stopped((index - silent) * WINDOW)
 
     def _judge_start(self, speech: bool, index: int) -> None:
