@@ -6,7 +6,6 @@ words never stop everybody's records.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,7 +40,11 @@ def to_json(fields: Mapping[str, Any]) -> str:
     try:
         text = orjson.dumps(dict(fields), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except (TypeError, ValueError):  # lone surrogates, integers past 64 bits
-        text = json.dumps({str(key): str(value) for key, value in fields.items()})
+        plain = {
+            clean(str(key), NAME_CHARS): clean(str(value), FIELDS_CHARS)
+            for key, value in fields.items()
+        }
+        text = orjson.dumps(plain).decode()
     return text if len(text) <= FIELDS_CHARS else '{"too_long":true}'
 
 

@@ -44,10 +44,11 @@ def _away() -> Iterator[None]:
 class Store:
     """One database. `engine` is there between `open` and `close`."""
 
-    def __init__(self, url: str, data: Path) -> None:
-        """`url` is a SQLAlchemy URL, empty for ``data/telebot.db``. Raises `ConfigError`."""
+    def __init__(self, url: str, data: Path, *, busy_s: float = SQLITE_BUSY_S) -> None:
+        """`url` is a SQLAlchemy URL, empty for ``data/telebot.db``; `busy_s` is how long another
+        writer of a SQLite file is waited for. Raises `ConfigError`."""
         self.url = _url(url, data)
-        self.engine: AsyncEngine = _connectable(self.url)
+        self.engine: AsyncEngine = _connectable(self.url, busy_s)
 
     @property
     def is_sqlite(self) -> bool:
@@ -106,10 +107,10 @@ def _url(url: str, data: Path) -> URL:
         ) from None
 
 
-def _connectable(url: URL) -> AsyncEngine:
+def _connectable(url: URL, busy_s: float) -> AsyncEngine:
     options: dict[str, Any] = {"pool_pre_ping": url.get_backend_name() != "sqlite"}
     if url.get_backend_name() == "sqlite":
-        options["connect_args"] = {"timeout": SQLITE_BUSY_S}
+        options["connect_args"] = {"timeout": busy_s}
     else:
         options["pool_timeout"] = POOL_WAIT_S
     try:
