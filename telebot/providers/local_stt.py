@@ -31,6 +31,7 @@ from telebot.providers.frames import EmptyTranscriptFrame
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.recogniser import LONGEST_S as MODEL_LONGEST_S
 from telebot.providers.recogniser import SpeechToText, Transcript
+from telebot.providers.voicing import quiet_point, to_float
 from telebot.providers.workers import Done
 
 Job = Future[Done[str]]
@@ -38,6 +39,7 @@ Job = Future[Done[str]]
 PREROLL_S = 0.5
 LONGEST_S = 30.0
 EARLY_FRESH_S = 0.6  # an early result that ends longer before the VAD stop than this missed words
+CUT_WITHIN_S = 3.0  # a long utterance is cut at the quietest point this close to its limit
 SHARED_S = 0.1  # of the silence after a stretch that a next one may begin with: no word twice
 TRANSCRIPT_P99_S = 0.3
 
@@ -113,14 +115,16 @@ class LocalSTTService(AnsweringSTTService):
         self._drop_early()
 
     def _cut(self) -> None:
-        """Recognise what there is of an endless utterance, and begin a new piece."""
+        """Recognise what there is of an endless utterance up to its last short pause."""
         self._drop_early()
-        self._cut_bytes += len(self._sound)
+        sound = bytes(self._sound)
+        cut_bytes = quiet_point(to_float(sound), self._rate_hz, CUT_WITHIN_S) * 2
+        self._cut_bytes += cut_bytes
         try:
-            self._pieces.append(self._speech.submit(bytes(self._sound), self._rate_hz))
+            self._pieces.append(self._speech.submit(sound[:cut_bytes], self._rate_hz))
         except ProviderError as error:
             self._pieces.append(_failed(error))
-        self._sound.clear()
+        del self._sound[:cut_bytes]
 
     def _finish(self) -> None:
         """End of speech: collect the jobs of this stretch and answer when they are done."""

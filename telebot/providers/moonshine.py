@@ -49,22 +49,33 @@ class Moonshine:
         return cls(Path(spec.submodule_search_locations[0]) / "assets" / "tiny-en")
 
     def transcribe(self, samples: Floats) -> str:
-        """Text of float samples in [-1, 1) at 16 kHz: the likeliest token after each other."""
+        """Text of float samples in [-1, 1) at 16 kHz: the likeliest token after each other.
+
+        Raises ProviderError where the networks cannot run (no memory, a broken file).
+        """
+        from onnxruntime.capi import (  # type: ignore[import-untyped]
+            onnxruntime_pybind11_state as faults,
+        )
+
         padded = np.zeros((1, max(LEAST_SAMPLES, len(samples))), np.float32)
         padded[0, : len(samples)] = samples
-        hidden = self._encoder.run(
-            ["last_hidden_state"],
-            {"input_values": padded, "attention_mask": np.ones(padded.shape, np.int64)},
-        )[0]
-        return self._text(self._decode(hidden, round(len(samples) / RATE_HZ * TOKENS_PER_S) + 2))
+        mask = np.ones(padded.shape, np.int64)
+        most = round(len(samples) / RATE_HZ * TOKENS_PER_S) + 2
+        try:
+            hidden = self._encoder.run(
+                ["last_hidden_state"], {"input_values": padded, "attention_mask": mask}
+            )[0]
+            return self._text(self._decode(hidden, mask, most))
+        except (faults.Fail, faults.RuntimeException, faults.InvalidArgument) as error:
+            raise ProviderError("the local recogniser failed") from error
 
-    def _decode(self, hidden: Any, most: int) -> list[int]:
+    def _decode(self, hidden: Any, mask: Any, most: int) -> list[int]:
         feed: dict[str, Any] = {
             f"past_key_values.{name}": np.zeros((1, HEADS, 0, HEAD_SIZE), np.float32)
             for name in self._caches
         }
         feed["encoder_hidden_states"] = hidden
-        feed["encoder_attention_mask"] = np.ones(hidden.shape[:2], np.int64)
+        feed["encoder_attention_mask"] = mask  # by sample: the graph itself thins it out to frames
         feed["use_cache_branch"] = np.array([False])
         outputs = ["logits", *(f"present.{name}" for name in self._caches)]
         token, found = START, []

@@ -62,6 +62,21 @@ def find_speech(samples: Floats, rate_hz: int) -> Speech | None:
     return Speech(samples[max(0, first) : last], voiced_s)
 
 
+def quiet_point(samples: Floats, rate_hz: int, back_s: float) -> int:
+    """The middle of the quietest 0.1 s among the last `back_s` seconds: where to cut a long piece.
+
+    An index into `samples`; their end where they are too short to choose.
+    """
+    step = round(0.1 * rate_hz)
+    tail = samples[-round(back_s * rate_hz) :]
+    count = len(tail) // step
+    if not count:
+        return len(samples)
+    blocks = tail[len(tail) - count * step :].reshape(count, step)
+    quietest = int((blocks**2).mean(axis=1).argmin())
+    return len(samples) - (count - quietest) * step + step // 2
+
+
 def _voiced_s(frames: Floats, rate_hz: int) -> float:
     """Seconds of `frames` that have a pitch; 0 where it cannot be a voice.
 

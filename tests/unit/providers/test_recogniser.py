@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from telebot.audio import g711
 from telebot.call.errors import ProviderError
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.moonshine import read_tokens
 from telebot.providers.recogniser import SpeechToText, normalise
-from telebot.providers.voicing import find_speech, to_float
+from telebot.providers.voicing import find_speech, quiet_point, to_float
 
 pytestmark = pytest.mark.unit
 
@@ -101,7 +102,16 @@ async def test_eight_callers_at_once_get_their_own_words(speech: LocalSpeech, sa
     assert stats.waiting_most >= 7
 
 
-async def test_two_models_side_by_side_agree_with_one(speech: LocalSpeech, say: Say) -> None:
+async def test_a_long_utterance_is_heard_whole(speech: LocalSpeech, say: Say) -> None:
+    """Over ten seconds, where the decoder needs its mask by sample."""
+    text = " ".join(PHRASES[:9])
+    pcm16 = await say(text)
+    assert len(pcm16) > 12 * 2 * RATE_HZ
+    heard = (await speech.stt.transcribe(pcm16, RATE_HZ)).text
+    assert word_errors(bare(text), bare(heard)) / len(bare(text)) < 0.1
+
+
+async def test_two_threads_side_by_side_agree_with_one(speech: LocalSpeech, say: Say) -> None:
     calls = [await say(phrase) for phrase in PHRASES[:4]]
     alone = [(await speech.stt.transcribe(call, RATE_HZ)).text for call in calls]
     two = SpeechToText(threads=2)
@@ -200,6 +210,34 @@ async def test_before_loading_nothing_is_recognised() -> None:
 )
 def test_spelling(model_says: str, text: str) -> None:
     assert normalise(model_says) == text
+
+
+@given(st.lists(st.binary(max_size=300), max_size=20))
+def test_the_tokenizer_file_is_read_back(tokens: list[bytes]) -> None:
+    content = b"".join(
+        (bytes([n]) if (n := len(t)) < 128 else bytes([128 + n % 128, n // 128])) + t
+        for t in tokens
+    )
+    assert read_tokens(content) == tokens
+    if content:
+        with pytest.raises(ProviderError):
+            read_tokens(content + b"\x05abc")
+
+
+@given(st.binary(max_size=600))
+def test_any_tokenizer_file_is_read_or_refused(content: bytes) -> None:
+    try:
+        tokens = read_tokens(content)
+    except ProviderError:
+        return
+    assert sum(len(token) for token in tokens) <= len(content)
+
+
+@given(st.integers(0, 9000), st.floats(0.01, 3), st.sampled_from([8000, 16000]))
+def test_the_point_to_cut_lies_in_the_tail(size: int, back_s: float, rate_hz: int) -> None:
+    samples = np.linspace(-1, 1, size, dtype=np.float32)
+    point = quiet_point(samples, rate_hz, back_s)
+    assert max(0, size - round(back_s * rate_hz)) <= point <= size
 
 
 @given(st.text())
