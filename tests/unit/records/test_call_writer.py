@@ -164,7 +164,7 @@ async def test_the_task_retries_with_patience_until_the_database_is_back(tmp_pat
         scene.end(scene.call())
         other.execute("BEGIN IMMEDIATE")
         await scene.log.start()
-        while scene.log.waiting_rows:
+        while scene.log.waiting_rows:  # noqa: ASYNC110 - the writer tells nobody
             await asyncio.sleep(0)
         await scene.log.close()
     assert slept == [0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0]
