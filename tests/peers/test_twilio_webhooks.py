@@ -322,5 +322,3 @@ async def test_health_metrics_and_keys(server, twilio):
         async with twilio.http.get(server.url + "/v1/calls", headers=headers) as response:
             assert response.status == status
             assert set(await response.json()) == {"error"}
-
-

@@ -240,31 +240,31 @@ class Rest:
 
     url: str = ""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    answers: list[int | str] = field(default_factory=list)  # one each request, then 200
+    answers: list[int | str] = field(default_factory=list)  # one each request
+    then: int | str = 200  # and always after those
     unauthorized: int = 0
 
     async def update(self, request: web.Request) -> web.StreamResponse:
         """POST /2010-04-01/Accounts/{account}/Calls/{call}.json"""
-        login = aiohttp.decode_basic_auth(request.headers.get("Authorization", ""))
-        if login[0] != request.match_info["account"] or not login[1]:
+        scheme, _, login = request.headers.get("Authorization", "").partition(" ")
+        account, _, token = base64.b64decode(login).decode().partition(":")
+        if scheme != "Basic" or account != request.match_info["account"] or not token:
             self.unauthorized += 1
             return web.json_response({"code": 20003, "message": "Authenticate"}, status=401)
         fields = {str(name): str(value) for name, value in (await request.post()).items()}
         self.asked.append((request.match_info["call"], fields))
-        answer = self.answers.pop(0) if self.answers else 200
+        answer = self.answers.pop(0) if self.answers else self.then
         if answer == "hang":
             await asyncio.sleep(3600)
-        if answer == "drop":
+        if answer == "drop" and request.transport is not None:
             request.transport.abort()
-        if answer == "junk":
+        if answer in ("drop", "junk"):
             return web.Response(text="<html>")
+        if answer == 200:
+            return web.json_response({"sid": request.match_info["call"], "status": "completed"})
         if answer == "gone":
             return self._error(400, 21220, "Call is not in-progress. Cannot redirect.")
-        if answer == 404:
-            return self._error(404, 20404, "The requested resource was not found")
-        if answer != 200:
-            return self._error(int(answer), 20500, "no")
-        return web.json_response({"sid": request.match_info["call"], "status": "completed"})
+        return self._error(int(answer), 20404 if answer == 404 else 20500, "no")
 
     def _error(self, status: int, code: int, message: str) -> web.Response:
         body = {"code": code, "message": message, "more_info": "", "status": status}
