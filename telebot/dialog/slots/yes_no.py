@@ -3,6 +3,10 @@
 import re
 
 _YES_DESPITE_NO = re.compile(
+    r"^no (?:no )?(?:that is|it is|all|everything is|that all is) (?:all |quite |perfectly )?"
+    r"(?:right|fine|correct|good|okay|perfect|great)\b|^no problem\b|\bwhy not\b|\bnot wrong\b"
+)
+_NO = re.compile(
     r"\bno\b.{0,12}\b(?:that is|it is|all|everything is)\b.{0,10}"
     r"\b(?:right|fine|correct|good|okay|perfect|great)\b|\bno problem\b|\bwhy not\b|\bnot wrong\b"
 )
@@ -14,6 +18,7 @@ _YES = re.compile(
     r"^(?:(?:oh|well|um|uh|er|ah|so) )*(?:yes|yeah|yep|yup|yea|ya|sure|correct|right|exactly|okay|"
     r"absolutely|definitely|certainly|indeed|perfect|great|lovely|fine|good|please|affirmative|"
     r"mm-hmm|mhm|uh-huh|aye)\b"
+    r"|^that (?:correct|right)\b"
     r"|\b(?:yes|of course|please do|go ahead|sounds (?:good|right|great|fine|perfect)|"
     r"(?:that|it|everything|all) (?:is|sounds|seems)(?: all)? "
     r"(?:right|correct|fine|good|it|okay|perfect|great)|i guess so|i think so|that will do|book it|"

@@ -85,6 +85,10 @@ INTENTS = [
     ("forget it", "forget_it"),
     ("So get it.", "forget_it"),  # as recognised
     ("what is the weather like in Paris", ""),
+    ("Can you tell me you're a dress please?", "address"),  # as recognised
+    ("Can you squeeze us into morrow evening?", "book_table"),  # as recognised
+    ("Campbell my reservation please.", "change_booking"),  # as recognised: offers to cancel
+    ("is that the Harbour Street Kitchen", ""),
     ("you are a stupid machine", ""),
     ("my hovercraft is full of eels", ""),
     ("Yes", ""),
@@ -157,6 +161,10 @@ SLOTS = [
     ("day", "some day", {"day": "2026-11-22"}),
     ("day", "thirsty", {"day": "2026-11-19"}),
     ("day", "No fatter day", {"day": "2026-11-21"}),
+    ("day", "Two days", {"day": "2026-11-24"}),
+    ("day", "in two days", {"day": "2026-11-20"}),
+    ("day", "Third day next week", {"day": "2026-11-26"}),
+    ("day", "Today after tomorrow.", {"day": "2026-11-20"}),
     ("day", "not Friday, Saturday", {"day": "2026-11-21"}),
     # times
     ("time", "half past seven", {"time": "19:30"}),
@@ -185,6 +193,9 @@ SLOTS = [
     ("time", "noon", {"time": "12:00"}),
     ("time", "two in the afternoon", {"time": "14:00"}),
     ("time", "around nine", {"time": "21:00"}),
+    ("time", "Twenty-two-seven", {"time": "18:40"}),
+    ("time", "twenty two", {"time": None}),
+    ("time", "Order past six", {"time": "18:15"}),
     ("time", "not seven, eight", {"time": "20:00"}),
     # names
     ("name", "Johnson", {"name": "Johnson"}),
@@ -207,6 +218,7 @@ SLOTS = [
     ("confirm", "yes but make it six", {"party_size": 6}),
     ("confirm", "Yes, but make it thick.", {"party_size": 6}),
     ("confirm", "Actually make it live.", {"party_size": 5}),
+    ("confirm", "Make it fun day instead.", {"day": "2026-11-22"}),
     ("confirm", "no, at eight o'clock", {"time": "20:00"}),
     ("confirm", "No Saturday.", {"day": "2026-11-21"}),
     ("confirm", "sorry, the name is Jonson", {"name": "Jonson"}),
@@ -244,6 +256,12 @@ YES_NO = [
     ("nope", False),
     ("know", False),
     ("that's not right", False),
+    ("No, that's not right.", False),
+    ("no it isn't correct", False),
+    ("No, it's not all right", False),
+    ("I don't think that's right", False),
+    ("That correct.", True),  # as recognised
+    ("no no that's all right", True),
     ("Yes, but make it blue", False),  # not understood, hence not agreed
 ]
 
