@@ -40,7 +40,8 @@ CONVERSATION = (
     "What time do you close?",
     "Could you repeat that?",
     "Can I leave a message?",
-    "Please tell the owner the soup was wonderful.",
+    "My name is Margaret.",
+    "The soup was wonderful.",
     "No thank you.",
     "Goodbye.",
 )

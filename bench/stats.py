@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+GAP_S = 0.06
 THIN_S = 0.02
 HISTOGRAM_MS = 2000  # intervals above this share the last bin
 
@@ -41,7 +42,7 @@ class Samples:
     """What all calls of a run measured. Times in ms; nothing is kept unless `measuring`.
 
     `interval_ms` is a histogram (bin = whole ms) of the time between successive media messages of
-    one reply; `thin` counts those that came when less than `THIN_S` was left to play.
+    one reply; `thin` counts those over `GAP_S` that ended with less than `THIN_S` left to play.
     """
 
     measuring: bool = False
@@ -73,7 +74,7 @@ class Samples:
         if not self.measuring:
             return
         self.interval_ms[min(HISTOGRAM_MS, int(seconds * 1000))] += 1
-        if left_s < THIN_S:
+        if seconds > GAP_S and left_s < THIN_S:
             self.counts["thin"] += 1
 
     def piece(self, seconds: float) -> None:
@@ -90,7 +91,7 @@ class Samples:
         return sum(self.interval_ms[over_ms:]) / max(1, self.intervals())
 
     def thin_share(self) -> float:
-        """The share of messages inside replies that came at the last moment or too late."""
+        """The share of intervals that were long and ended at the last moment or too late."""
         return self.counts["thin"] / max(1, self.intervals())
 
     def report(self) -> dict[str, Any]:

@@ -109,6 +109,8 @@ def test_a_stutter_inside_a_reply_is_starvation(bot: Bot) -> None:
     bot.meter.media(PIECE, 1.0)
     bot.meter.media(PIECE, 1.05)
     assert bot.samples.starvation_ms == [pytest.approx(30.0)]
+    assert bot.samples.counts["thin"] == 0
+    bot.meter.media(PIECE, 1.14)
     assert bot.samples.counts["thin"] == 1
 
 
