@@ -13,26 +13,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from pipecat.processors.aggregators.llm_context import LLMContext
 
-from telebot.call.errors import CarrierError
 from telebot.call.model import Call, Note, State, Turn, WireEvent
 from telebot.call.ports import CallLog, Clock, WallClock
 from telebot.call.session import Move, Patience, Session, WrongMove
-from telebot.dialog.actions import Action, EndCall, Record, Transfer
+from telebot.dialog.actions import Record
 from telebot.settings import AgentCall, SpeechSettings
 from telebot.speech.brain import DIGITS_PREFIX, Mind
+from telebot.speech.closing import Closing
 from telebot.speech.ear import Ear
 from telebot.speech.keypad import Keypad
 from telebot.speech.phrases import Phrase
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
 from telebot.speech.reply import Reply
+from telebot.speech.timers import Later, Timers
 from telebot.speech.transport import PhoneInput, TurnGate
 from telebot.speech.turn_model import TurnModelProcess
-from telebot.speech.turns import Later, Timer, TurnTaking
+from telebot.speech.turns import TurnTaking
 from telebot.speech.voice import Voice
 
-GOODBYE_GRACE_S = 1.5  # a last mark that does not come back holds the hang-up up this long
 log = structlog.get_logger()
 
 Effect = Callable[[], Awaitable[None]]
@@ -78,31 +79,36 @@ class Outside:
 class Conversation:
     """The life of one call after its media stream is up. `ended` is always the last call."""
 
+    parts: Parts
+    closing: Closing
+    _keypad: Keypad
+
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
+        self._timers = Timers(outside.later)
         self._effects: asyncio.Queue[Effect] = asyncio.Queue()
         self._runner: asyncio.Task[None] | None = None
-        self._timers: dict[str, Timer] = {}
         self._asking: set[asyncio.Task[None]] = set()
-        self._after: list[Action] = []  # what the reply being said asks for once it was heard
-        self._closing: str | None = None  # the reason for which the bot is saying goodbye
-        self._reason: str | None = None  # the reason the bot hung up for
+        self._answering: Reply | None = None  # the reply to the last turn, until it is over
         self._over = False
-        self._answering: Reply | None = None
-        self._speech_start_ms = self._speech_end_ms = 0.0
-        self._turn_start_ms = 0.0
-        self._keypad: Keypad
-        self.parts: Parts
+        self._turn_start_ms = self._speech_start_ms = self._speech_end_ms = 0.0
 
     def begin(self, parts: Parts) -> None:
         """The stream is up: greet, then build on the rest."""
         self.parts = parts
-        self._keypad = Keypad(parts.agent.digits_wait_s, self._outside.later, self._keyed)
-        self._note_event("start", agent=parts.call.agent)
-        self._move(Move.MEDIA)
+        outside, agent = self._outside, parts.agent
+        self.closing = Closing(
+            self,
+            confirmed=parts.voice.confirmed,
+            hang_up=outside.hang_up,
+            transfer=outside.transfer,
+        )
+        self._keypad = Keypad(agent.digits_wait_s, outside.later, self._keyed)
+        self.note_event("start", agent=parts.call.agent)
+        self.move(Move.MEDIA)
         if not self.say("greeting"):
-            self._move(Move.BOT_DONE)
-        self._after_s("max", parts.agent.max_duration_s, lambda: self.goodbye("max_duration"))
+            self.move(Move.BOT_DONE)
+        self._timers.after("max", agent.max_duration_s, lambda: self.goodbye("max_duration"))
         self._runner = asyncio.create_task(self._run(), name="conversation effects")
         parts.pipeline.start()
         parts.pipeline.when_over(self._pipeline_over)
@@ -113,8 +119,8 @@ class Conversation:
         await self.parts.ear.audio(ulaw, timestamp_ms)
 
     async def digit(self, digit: str) -> None:
-        self._note_event("dtmf", digits=digit)
-        self._cancel("silence")
+        self.note_event("dtmf", digits=digit)
+        self._timers.cancel("silence")
         self._keypad.key(digit)
 
     async def played(self, mark: str) -> None:
@@ -125,18 +131,17 @@ class Conversation:
         if self._over:
             return
         self._over = True
-        parts = self.parts
-        for timer in self._timers.values():
-            timer.cancel()
+        parts, reason = self.parts, self.closing.reason or reason
+        self._timers.close()
         self._keypad.close()
         parts.turns.reset()
-        if self._answering is not None or parts.replies.current is not None:
+        if parts.replies.current is not None:
             parts.replies.drop(through_pipeline=False)
-        self._move(Move.END)
-        self._note_event("stop", reason=self._reason or reason)
+        self.note_event("stop", reason=reason)
+        self.move(Move.END)
         parts.voice.close()
         parts.ear.close()
-        self._outside.end(self._reason or reason)
+        self._outside.end(reason)
         own = [task for task in (self._runner, *self._asking) if task is not None]
         for task in own:
             task.cancel()
@@ -147,27 +152,25 @@ class Conversation:
     # SpeechListener: what the detector says
 
     def speech_suspected(self) -> None:
-        if self._closing in FIRM:
-            return
-        if self.parts.voice.talking and not self.parts.turns.contested:
-            self.parts.voice.hold()
+        parts = self.parts
+        if parts.voice.talking and not parts.turns.contested and not self.closing.firm:
+            parts.voice.hold()
 
     def suspicion_cleared(self) -> None:
         if self.parts.voice.held and not self.parts.turns.contested:
             self.parts.voice.release()
 
     def speech_started(self, at_sample: int) -> None:
-        if self._closing in FIRM:
+        if self.closing.firm:
             return
-        self._cancel("silence")
-        self._speech_start_ms = self.parts.ear.stream_ms(at_sample)
-        if not self.parts.turns.open:
+        parts = self.parts
+        self._timers.cancel("silence")
+        self._speech_start_ms = parts.ear.stream_ms(at_sample)
+        if not parts.turns.open:
             self._turn_start_ms = self._speech_start_ms
-        self.parts.turns.speech_started()
-        if self.parts.voice.held and not self.parts.turns.contested:
-            self.parts.voice.release()
-        start_s = self.parts.speech.vad_start_s
-        self._do(lambda: self.parts.phone_input.speech_started(start_s))
+        parts.turns.speech_started()
+        self.suspicion_cleared()
+        self.do(lambda: parts.phone_input.speech_started(parts.speech.vad_start_s))
 
     def speech_paused(self) -> None:
         self.parts.pause_stt()
@@ -177,15 +180,12 @@ class Conversation:
         self.parts.turns.speech_resumed()
 
     def speech_stopped(self, at_sample: int) -> None:
-        self._speech_end_ms = self.parts.ear.stream_ms(at_sample)
-        self._note_event(
-            "speech",
-            start_s=round(self._speech_start_ms / 1000, 3),
-            end_s=round(self._speech_end_ms / 1000, 3),
-        )
-        self.parts.turns.speech_stopped(self.parts.ear.since(at_sample))
-        stop_s = self.parts.speech.vad_stop_s
-        self._do(lambda: self.parts.phone_input.speech_stopped(stop_s))
+        parts = self.parts
+        self._speech_end_ms = parts.ear.stream_ms(at_sample)
+        start_s, end_s = self._speech_start_ms / 1000, self._speech_end_ms / 1000
+        self.note_event("speech", start_s=round(start_s, 3), end_s=round(end_s, 3))
+        parts.turns.speech_stopped(parts.ear.since(at_sample))
+        self.do(lambda: parts.phone_input.speech_stopped(parts.speech.vad_stop_s))
 
     # Heard: what the recogniser says
 
@@ -216,29 +216,27 @@ class Conversation:
         return self.parts.mind.understands(text)
 
     def caller_speaks(self) -> None:
-        self._cancel("silence")
-        self._move(Move.CALLER_SPEAKS)
+        self._timers.cancel("silence")
+        self.move(Move.CALLER_SPEAKS)
 
     def silence_voice(self) -> None:
-        self._note_event("clear")
+        self.note_event("clear")
         self.parts.replies.silence()
 
     def resume_voice(self) -> None:
-        self._note_event("resume")
+        self.note_event("resume")
         self.parts.replies.resume()
 
     def drop_reply(self) -> str:
         """The caller takes the floor. A turn of which nothing was heard yet is taken back."""
-        if self._closing is not None:
-            self._closing = None  # the goodbye was interrupted: the caller has more to say
+        self.closing.take_back()
+        self._timers.cancel("reply")
         answering, self._answering = self._answering, None
-        self._cancel("reply")
-        self._after.clear()
         dropped = self.parts.replies.drop(through_pipeline=answering is not None)
+        self.note_event("interrupt")
         if answering is None:
             return ""
-        self._note_event("interrupt")
-        self._do(self.parts.gate.interrupt)
+        self.do(self.parts.gate.interrupt)
         if dropped is None or dropped.start is not None:
             return ""
         self.parts.mind.discard()
@@ -246,15 +244,14 @@ class Conversation:
         return answering.caller_text or ""
 
     def ask_turn_model(self, pause: int) -> None:
-        model = self.parts.turn_model
+        model, turns = self.parts.turn_model, self.parts.turns
         if model is None:
             return
-        audio = self.parts.ear.turn_audio()
-        timeout_s = self.parts.speech.turn_timeout_s
+        audio, timeout_s = self.parts.ear.turn_audio(), self.parts.speech.turn_timeout_s
 
         async def ask() -> None:
             probability = await model.probability(audio, timeout_s)
-            self.parts.turns.probability(1.0 if probability is None else probability, pause)
+            turns.probability(1.0 if probability is None else probability, pause)
 
         asking = asyncio.create_task(ask(), name="turn model question")
         self._asking.add(asking)
@@ -264,9 +261,9 @@ class Conversation:
         """The caller's turn is over: have it answered."""
         parts = self.parts
         parts.ear.turn_over()
-        self._move(Move.TURN_TAKEN)
-        self._cancel("silence")
-        _add_user(parts.gate.context, text)
+        self._timers.cancel("silence")
+        self.move(Move.TURN_TAKEN)
+        parts.gate.context.add_message({"role": "user", "content": text})
         reply = parts.replies.want(text.removeprefix(DIGITS_PREFIX), parts.providers)
         if not text.startswith(DIGITS_PREFIX):
             reply.speech_end_at = parts.turns.ended_at
@@ -274,41 +271,37 @@ class Conversation:
             reply.text_at = parts.turns.text_at
             reply.caller_offset_s = round(self._turn_start_ms / 1000, 3)
         self._answering = reply
-        self._after_s("reply", parts.speech.reply_timeout_s, self._reply_is_late)
-        self._do(parts.gate.run_turn)
+        self._timers.after("reply", parts.speech.reply_timeout_s, self._reply_is_late)
+        self.do(parts.gate.run_turn)
 
     def nothing_said(self) -> None:
-        self._listen()
+        self.listen()
 
     # Listener: how a reply fares
 
     def reply_is_heard(self, reply: Reply) -> None:
-        self._cancel("reply")
-        self._move(Move.BOT_SPEAKS)
-        if reply is self._answering:
-            actions = list(self.parts.mind.commit())
-            for action in actions:
-                if isinstance(action, Record):
-                    note = Note(action.kind, dict(action.fields), self._outside.wall_clock())
-                    self._outside.log.note(self.parts.call, note)
-            self._after = [action for action in actions if not isinstance(action, Record)]
+        self._timers.cancel("reply")
+        self.move(Move.BOT_SPEAKS)
+        if reply is not self._answering:
+            return
+        actions = list(self.parts.mind.commit())
+        for action in actions:
+            if isinstance(action, Record):
+                note = Note(action.kind, dict(action.fields), self._outside.wall_clock())
+                self._outside.log.note(self.parts.call, note)
+        self.closing.after_reply([a for a in actions if not isinstance(a, Record)])
 
     def reply_is_over(self, reply: Reply, turn: Turn | None) -> None:
         if reply is self._answering:
             self._answering = None
-            self._cancel("reply")
+            self._timers.cancel("reply")
         if turn is not None:
             self._outside.log.turn(self.parts.call, turn)
         if self._over or reply.interrupted:
             return
-        self._move(Move.BOT_DONE)
-        after, self._after = self._after, []
-        if self._closing is not None:
-            self._hang_up_when_heard(self._closing)
-        elif not after:
-            self._listen()
-        for action in after:
-            self._act(action)
+        self.move(Move.BOT_DONE)
+        if not self.closing.reply_was_heard():
+            self.listen()
 
     # what the bot does of its own accord
 
@@ -326,18 +319,13 @@ class Conversation:
 
     def goodbye(self, reason: str) -> None:
         """Say why the call ends, then hang up. `reason` is a termination reason."""
-        if self._over or self._closing is not None:
-            return
-        name = GOODBYES.get(reason, "closing")
-        if self.say(name):
-            self._closing = reason
-        else:
-            self._hang_up_when_heard(reason)
+        if not self._over:
+            self.closing.goodbye(reason)
 
-    def _listen(self) -> None:
+    def listen(self) -> None:
         """Nobody speaks: the caller's patience timer runs."""
         if self.parts.session.waits_for_caller:
-            self._after_s("silence", self.parts.agent.silence_s, self._caller_is_silent)
+            self._timers.after("silence", self.parts.agent.silence_s, self._caller_is_silent)
 
     def _caller_is_silent(self) -> None:
         session = self.parts.session
@@ -346,56 +334,22 @@ class Conversation:
         if session.silence() is Patience.GOODBYE:
             self.goodbye("silence")
         elif not self.say(f"reprompt_{min(session.asked, 2)}"):
-            self._listen()
+            self.listen()
 
     def _reply_is_late(self) -> None:
         """The brain or the voice does not answer: an honest sentence instead of silence."""
         log.warning("reply timed out", call_id=self.parts.call.id)
-        self._note_event("reply_timeout")
+        self.note_event("reply_timeout")
         self.goodbye("server_error")
 
     def _keyed(self, digits: str) -> None:
-        self.parts.turns.take_now(DIGITS_PREFIX + digits)
-
-    def _act(self, action: Action) -> None:
-        if isinstance(action, EndCall):
-            self._hang_up_when_heard("bot_hangup")
-        elif isinstance(action, Transfer):
-            self._do(lambda: self._transfer(action.to))
-
-    async def _transfer(self, to: str) -> None:
-        self._move(Move.TRANSFER)
-        try:
-            if self._outside.transfer is None:
-                raise CarrierError("this carrier cannot transfer")
-            await self._outside.transfer(to)
-        except CarrierError as error:
-            log.warning("transfer failed", call_id=self.parts.call.id, error=str(error))
-            self._note_event("transfer_failed")
-            self._move(Move.TRANSFER_FAILED)
-            if not self.say("transfer_failed"):
-                self._listen()
-            return
-        self._reason = "transferred"
-        await self._outside.hang_up()
-
-    def _hang_up_when_heard(self, reason: str) -> None:
-        """Hang up once the carrier says that the last words were played."""
-
-        async def wait_and_hang_up() -> None:
-            await self.parts.voice.confirmed(GOODBYE_GRACE_S)
-            if self._closing is None:
-                return  # interrupted: the caller has more to say
-            self._reason = reason
-            self._note_event("hang_up", reason=reason)
-            await self._outside.hang_up()
-
-        self._closing = reason
-        self._do(wait_and_hang_up)
+        if not self.closing.firm:
+            self.parts.turns.take_now(DIGITS_PREFIX + digits)
 
     # the machinery
 
-    def _do(self, effect: Effect) -> None:
+    def do(self, effect: Effect) -> None:
+        """Have `effect` done by the call's own task, after what was asked for before."""
         self._effects.put_nowait(effect)
 
     async def _run(self) -> None:
@@ -406,15 +360,15 @@ class Conversation:
                 await effect()
             except Exception:
                 log.exception("call failed", call_id=self.parts.call.id)
-                self._reason = "server_error"
-                await self._outside.hang_up()
+                self.closing.fail()
 
     def _pipeline_over(self) -> None:
         if not self._over:
             log.error("pipeline ended", call_id=self.parts.call.id)
             self.goodbye("server_error")
 
-    def _move(self, move: Move) -> None:
+    def move(self, move: Move) -> None:
+        """Make a move in the state table; what it does not know is logged and ignored."""
         parts = self.parts
         before = parts.session.state
         try:
@@ -426,38 +380,18 @@ class Conversation:
             if after is not State.ENDED:
                 parts.call.state = after
                 self._outside.log.state(parts.call)
-            self._note_event("state", state=after.value)
+            self.note_event("state", state=after.value)
 
-    def _note_event(self, name: str, **fields: Any) -> None:
+    def note_event(self, name: str, **fields: Any) -> None:
+        """Write something that happened into the call's record."""
         offset_s = round(self.parts.ear.stream.ms_at(self._outside.clock()) / 1000, 3)
         event = WireEvent(self._outside.wall_clock(), offset_s, name, fields)
         self._outside.log.event(self.parts.call, event)
 
-    def _after_s(self, name: str, delay_s: float, do: Callable[[], None]) -> None:
-        self._cancel(name)
-        self._timers[name] = self._outside.later(delay_s, do)
 
-    def _cancel(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
-
-
-FIRM = frozenset({"max_duration", "server_error", "drained"})  # goodbyes nobody talks away
-GOODBYES = {
-    "silence": "silence_goodbye",
-    "max_duration": "max_duration",
-    "server_error": "apology",
-    "drained": "closing",
-}
-
-
-def _add_user(context: Any, text: str) -> None:
-    context.add_message({"role": "user", "content": text})
-
-
-def _take_back(context: Any) -> None:
+def _take_back(context: LLMContext) -> None:
     """The last user message was not answered: it will come again, with more."""
     messages = context.get_messages()
-    if messages and messages[-1].get("role") == "user":
+    last = messages[-1] if messages else None
+    if isinstance(last, dict) and last.get("role") == "user":
         context.set_messages(messages[:-1])

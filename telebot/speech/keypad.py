@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from telebot.speech.turns import Later, Timer
+from telebot.speech.timers import Later, Timer
 
 MAX_DIGITS = 32
 END_KEY = "#"

@@ -14,12 +14,12 @@ conversation. Two decisions are made here:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from telebot.call.ports import Clock
 from telebot.speech.backchannel import Shape, is_backchannel, is_murmur, shape, words
+from telebot.speech.timers import Later, Timers
 
 COMPLETE = 0.5  # the turn model's probability from which a turn is over
 NEARLY_COMPLETE = 0.2
@@ -28,13 +28,6 @@ TEXT_WAIT_S = 3.0  # a recogniser that says nothing for this long has heard noth
 LOOSE_TEXT_WAIT_S = 0.3  # after a text that came before the pause, a last one may follow
 INTERRUPTING_WORDS = 3
 MODEL_ASKS = 2  # how often the turn model is asked about one pause
-
-
-class Timer(Protocol):
-    def cancel(self) -> None: ...
-
-
-Later = Callable[[float, Callable[[], None]], Timer]
 
 
 class Floor(Protocol):
@@ -107,9 +100,8 @@ class TurnTaking:
         self._floor = floor
         self._pace = pace
         self._clock = clock
-        self._later = later
         self._texts: list[str] = []
-        self._timers: dict[str, Timer] = {}
+        self._timers = Timers(later)
         self._started_at = 0.0
         self._speech_s = 0.0  # speech in this contest or turn, in all
         self._probability: float | None = None
@@ -130,7 +122,7 @@ class TurnTaking:
         """An onset, `vad_start_s` after it happened."""
         self.speaking = True
         self._started_at = self._clock()
-        self._cancel("pause", "text", "model")
+        self._timers.cancel("pause", "text", "model")
         self.speech_resumed()
         self._awaiting_text = False
         self._text_in_segment = False
@@ -139,9 +131,9 @@ class TurnTaking:
                 self.contested = True
                 self._speech_s = 0.0
                 self._floor.silence_voice()
-            self._cancel("words")
+            self._timers.cancel("words")
             left = max(0.0, self._pace.barge_in_s - self._speech_s)
-            self._after("barge", left, self._take_floor)
+            self._timers.after("barge", left, self._take_floor)
         else:
             self._open()
 
@@ -160,17 +152,17 @@ class TurnTaking:
     def speech_stopped(self, silence_s: float) -> None:
         """The caller has been silent for `silence_s`."""
         self.speaking = False
-        self._cancel("barge")
+        self._timers.cancel("barge")
         self.ended_at = self._clock() - silence_s
         self._speech_s += max(0.0, self.ended_at - self._started_at)
         self._awaiting_text = True
         if self.contested:
-            self._after("words", self._pace.backchannel_wait_s, self._give_back)
+            self._timers.after("words", self._pace.backchannel_wait_s, self._give_back)
             return
         if self._pace.smart:
             self._ask_model()
         wait = LOOSE_TEXT_WAIT_S if self._text_in_segment else TEXT_WAIT_S
-        self._after("text", wait, self._no_more_text)
+        self._timers.after("text", wait, self._no_more_text)
 
     # what the recogniser says
 
@@ -188,7 +180,7 @@ class TurnTaking:
         if not self.open:
             self._open()  # words of somebody too soft for the detector
         if not self.speaking:
-            self._cancel("text")
+            self._timers.cancel("text")
             self._judge_pause()
         return None
 
@@ -205,7 +197,7 @@ class TurnTaking:
         if self.contested:
             self._contest_words()
         else:
-            self._cancel("text")
+            self._timers.cancel("text")
             self._no_more_text()
 
     def probability(self, value: float, pause: int) -> None:
@@ -216,7 +208,7 @@ class TurnTaking:
         self._asking = False
         if self.open and not self.speaking:
             self._ask_model()
-            self._cancel("model")
+            self._timers.cancel("model")
             self._judge_pause()
 
     # what others decide
@@ -230,7 +222,7 @@ class TurnTaking:
 
     def reset(self) -> None:
         """Forget a turn in the making; the bot speaks of its own accord, or the call is over."""
-        self._cancel(*list(self._timers))
+        self._timers.close()
         self._texts.clear()
         self._awaiting_text = self.contested = self.open = False
         self._speech_s = 0.0
@@ -262,7 +254,7 @@ class TurnTaking:
 
     def _take_floor(self) -> None:
         """The caller interrupts: the reply is dropped, the caller's turn is open."""
-        self._cancel("barge", "words")
+        self._timers.cancel("barge", "words")
         self.contested = False
         carried = self._floor.drop_reply()
         if carried:
@@ -270,11 +262,11 @@ class TurnTaking:
         self.open = True
         self._floor.caller_speaks()
         if not self.speaking and self._awaiting_text:
-            self._after("text", TEXT_WAIT_S, self._no_more_text)
+            self._timers.after("text", TEXT_WAIT_S, self._no_more_text)
 
     def _give_back(self) -> None:
         """It was no interruption: nothing was lost, the bot goes on."""
-        self._cancel("barge", "words")
+        self._timers.cancel("barge", "words")
         self.contested = False
         self._awaiting_text = False
         self._texts.clear()
@@ -291,7 +283,7 @@ class TurnTaking:
         if wait_s == 0 or left <= 0:
             self._take()
         else:
-            self._after("pause", left, self._take)
+            self._timers.after("pause", left, self._take)
 
     def _wait_s(self) -> float | None:
         """Silence after which this pause ends the turn; None: ask again when more is known."""
@@ -302,7 +294,7 @@ class TurnTaking:
             return self._pace.incomplete_wait_s
         if self._probability is None:
             if self._asking:
-                self._after("model", self._pace.turn_timeout_s, self._model_is_late)
+                self._timers.after("model", self._pace.turn_timeout_s, self._model_is_late)
                 return None
             return 0.0
         if self._probability > (CLOSED_COMPLETE if ends is Shape.CLOSED else COMPLETE):
@@ -335,13 +327,3 @@ class TurnTaking:
         text = " ".join(self._texts)
         self.reset()
         self._floor.take_turn(text)
-
-    def _after(self, name: str, delay_s: float, do: Callable[[], None]) -> None:
-        self._cancel(name)
-        self._timers[name] = self._later(delay_s, do)
-
-    def _cancel(self, *names: str) -> None:
-        for name in names:
-            timer = self._timers.pop(name, None)
-            if timer is not None:
-                timer.cancel()

@@ -1,0 +1,131 @@
+"""How a call ends from our side: what is said last, that it is heard, then the hang-up or transfer.
+
+A goodbye that the caller interrupts is taken back, except where the call has to end whatever is
+said (`FIRM`). The reason kept here is the one the call's record gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from telebot.call.errors import CarrierError
+from telebot.call.session import Move
+from telebot.dialog.actions import Action, EndCall, Transfer
+
+CONFIRM_S = 1.5  # a last mark that does not come back holds the hang-up up this long
+FIRM = frozenset({"max_duration", "server_error", "drained"})
+GOODBYES = {
+    "silence": "silence_goodbye",
+    "max_duration": "max_duration",
+    "server_error": "apology",
+    "drained": "closing",
+}
+log = structlog.get_logger()
+
+
+class Line(Protocol):
+    """What an ending asks of the conversation."""
+
+    def say(self, name: str) -> bool: ...
+
+    def listen(self) -> None: ...
+
+    def move(self, move: Move) -> None: ...
+
+    def do(self, effect: Callable[[], Awaitable[None]]) -> None: ...
+
+    def note_event(self, name: str, **fields: object) -> None: ...
+
+
+class Closing:
+    """One call's ending. `reason` is set once we hang up or have transferred."""
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        confirmed: Callable[[float], Awaitable[None]],
+        hang_up: Callable[[], Awaitable[None]],
+        transfer: Callable[[str], Awaitable[None]] | None,
+    ) -> None:
+        self._line = line
+        self._confirmed = confirmed
+        self._hang_up = hang_up
+        self._transfer = transfer
+        self._saying: str | None = None  # the reason for which the bot is saying goodbye
+        self._after: list[Action] = []  # what the reply being said asks for once it was heard
+        self.reason: str | None = None
+
+    @property
+    def firm(self) -> bool:
+        """The call ends now, whatever the caller says."""
+        return self._saying in FIRM
+
+    def goodbye(self, reason: str) -> None:
+        """Say why the call ends, then hang up. `reason` is a termination reason."""
+        if self._saying in FIRM or self._saying == reason:
+            return
+        if self._line.say(GOODBYES.get(reason, "closing")):
+            self._saying = reason
+        else:
+            self._hang_up_when_heard(reason)
+
+    def take_back(self) -> None:
+        """The caller interrupted what was being said: no ending follows from it."""
+        self._saying = None
+        self._after.clear()
+
+    def after_reply(self, actions: list[Action]) -> None:
+        """What the reply that is being said asks for once it was heard to its end."""
+        self._after = actions
+
+    def reply_was_heard(self) -> bool:
+        """What was being said is over. True where an ending follows from it."""
+        after, self._after = self._after, []
+        if self._saying is not None:
+            self._hang_up_when_heard(self._saying)
+            return True
+        for action in after:
+            if isinstance(action, EndCall):
+                self._hang_up_when_heard("bot_hangup")
+            elif isinstance(action, Transfer):
+                self._line.do(partial(self._put_through, action.to))
+        return bool(after)
+
+    def fail(self) -> None:
+        """The call's own work failed: no more to say."""
+        self.reason = self.reason or "server_error"
+        self._line.do(self._hang_up)
+
+    def _hang_up_when_heard(self, reason: str) -> None:
+        """Hang up once the carrier says that the last words were played."""
+        self._saying = reason
+        self._line.do(self._hang_up_if_meant)
+
+    async def _hang_up_if_meant(self) -> None:
+        await self._confirmed(CONFIRM_S)
+        if self._saying is None:
+            return  # interrupted: the caller has more to say
+        self.reason = self._saying
+        self._line.note_event("hang_up", reason=self.reason)
+        await self._hang_up()
+
+    async def _put_through(self, to: str) -> None:
+        self._line.move(Move.TRANSFER)
+        try:
+            if self._transfer is None:
+                raise CarrierError("this carrier cannot transfer")
+            await self._transfer(to)
+        except CarrierError as error:
+            log.warning("transfer failed", error=str(error))
+            self._line.note_event("transfer_failed")
+            self._line.move(Move.TRANSFER_FAILED)
+            if not self._line.say("transfer_failed"):
+                self._line.listen()
+            return
+        self.reason = "transferred"
+        await self._hang_up()
