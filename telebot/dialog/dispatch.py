@@ -93,9 +93,8 @@ def _leave(turn: Turn) -> Outcome | None:
 
 
 def _only_refuses(turn: Turn, hit: Hit) -> bool:
-    """ "No thanks" to a read-back is no goodbye."""
-    reading_back = turn.state.stage in ("confirming", "changing")
-    return reading_back and hit.by == "only" and turn.agrees is not None
+    """ "No thanks, that's all" to a read-back is no goodbye."""
+    return turn.state.stage in ("confirming", "changing") and hit.by == "only"
 
 
 def _give_up(turn: Turn) -> Outcome | None:
@@ -122,8 +121,11 @@ def _go_on(turn: Turn) -> Outcome | None:
     """The open form, unless the caller plainly began another."""
     if not turn.state.form:
         return None
-    outcome = forms.proceed(turn)
     others = [name for name in _new_forms(turn) if name != turn.state.form]
+    if turn.state.stage == "confirming" and turn.agrees and others:
+        pending = (*turn.state.pending_forms, *others)
+        return forms.proceed(replace(turn, state=replace(turn.state, pending_forms=pending)))
+    outcome = forms.proceed(turn)
     if others and outcome.state.slots == turn.state.slots and not outcome.actions:
         return forms.begin(turn, others).before(turn.agent.phrase("corrected"))
     return outcome

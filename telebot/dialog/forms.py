@@ -61,7 +61,7 @@ def proceed(turn: Turn) -> Outcome:
     changed = {name: value for name, value in fills.items() if state.values.get(name) != value}
     if state.stage == "filling":
         return _fill(turn, form, changed if state.awaiting not in fills else fills)
-    return _confirm(turn, form, changed, bool(fills))
+    return _confirm(turn, form, changed, list(fills))
 
 
 def reopen(turn: Turn) -> Outcome | None:
@@ -107,7 +107,9 @@ def _fill(turn: Turn, form: Form, fills: dict[str, FieldValue]) -> Outcome:
     return _missed(turn)
 
 
-def _confirm(turn: Turn, form: Form, changed: dict[str, FieldValue], repeated: bool) -> Outcome:
+def _confirm(
+    turn: Turn, form: Form, changed: dict[str, FieldValue], repeated: list[str]
+) -> Outcome:
     """Corrections first, then what is wrong, then yes or no."""
     if changed:
         outcome = _advance(turn, turn.state, form, changed).before(turn.agent.phrase("corrected"))
@@ -118,10 +120,11 @@ def _confirm(turn: Turn, form: Form, changed: dict[str, FieldValue], repeated: b
     return outcome.before(*_said(turn))
 
 
-def _unchanged(turn: Turn, form: Form, repeated: bool) -> Outcome:
-    unwanted = _unwanted(turn, form)
-    if unwanted and (turn.agrees is not True or _WRONG.search(turn.heard.text)):
-        return _ask_again(turn, unwanted)
+def _unchanged(turn: Turn, form: Form, repeated: list[str]) -> Outcome:
+    wrong = bool(_WRONG.search(turn.heard.text))
+    named = repeated[0] if repeated and wrong else _unwanted(turn, form)  # "Friday is wrong"
+    if named and (turn.agrees is not True or wrong):
+        return _ask_again(turn, named)
     if turn.agrees and turn.state.stage == "confirming" and not _BUT.search(turn.heard.text):
         return _complete(turn, form)
     if repeated:

@@ -73,7 +73,7 @@ class IntentMatcher:
         ways = _ways(heard.text)
         only = [rule.name for rule in self._rules if ways & rule.only]
         if only:
-            return [Hit(only[0], 0, len(heard.text), "only")]
+            return [Hit(name, 0, len(heard.text), "only") for name in only]
         hits: list[Hit] = []
         for start, end in clauses(heard):
             clause = heard.text[start:end]

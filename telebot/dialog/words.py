@@ -95,5 +95,5 @@ FILLERS = frozenset(
 )
 CORRECTION = (
     r"\b(?:actually|sorry|i mean|i meant|no|rather|instead|make (?:it|that)|change|wait|"
-    r"correction|not|should be|let us say)\b"
+    r"correction|not|should be|let us say|wrong)\b"
 )

@@ -7,7 +7,7 @@ from telebot.dialog.slots.found import Found
 from telebot.dialog.words import FILLERS, MONTHS, TENS, UNITS, WEEKDAYS
 
 _EXPLICIT = re.compile(
-    r"\b(?:(?:the |my |our |under the |in the |last |first |sur)?name (?:is|of|was|will be"
+    r"\b(?:(?:the |my |our |under the |in the |last |first |sur)?name (?:is|of|to|was|will be"
     r"|should be|would be)|(?:my |the |a )?surname is|i am called|call me|under the name|name it|"
     r"(?:the |my )?name(?= [a-z'-]+$))(?: (?:in|under|actually|is))* "
 )
@@ -16,6 +16,7 @@ _LEADING = re.compile(
     r"put it under|from|it will be|that is|name|make it|booking for|speaking to|by) "
 )
 _TRAILING = re.compile(r"^(?P<name>[^#]+?) (?:here|speaking)\b")
+_LETTERS = re.compile(r"(?<![\w'])(?:[^\W\d_] ){2,}[^\W\d_](?![\w'])")
 _TITLES = frozenset("mr mrs ms miss dr doctor mister sir madam professor".split())
 _NOT_NAMES = (
     frozenset(
@@ -53,6 +54,8 @@ def find_explicit_names(heard: Utterance) -> list[Found]:
         name = _name_from(heard, match.end(), strict=False)
         if name:
             found.append(Found(name.value, match.start(), name.end))
+    for match in _LETTERS.finditer(heard.text):
+        found.append(Found(match.group().replace(" ", "").capitalize(), match.start(), match.end()))
     return found
 
 

@@ -14,6 +14,7 @@ _SUM = re.compile(
 )
 _SURE = (
     re.compile(rf"\b{_N} {_PEOPLE}\b"),
+    re.compile(rf"\bwe (?:are|will be) {_N}\b(?! \d)"),
     re.compile(rf"\b(?:party|group|table|reservation|booking|room) (?:of|for) {_N}\b(?! \d)"),
     re.compile(rf"\bthere (?:will be|are|is|would be) {_N}\b(?! \d)"),
     re.compile(rf"\btable {_N}\b(?! (?:\d|past|to|o'clock|am|pm))"),

@@ -12,6 +12,8 @@ _NO = re.compile(
 )
 _NO = re.compile(
     r"^(?:(?:oh|well|um|uh|er|sorry|actually|hmm|ah) )*(?:no|nope|nah|not|never|do not|negative)\b"
+    r"|\b(?:no|not|no (?:thanks|thank you|please|sorry))$"
+    r"|\b(?:absolutely|definitely|certainly|course|please do|sure) not\b"
     r"|\b(?:not (?:right|correct|quite|really|yet)|is not|wrong|incorrect|mistake|i do not)\b"
 )
 _YES = re.compile(
@@ -26,10 +28,16 @@ _YES = re.compile(
 )
 
 
+_YES_INSIDE = re.compile(r"\b(?:yes|yeah|yep)\b")
+_NEGATION = re.compile(r"\b(?:no|not|nope|never)\b")
+
+
 def yes_or_no(text: str) -> bool | None:
     """True, False or None (neither) for folded text."""
     if _YES_DESPITE_NO.search(text):
         return True
     if _NO.search(text):
-        return False
+        return None if _YES_INSIDE.search(text) else False
+    if _NEGATION.search(text):
+        return None  # "yes no", "yes or no": a wrong yes costs more than another question
     return True if _YES.search(text) else None
