@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
+
 from telebot.app import Server
 
 
@@ -10,7 +14,7 @@ def welcome(server: Server) -> str:
     settings = server.settings.server
     ready = f"ready http={server.http} sip={settings.sip} audiosocket={settings.audiosocket}"
     url = f"http://{server.http}"
-    lines = [ready, "", f'  talk to it    telebot call {url} --say "Are you open on Mondays?"']
+    lines = [ready, "", f'  talk to it    {_command()} call {url} --say "Are you open on Mondays?"']
     lines.append(f"  read calls    {url}/console/   (key: {settings.data / 'admin-key'})")
     for carrier in server.carriers:
         why_off = carrier.off()
@@ -20,3 +24,12 @@ def welcome(server: Server) -> str:
             lines.append(f"  {carrier.name:12}  {settings.public_url}/{carrier.name}/voice")
     lines.append("  SIP and AudioSocket are not served by this version; nothing listens there.")
     return "\n".join(lines)
+
+
+def _command() -> str:
+    """How this very command is typed here."""
+    script = Path(sys.argv[0])
+    if script.name != "telebot" or shutil.which("telebot") == str(script):
+        return "telebot"
+    here = Path.cwd()
+    return str(script.relative_to(here)) if script.is_relative_to(here) else str(script)

@@ -8,7 +8,7 @@ done in order by one task, the call's only own one, which is also the boundary f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,7 @@ class Conversation:
 
     parts: Parts
     closing: Closing
+    audio: Callable[[bytes, int], Coroutine[Any, Any, None]]  # the ear's own: no hop in between
     _keypad: Keypad
 
     def __init__(self, outside: Outside) -> None:
@@ -96,6 +97,7 @@ class Conversation:
     def begin(self, parts: Parts) -> None:
         """The stream is up: greet, then build on the rest."""
         self.parts = parts
+        self.audio = parts.ear.audio
         outside, agent = self._outside, parts.agent
         self.closing = Closing(
             self,
@@ -114,9 +116,6 @@ class Conversation:
         parts.pipeline.when_over(self._pipeline_over)
 
     # MediaSink: what comes from the carrier
-
-    async def audio(self, ulaw: bytes, timestamp_ms: int) -> None:
-        await self.parts.ear.audio(ulaw, timestamp_ms)
 
     async def digit(self, digit: str) -> None:
         self.note_event("dtmf", digits=digit)
