@@ -38,6 +38,9 @@ class Track:
         ahead, head = self._ahead[channel], self.frames
         for at, ulaw in pieces:
             end = at + len(ulaw)
+            if at - head == len(ahead) and end <= limit:  # the next piece, as nearly always
+                ahead += ulaw
+                continue
             if at < 0 or end > limit:
                 self.dropped_samples += len(ulaw)
                 continue
@@ -57,14 +60,12 @@ class Track:
         count = longest if last else longest - LAG_SAMPLES
         if count <= 0:
             return
-        sides = []
-        for ahead in self._ahead:
+        stereo = np.zeros((count, 2), "<i2")
+        for channel, ahead in enumerate(self._ahead):
             ulaw = bytes(ahead[:count])
-            sides.append(audioop.ulaw2lin(ulaw + SILENCE * (count - len(ulaw)), 2))
-        stereo = audioop.add(
-            audioop.tostereo(sides[CALLER], 2, 1, 0), audioop.tostereo(sides[BOT], 2, 0, 1), 2
-        )
-        wav.write_at(self.descriptor, stereo, wav.HEADER_BYTES + self.frames * wav.FRAME_BYTES)
+            stereo[: len(ulaw), channel] = np.frombuffer(audioop.ulaw2lin(ulaw, 2), np.int16)
+        offset = wav.HEADER_BYTES + self.frames * wav.FRAME_BYTES
+        wav.write_at(self.descriptor, stereo.tobytes(), offset)
         wav.write_at(self.descriptor, wav.header(self.frames + count), 0)
         self.frames += count
         for ahead in self._ahead:
