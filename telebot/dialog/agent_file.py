@@ -84,6 +84,7 @@ class Intent(Part):
     action: IntentAction | None = None
     transfer_to: Words | None = None
     offer_when_lost: bool = False
+    offer_when_transfer_fails: bool = False
 
     @property
     def uses_hours(self) -> bool:

@@ -22,6 +22,7 @@ from telebot.dialog.state import DialogState
 from telebot.dialog.turn import Outcome, Turn
 
 MAX_REPLY_CHARS = 4000
+MAX_WORDS = 120  # about 45 s of speech; keeps a step short whatever comes in
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Brain:
         heard = heard[:MAX_CHARS]
         expects = dispatch.expects(self._agent, state)
         text = dispatch.keyed(heard, expects) if digits else heard
-        words = fold_numbers(repair(split(text), self._agent.repairs, expects))
+        words = fold_numbers(repair(split(text)[:MAX_WORDS], self._agent.repairs, expects))
         turn = Turn(self._agent, state, now, text, utterance(words), ())
         turn = replace(turn, hits=dispatch.hits(turn, expects, digits=heard if digits else None))
         outcome = dispatch.respond(turn)
@@ -91,4 +92,6 @@ class Brain:
             last_reply=text,
         )
         intents = tuple(hit.intent for hit in turn.hits)
-        return Reply(text, state, outcome.actions, intents, dispatch.expects(turn.agent, state))
+        # "Anything else?" invites whole sentences, so endpointing must not count on a yes or no.
+        expects = None if state.asked_more else dispatch.expects(turn.agent, state)
+        return Reply(text, state, outcome.actions, intents, expects)

@@ -87,7 +87,9 @@ def _leave(turn: Turn) -> Outcome | None:
     intent = turn.agent.intents[hit.intent]
     name = "goodbye" if ending else "transfer"
     farewell = turn.agent.say(intent.answer) or turn.agent.phrase(name)
-    state = replace(done.state.without_form(), asked_more=False, offered=None)
+    # After a transfer the brain only speaks again if nobody answered ("transfer_failed").
+    offered = None if ending else _offer(turn, "offer_when_transfer_fails")
+    state = replace(done.state.without_form(), asked_more=False, offered=offered)
     act = EndCall("goodbye") if ending else Transfer(turn.agent.say(intent.transfer_to))
     return Outcome((*done.parts, *said, farewell), state, (*done.actions, act))
 
@@ -171,9 +173,14 @@ def _no_match(turn: Turn) -> Outcome:
     """Say what can be done; the second time in a row offer a person or a message."""
     again = turn.state.misses > 0 and turn.agent.phrase_templates["no_match_again"]
     text = turn.agent.phrase("no_match_again" if again else "no_match", turn.said)
-    offer = next((n for n, i in turn.agent.intents.items() if i.offer_when_lost), None)
-    state = replace(turn.state, offered=offer if again else None, asked_more=False)
+    offered = _offer(turn, "offer_when_lost") if again else None
+    state = replace(turn.state, offered=offered, asked_more=False)
     return Outcome((text,), state, matched=False)
+
+
+def _offer(turn: Turn, mark: str) -> str | None:
+    """The intent that the file marks as the offer of this moment."""
+    return next((name for name, i in turn.agent.intents.items() if getattr(i, mark)), None)
 
 
 def _new_forms(turn: Turn) -> list[str]:

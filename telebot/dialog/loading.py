@@ -15,7 +15,6 @@ from telebot.dialog.errors import BadAgentFile, Problem
 from telebot.dialog.yaml_lines import Marked, NotYaml, Place, load
 
 _INSTEAD = {
-    "missing": "add it",
     "string_type": 'write a text in double quotes, like "…"',
     "string_too_short": "write at least one word",
     "string_too_long": "write it shorter",
