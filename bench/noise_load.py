@@ -37,6 +37,8 @@ class Sounds:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     held_ms: list[float] = field(default_factory=list)
+    repeated_ms: list[float] = field(default_factory=list)
+    """Audio heard twice when a reply went on after a hold; negative: lost."""
     bot_talked_s: float = 0.0
 
 
@@ -77,9 +79,9 @@ class NoisyCall(PhoneCall):
 
     def on_media(self, size_bytes: int, payload: str, now_s: float) -> None:
         dry_s = now_s - self.meter.playout.end_s
-        if self._watching(now_s) and dry_s > HELD_S and self.meter.bot_since_s:
-            self._disturbed = True
-            self._held_s += dry_s
+        self._disturbed = self._disturbed or (self._watching(now_s) and dry_s > HELD_S)
+        if self._disturbed and self._sound_due:
+            self._held_s += max(0.0, dry_s)
         super().on_media(size_bytes, payload, now_s)
 
     def on_clear(self, now_s: float) -> list[str]:
@@ -142,6 +144,7 @@ class NoisyCall(PhoneCall):
         self.sounds.outcomes[went_on if whole else "stopped"] += 1
         if whole and self._disturbed:
             self.sounds.held_ms.append(self._held_s * 1000)
+            self.sounds.repeated_ms.append((played_s - (self._reply_s or played_s)) * 1000)
 
 
 def _report(calls: Sequence[NoisyCall]) -> dict[str, Any]:
@@ -152,9 +155,9 @@ def _report(calls: Sequence[NoisyCall]) -> dict[str, Any]:
     return {
         "outcomes": dict(outcomes),
         "bot_talked_s": round(talked_s, 1),
-        "false_stops": samples.counts["false_stops"],
-        "false_stops_per_minute": round(samples.counts["false_stops"] / max(1.0, talked_s) * 60, 2),
+        "clears_per_minute": round(samples.counts["false_stops"] / max(1.0, talked_s) * 60, 2),
         "held_ms": summary([ms for c in calls for ms in c.sounds.held_ms]),
+        "repeated_ms": summary([ms for c in calls for ms in c.sounds.repeated_ms]),
         **samples.report(),
     }
 

@@ -95,7 +95,7 @@ def markdown(result: dict[str, Any]) -> str:
             "Response: last frame of caller speech to first bot frame, less 220 ms configured "
             "waits. Gaps: between messages of one reply; over 60 ms counts where pieces are at "
             "most 45 ms. Thin: gaps over 60 ms that ended with less than 20 ms left to play. "
-            "Starved: play-out ran dry inside a reply. Greeting: while the calls of the step arrive.",
+            "Starved: play-out ran dry inside a reply. Greeting: as the step's calls arrive.",
         )
     )
 

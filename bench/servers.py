@@ -24,6 +24,7 @@ from bench.processes import Server, free_port, start
 
 PUBLIC_URL = "https://telebot.example"
 ADMIN_KEY = "bench-" + "0123456789abcdef" * 2
+SHIPPED = Path(__file__).resolve().parent.parent / "config"
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 
 
@@ -38,7 +39,11 @@ class Variant:
     config: dict[str, dict[str, Any]] = field(default_factory=dict)
     """telebot's settings that differ from what ships."""
     agent: str = "bench"
+    agents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Agents beside those that ship, by name."""
     waits_ms: float = 220.0
+    reply_s: float | None = 3.0
+    """How long each reply lasts, where that is fixed."""
 
     @property
     def webhook(self) -> str:
@@ -51,6 +56,12 @@ BARE: dict[str, dict[str, Any]] = {
 }
 PIECES_20: dict[str, dict[str, Any]] = {**BARE, "media": {"piece_ms": 20}}
 
+WORDS: dict[str, Any] = {
+    "speech": {"stt": "local", "llm": "scripted", "tts": "scripted"},
+    "phrases": {"greeting": "Hello, how can I help?"},
+}
+"""Agent `bench` with a recogniser that hears: whether a sound was words, decides."""
+
 VARIANTS = {
     v.name: v
     for v in (
@@ -59,7 +70,8 @@ VARIANTS = {
         Variant("telebot-vad-20ms", "telebot", config=PIECES_20),
         Variant("stock-full", "stock", ("--turn-model", "--record")),
         Variant("telebot-full", "telebot"),
-        Variant("telebot-front-desk", "telebot", agent="front-desk"),
+        Variant("telebot-words", "telebot", agent="bench-words", agents={"bench-words": WORDS}),
+        Variant("telebot-front-desk", "telebot", agent="front-desk", reply_s=None),
         Variant("floor", "floor", waits_ms=0.0),
     )
 }
@@ -67,11 +79,15 @@ VARIANTS = {
 
 def _telebot(variant: Variant, port: int, folder: Path) -> list[str]:
     config = folder / "telebot.yaml"
+    if variant.agents:
+        shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
     config.write_text(yaml.safe_dump(variant.config))
+    for name, agent in variant.agents.items():
+        (folder / "agents" / f"{name}.yaml").write_text(yaml.safe_dump(agent))
     command = [sys.executable, "-m", "telebot.cli", "serve"]
     if (script := Path(sys.executable).with_name("telebot")).exists():
         command = [str(script), "serve"]
-    if variant.config:
+    if variant.config or variant.agents:
         command += ["--config", str(config)]
     command += ["--http", f"127.0.0.1:{port}", "--data", str(folder / "data")]
     for option in ("--sip", "--audiosocket"):
