@@ -1,0 +1,221 @@
+"""From an offer to a call: slots, tokens, expiry, drain, one ending each."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import jwt
+import pytest
+from call_scene import KEY, LIFE_S, Scene, offer
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from telebot.call.errors import BadToken, Refused
+from telebot.call.model import Call, Result, State
+
+pytestmark = pytest.mark.unit
+
+
+def test_a_call_and_its_stream(scene):
+    call, token = scene.admission.admit(offer())
+    assert (call.agent, call.state, call.answered_at) == ("front-desk", State.RINGING, None)
+    assert scene.admission.ringing(call)
+    scene.time_s = 2
+    assert scene.admission.connect(token, "twilio", "CA1") is call
+    assert call.answered_at - call.created_at == timedelta(seconds=2)
+    assert not scene.admission.ringing(call)
+    assert scene.log.answered_calls == [call]
+    assert scene.admission.find("twilio", "CA1") is call
+    assert scene.admission.end(call, "caller_hangup")
+    assert not scene.admission.end(call, "server_error")
+    assert call.state is State.ENDED
+    assert scene.admission.find("twilio", "CA1") is None
+    assert scene.reasons() == ["caller_hangup"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "agent"),
+    [
+        ({}, "front-desk"),
+        ({"agent": "echo"}, "echo"),
+        ({"agent": "nobody"}, None),
+        ({"agent": ""}, None),
+        ({"phone_to": "+441632960009"}, None),
+        ({"phone_to": "+441632960009", "agent": "echo"}, "echo"),
+    ],
+)
+def test_the_number_or_the_url_picks_the_agent(scene, changes, agent):
+    if agent:
+        assert scene.admission.admit(offer(**changes))[0].agent == agent
+    else:
+        with pytest.raises(Refused, match="unknown_number"):
+            scene.admission.admit(offer(**changes))
+        assert scene.log.endings[0][1].result is Result.REFUSED
+
+
+def test_any_other_number(scene):
+    scene.admission.numbers = {"*": "echo"}
+    assert scene.admission.admit(offer(phone_to="anything"))[0].agent == "echo"
+
+
+def test_full_is_full_until_one_hangs_up(scene):
+    first, _ = scene.admission.admit(offer("CA1"))
+    scene.admission.admit(offer("CA2"))
+    with pytest.raises(Refused, match="capacity"):
+        scene.admission.admit(offer("CA3"))
+    assert len(scene.admission.live) == 2
+    scene.admission.end(first, "caller_hangup")
+    scene.admission.admit(offer("CA3"))
+    assert scene.reasons() == ["capacity", "caller_hangup"]
+    assert scene.admission.refused == 1
+
+
+def test_a_webhook_delivered_again_is_one_call_with_one_good_token(scene):
+    call, first = scene.admission.admit(offer())
+    again, second = scene.admission.admit(offer())
+    assert again is call
+    with pytest.raises(BadToken):
+        scene.admission.connect(first, "twilio", "CA1")
+    assert scene.admission.connect(second, "twilio", "CA1") is call
+    with pytest.raises(Refused, match="duplicate"):
+        scene.admission.admit(offer())
+    assert scene.log.opened_calls == [call]
+    assert scene.log.endings == []
+
+
+def test_a_token_opens_one_stream_of_one_call_of_one_carrier_for_a_while(scene):
+    call, token = scene.admission.admit(offer())
+    for carrier, sid in (("telnyx", "CA1"), ("twilio", "CA2"), ("", "")):
+        with pytest.raises(BadToken):
+            scene.admission.connect(token, carrier, sid)
+    scene.time_s = LIFE_S
+    with pytest.raises(BadToken, match="expired"):
+        scene.admission.connect(token, "twilio", "CA1")
+    scene.time_s = LIFE_S - 1
+    scene.admission.connect(token, "twilio", "CA1")
+    with pytest.raises(BadToken, match="used"):
+        scene.admission.connect(token, "twilio", "CA1")
+    assert call.answered_at is not None
+
+
+def test_a_well_signed_token_of_no_call(scene):
+    token = scene.tokens.issue("id99", "twilio", "id98")
+    with pytest.raises(BadToken, match="used"):
+        scene.admission.connect(token, "twilio", "CA1")
+
+
+def test_a_token_of_a_call_that_ended(scene):
+    call, token = scene.admission.admit(offer())
+    scene.admission.end(call, "carrier_ended")
+    with pytest.raises(BadToken):
+        scene.admission.connect(token, "twilio", "CA1")
+
+
+def test_a_stream_that_never_comes_ends_the_call(scene):
+    call, _ = scene.admission.admit(offer("CA1"))
+    late, token = scene.admission.admit(offer("CA2"))
+    scene.admission.connect(token, "twilio", "CA2")
+    scene.time_s = LIFE_S - 0.001
+    assert scene.admission.expire() == 0
+    scene.time_s = LIFE_S
+    assert scene.admission.expire() == 1
+    assert scene.admission.expire() == 0
+    assert call.termination.result is Result.NO_MEDIA
+    assert late.termination is None
+
+
+async def test_drain_takes_no_more_and_waits_for_the_live(scene):
+    call, _ = scene.admission.admit(offer())
+    drained = asyncio.create_task(scene.admission.drained(60))
+    await asyncio.sleep(0)
+    with pytest.raises(Refused, match="draining"):
+        scene.admission.admit(offer("CA2"))
+    assert not drained.done()
+    scene.admission.end(call, "drained")
+    assert await drained is True
+
+
+async def test_drain_gives_up_in_time(scene):
+    scene.admission.admit(offer())
+    assert await scene.admission.drained(0) is False
+
+
+async def test_an_idle_server_is_drained_at_once(scene):
+    assert await scene.admission.drained(0.5) is True
+
+
+class Moves(RuleBasedStateMachine):
+    """Any sequence of what can happen: each call is opened once and ends at most once."""
+
+    calls = Bundle("calls")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scene = Scene(max_calls=3)
+        self.tokens: list[tuple[str, str]] = []
+
+    @rule(target=calls, sid=st.sampled_from(["CA1", "CA2", "CA3", "CA4"]), known=st.booleans())
+    def admit(self, sid: str, known: bool) -> Call | None:
+        try:
+            call, token = self.scene.admission.admit(offer(sid, agent="echo" if known else "no"))
+        except Refused:
+            return None
+        self.tokens.append((sid, token))
+        return call
+
+    @rule(n=st.integers(0, 9), sid=st.sampled_from(["", "CA1", "CA2"]))
+    def connect(self, n: int, sid: str) -> None:
+        if self.tokens:
+            own, token = self.tokens[n % len(self.tokens)]
+            try:
+                call = self.scene.admission.connect(token, "twilio", sid or own)
+            except BadToken:
+                return
+            assert call.termination is None
+            assert call.offer.carrier_call_id == (sid or own)
+
+    @rule(call=calls, reason=st.sampled_from(["caller_hangup", "bot_hangup", "stream_lost"]))
+    def end(self, call: Call | None, reason: str) -> None:
+        if call is not None:
+            before = call.termination
+            assert self.scene.admission.end(call, reason) == (before is None)
+            assert call.termination.reason == (before.reason if before else reason)
+
+    @rule(seconds=st.integers(0, 400))
+    def wait(self, seconds: int) -> None:
+        self.scene.time_s += seconds
+        self.scene.admission.expire()
+
+    @rule()
+    def drain(self) -> None:
+        self.scene.admission.draining = not self.scene.admission.draining
+
+    @invariant()
+    def one_ending_each(self) -> None:
+        log, live = self.scene.log, self.scene.admission.live
+        ended = [call.id for call, _ in log.endings]
+        opened = [call.id for call in log.opened_calls]
+        assert len(set(opened)) == len(opened)
+        assert len(set(ended)) == len(ended)
+        assert set(opened) == set(ended) | set(live)
+        assert not set(ended) & set(live)
+        assert len(live) <= 3
+        assert all(call.termination is None for call in live.values())
+        assert all(call.termination is said for call, said in log.endings)
+
+    @invariant()
+    def nothing_is_kept_of_the_dead(self) -> None:
+        admission = self.scene.admission
+        assert set(admission._awaited) <= set(admission.live)
+        assert set(admission._by_carrier.values()) == set(admission.live)
+
+
+TestMoves = Moves.TestCase
+
+
+def test_the_key_is_not_in_the_token(scene):
+    _, token = scene.admission.admit(offer())
+    assert KEY not in token
+    assert jwt.get_unverified_header(token)["alg"] == "HS256"
+    assert len("token" + token) < 500  # Twilio takes no longer parameter
