@@ -1,0 +1,168 @@
+"""Writes `docs/settings.md` from the rows of the settings: `python -m telebot.settings_page`.
+
+The server's rows and an agent's are in `settings.py`, a carrier's own in its file, found by way of
+the registry; so a new row or carrier needs no word here. A test compares the page with this output.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from telebot.carriers.registry import CARRIERS
+from telebot.providers.registry import PROVIDERS
+from telebot.settings import AgentCall, AgentIdentity, AgentSpeech, Row, Settings, rows
+
+INTRODUCTION = """\
+# Settings
+
+*Made by `python -m telebot.settings_page > docs/settings.md`; a test keeps it equal to the code.*
+
+A value comes from the command line (`telebot serve --help`), else from the environment, else from
+`config/telebot.yaml` (another file by `--config`), else it is the default. In the file the part
+before the dot is a group:
+
+```yaml
+server:
+  max_calls: 200
+  trusted_proxies: [10.0.0.0/8]
+records:
+  retention_days: 14
+```
+
+A name that is not known and a value that is not allowed are refused at the start, with the line's
+name and what is allowed. `telebot doctor` checks a configuration without taking a call.
+"""
+
+CARRIERS_TEXT = """\
+A carrier without its credentials is off: it takes no calls, and `telebot doctor` says why. In the
+file its settings stand under `carriers:` and its name.
+"""
+
+AGENT_TEXT = """\
+Rows of `config/agents/NAME.yaml`; what an agent says is told in [agents.md](agents.md). The number
+called picks the agent (`config/numbers.yaml`, in the folder `config_dir`).
+"""
+
+PROVIDERS_TEXT = """\
+`speech.stt`, `speech.llm` and `speech.tts` of an agent name a provider of this table, or any
+service of Pipecat by its import string:
+
+```yaml
+speech:
+  stt:
+    service: "pipecat.services.VENDOR.stt:CLASS"
+    settings: {{model: MODEL}}
+```
+
+| | providers by name |
+|---|---|
+{providers}
+
+| key | meaning | default |
+|---|---|---|
+| `service` | `module:Class` of a Pipecat service | |
+| `api_key_env` | the variable that holds the key; `null`: no key needed | `<VENDOR>_API_KEY` |
+| `base_url` | the vendor's address, http or ws | `<VENDOR>_BASE_URL`, else the vendor's own |
+| `settings` | fields of the service's `Settings` (model, voice, language, …) | |
+| `options` | arguments of its constructor | |
+
+`<VENDOR>` is the third part of the import string in capitals. A key itself never stands in a file.
+"""
+
+HEAD = "| setting | default | allowed | unit | environment | meaning |\n|---|---|---|---|---|---|"
+LIMITS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    parts = [INTRODUCTION, "## The server\n", _table(Settings, only_own=True)]
+    for name, info in Settings.model_fields.items():
+        if _is_group(info.annotation):
+            parts.append(_section(f"`{name}`", info.annotation, f"{name}."))
+    parts.append(f"## Carriers\n\n{CARRIERS_TEXT}")
+    parts += [
+        _section(f"`carriers.{carrier}`", model, f"carriers.{carrier}.")
+        for carrier in CARRIERS
+        for model in carrier_rows(carrier)
+    ]
+    parts.append(f"## Agents\n\n{AGENT_TEXT}")
+    for group, model in (("agent", AgentIdentity), ("speech", AgentSpeech), ("call", AgentCall)):
+        parts.append(_section(f"`{group}:` of an agent", model, f"{group}."))
+    parts.append("### Providers\n\n" + PROVIDERS_TEXT.format(providers=_providers()))
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def carrier_rows(carrier: str) -> Iterator[type[Row]]:
+    """The groups of settings that a carrier's own file defines; most have one or none."""
+    module = import_module(CARRIERS[carrier].partition(":")[0])
+    for value in vars(module).values():
+        if _is_group(value) and issubclass(value, Row) and value.__module__ == module.__name__:
+            yield value
+
+
+def _providers() -> str:
+    ours = {kind: sorted(names) for kind, names in PROVIDERS.items()}
+    ours["llm"].insert(0, str(AgentSpeech().llm))  # the brain without a provider is the default
+    return "\n".join(
+        f"| `speech.{kind}` | {', '.join(_code(name) for name in names)} |"
+        for kind, names in sorted(ours.items())
+    )
+
+
+def _section(title: str, model: Any, prefix: str) -> str:
+    about = inspect.cleandoc(model.__doc__ or "").partition("\n")[0]
+    return f"### {title}\n\n{about}\n\n{_table(model, prefix)}"
+
+
+def _table(model: type[BaseModel], prefix: str = "", *, only_own: bool = False) -> str:
+    lines = [HEAD]
+    for name, default, unit, env, help_line in rows(model):
+        if only_own and "." in name:
+            continue
+        cells = [
+            _code(prefix + name),
+            _code(default),
+            _allowed(model.model_fields[name]),
+            unit,
+            _code(env),
+            help_line.replace("|", "\\|"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _allowed(info: FieldInfo) -> str:
+    choices = [
+        choice
+        for kind in (info.annotation, *get_args(info.annotation))
+        if get_origin(kind) is Literal
+        for choice in get_args(kind)
+    ]
+    if choices:
+        return ", ".join(_code(str(choice)) for choice in choices)
+    limits = [
+        text.format(f"{getattr(limit, name):,}".replace(",", " "))
+        for limit in info.metadata
+        for name, text in LIMITS.items()
+        if hasattr(limit, name)
+    ]
+    return ", ".join(limits)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _is_group(kind: Any) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, BaseModel)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
