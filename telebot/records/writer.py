@@ -76,6 +76,7 @@ class CallWriter:
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._writing = asyncio.Lock()
         self.lost_rows = 0
         self.failures = 0  # in a row; 0 while the database answers
 
@@ -160,13 +161,14 @@ class CallWriter:
 
     async def flush(self) -> None:
         """Write everything that waits now. Raises `RecordsAway`, losing nothing."""
-        while self._queue:
-            batch = list(itertools.islice(self._queue, BATCH_ROWS))
-            await self._write(batch)
-            for _ in batch:
-                self._queue.popleft()
-        if self._spill.waiting:
-            await self._replay()
+        async with self._writing:  # two at once would both take the same rows
+            while self._queue:
+                batch = list(itertools.islice(self._queue, BATCH_ROWS))
+                await self._write(batch)
+                for _ in batch:
+                    self._queue.popleft()
+            if self._spill.waiting:
+                await self._replay()
 
     async def _run(self) -> None:
         while True:

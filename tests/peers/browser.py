@@ -54,9 +54,14 @@ class Browser:
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S))
         self._url = f"http://127.0.0.1:{port}"
         async with asyncio.timeout(START_S):
-            while not await self._is_up():
+            while True:
+                if await self._is_up():
+                    break
                 await asyncio.sleep(0.05)
-        options = {"binary": shutil.which("chromium"), "args": [*FLAGS, f"--user-data-dir={self._profile}"]}
+        options = {
+            "binary": shutil.which("chromium"),
+            "args": [*FLAGS, f"--user-data-dir={self._profile}"],
+        }
         wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
         session = (await self._call("POST", "/session", wanted))["sessionId"]
         self._url += f"/session/{session}"
@@ -98,9 +103,10 @@ class Browser:
     async def until(self, code: str, *arguments: Any) -> Any:
         """What `code` returns as soon as it is true."""
         async with asyncio.timeout(ANSWER_S):
-            while not (found := await self.script(code, *arguments)):
+            while True:
+                if found := await self.script(code, *arguments):
+                    return found
                 await asyncio.sleep(0.05)
-        return found
 
     async def size(self, width: int, height: int) -> None:
         await self._call("POST", "/window/rect", {"width": width, "height": height})
@@ -110,7 +116,8 @@ class Browser:
         return await self._call("POST", "/goog/cdp/execute", body)
 
     async def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(await self._call("GET", "/screenshot")))
+        picture = base64.b64decode(await self._call("GET", "/screenshot"))
+        await asyncio.to_thread(path.write_bytes, picture)
 
     async def _find(self, css: str) -> str:
         found = await self._call("POST", "/element", {"using": "css selector", "value": css})

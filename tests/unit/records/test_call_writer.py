@@ -137,6 +137,17 @@ async def test_written_twice_is_written_once(scene, time):
     assert await count(scene, events) == 1
 
 
+async def test_flushing_from_two_places_writes_every_row_once(scene):
+    for n in range(5):
+        scene.call(f"call-{n}")
+        both = asyncio.gather(scene.log.flush(), scene.log.flush())
+        scene.end(scene.call(f"late-{n}"))
+        await both
+    await scene.log.flush()
+    assert await count(scene, calls) == 10
+    assert scene.log.waiting_rows == 0
+
+
 async def test_a_locked_database_delays_and_loses_nothing(scene):
     call = scene.call()
     with Locked(scene.store.file):
