@@ -13,8 +13,8 @@ from telebot.phone.playout import Span
 from telebot.phone.stream import TwilioStream
 
 JUST_SPOKE = RATE_HZ // 5  # 200 ms: a pause between two words of the bot
-LONGEST_PIECE = 12 * RATE_HZ  # recognisers are at their best below this
-PIECE_GAP = RATE_HZ * 35 // 100  # a pause between two sentences
+LONGEST_PIECE = 8 * RATE_HZ  # recognisers are at their best below this
+PIECE_GAP = RATE_HZ * 30 // 100  # a pause between two sentences
 MARGIN = RATE_HZ // 10
 
 

@@ -6,6 +6,7 @@ The models of one process are loaded once and shared by its phones.
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from hibari import Hibari
 
     from telebot.providers.recogniser import SpeechToText
+
+QUOTES = re.compile(r"""["“”]+|(?<!\w)['‘’]+|['‘’]+(?!\w)""")  # a recogniser writes them at random
 
 
 class Speech(Protocol):
@@ -50,7 +53,8 @@ class LocalSpeech:
 
     async def hear(self, ulaw: bytes) -> str:
         ears = await asyncio.to_thread(self._load_ears)
-        return (await ears.transcribe(g711.decode(ulaw), g711.RATE_HZ)).text
+        text = (await ears.transcribe(g711.decode(ulaw), g711.RATE_HZ)).text
+        return " ".join(QUOTES.sub(" ", text).split())
 
     def close(self) -> None:
         """Give the models back."""

@@ -40,7 +40,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
         (folder / "agents" / f"{name}.yaml").write_text(text)
     (folder / "numbers.yaml").write_text('numbers:\n  "*": front-desk\n')
-    (folder / "telebot.yaml").write_text("server:\n  drain_s: 6\n")
+    (folder / "telebot.yaml").write_text("server:\n  drain_s: 10\n")
     return folder / "telebot.yaml"
 
 
@@ -54,8 +54,12 @@ def server(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture
 def start(config: Path, tmp_path: Path) -> Iterator[Start]:
     """`start()` runs a server of the test's own; again, and it is the next one on the same data."""
+
+    def started(http: str = "127.0.0.1:0", **environ: str) -> Server:
+        return stack.enter_context(Server(tmp_path / "data", config, http, **environ))
+
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(Server(tmp_path / "data", config))
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -30,15 +31,23 @@ READY = re.compile(r"\bready\b.*\bhttp=(?:http://)?([\w.\[\]:]+:\d+)")
 FOREIGN = re.compile(r"TELEBOT_|TWILIO_|_API_KEY$|_proxy$|_PROXY$")
 
 
-Start = Callable[[], "Server"]
+Start = Callable[..., "Server"]
 Dial = Callable[..., Phone]
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on, for a server whose URL must be known before it starts."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 class Server:
     """A `telebot serve` with a data folder of its own on ports of its own."""
 
-    def __init__(self, data: Path, config: Path | None = None, **environ: str) -> None:
+    def __init__(self, data: Path, config: Path, http: str = "127.0.0.1:0", **environ: str) -> None:
         self.data = data
+        self._http = http
         self.url = ""
         self.log: list[str] = []
         self._config = config
@@ -47,9 +56,9 @@ class Server:
         self._lines: queue.Queue[str | None] = queue.Queue()
 
     def __enter__(self) -> Server:
-        argv = [str(TELEBOT), "serve", "--data", str(self.data), "--http", "127.0.0.1:0"]
+        argv = [str(TELEBOT), "serve", "--data", str(self.data), "--http", self._http]
         argv += ["--sip", "127.0.0.1:0", "--audiosocket", "127.0.0.1:0"]
-        argv += ["--config", str(self._config)] if self._config else []
+        argv += ["--config", str(self._config)]
         environ = {key: value for key, value in os.environ.items() if not FOREIGN.search(key)}
         self._process = subprocess.Popen(
             argv,

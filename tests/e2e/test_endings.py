@@ -85,9 +85,8 @@ async def test_sigterm_lets_the_live_call_finish(start: Start, dial: Dial) -> No
         with pytest.raises(CannotCall):  # refused aloud, or nobody listens any more
             async with dial(server):
                 pass
-        turn = await phone.say("Are you open on Mondays?")
-        assert "closed" in turn.heard.lower()
-        await phone.say("Goodbye")
+        turn = await phone.say("Goodbye")
+        assert "goodbye" in turn.heard.lower()
         assert await phone.until_over(10)
     assert await asyncio.to_thread(server.process.wait, 20) == 0, server.tail()
     record = await start().record(phone.to.call_sid)
@@ -99,7 +98,7 @@ async def test_sigterm_ends_a_call_that_does_not(start: Start, dial: Dial) -> No
     async with dial(server) as phone:
         await phone.heard()
         server.terminate()
-        assert await phone.until_over(25)  # drain_s is 6
+        assert await phone.until_over(25)  # drain_s is 10
     assert phone.line.ended_by == "bot"
     assert phone.line.close_code not in (1006, 1011)
     assert await asyncio.to_thread(server.process.wait, 20) == 0, server.tail()
