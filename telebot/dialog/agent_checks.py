@@ -39,6 +39,7 @@ def faults(file: AgentFile) -> Iterator[Fault]:
     for name, form in file.forms.items():
         yield from _form(file, name, form, known, has_hours)
     yield from _digits(file)
+    yield from _repairs(file)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -192,6 +193,24 @@ def _limits(place: Place, check: Check) -> Iterator[Fault]:
             there = limit if getattr(check, limit) is not None else sentence
             other = sentence if there == limit else limit
             yield (*place, "check", there), f'"{there}" needs "{other}" beside it', f"add {other}"
+
+
+def _repairs(file: AgentFile) -> Iterator[Fault]:
+    for index, repair in enumerate(file.repairs):
+        place: Place = ("repairs", index)
+        heard, meant = templates.fields(repair.heard), templates.fields(repair.meant)
+        for key, text in (("heard", repair.heard), ("meant", repair.meant)):
+            yield from _template((*place, key), text, {"number", "day"})
+            if not read(text.replace("*", "")).words:
+                yield (*place, key), f'"{text}" holds no words', "write words"
+        if len(set(heard)) < len(heard):
+            yield (*place, "heard"), "a field stands twice in it", "use each field once"
+        for name in sorted(set(meant) - set(heard)):
+            yield (
+                (*place, "meant"),
+                f'"{{{name}}}" is not in heard',
+                "use it in both, or in neither",
+            )
 
 
 def _digits(file: AgentFile) -> Iterator[Fault]:

@@ -1,8 +1,9 @@
 """What recognisers write instead of what was said, put right before the rules read it.
 
 The table is data: `heard` and `meant` are words, `{number}` and `{day}` stand for any number or
-weekday, `^` and `$` for the beginning and end of the sentence. `when` limits an entry to turns that
-await such a slot. An agent file adds its own entries, which go first.
+weekday, `*atter` for any word that ends so (first sounds are often cut off), `^` and `$` for the
+beginning and end of the sentence. `when` limits an entry to turns that await such a slot. An agent
+file adds its own entries, which go first.
 """
 
 from __future__ import annotations
@@ -98,6 +99,11 @@ TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("^ hey $", "eight", ("number", "time")),
     ("^ a $", "eight", ("number", "time")),
     ("sex", "six", ("number", "time", "phone")),
+    ("thyx", "six", ("number", "time", "phone")),
+    ("thicks", "six", ("number", "time", "phone")),
+    ("sick", "six", ("number", "time", "phone")),
+    ("ix", "six", ("number", "time", "phone")),
+    ("even", "seven", ("time",)),
     ("sicks", "six", ("number", "time", "phone")),
     ("fife", "five", ("number", "time", "phone")),
     ("nein", "nine", ("number", "time", "phone")),
@@ -160,7 +166,12 @@ TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("fun day", "sunday", ()),
     ("funding", "sunday", ("date", "yes_no")),
     ("today after tomorrow", "the day after tomorrow", ()),
-    ("fatter day", "saturday", ()),
+    ("*atter day", "saturday", ()),
+    ("*aturday", "saturday", ()),
+    ("*hursday", "thursday", ()),
+    ("*ednesday", "wednesday", ()),
+    ("*uesday", "tuesday", ()),
+    ("*riday", "friday", ()),
     ("sat a day", "saturday", ()),
     ("mon day", "monday", ()),
     ("this saturdays", "this saturday", ()),
@@ -183,6 +194,8 @@ def entry(heard: str, meant: str, when: tuple[str, ...] = ()) -> Entry:
     for token in heard.lower().split():
         if token in _GAPS:
             parts.append(_GAPS[token])
+        elif token.startswith("*"):
+            parts.append(rf"(?:[^\W\d_]*{re.escape(token[1:])})")
         elif token not in "^$":
             parts.append(" ".join(re.escape(word.text) for word in split(token)))
     body = r"(?<!\S)" + " ".join(part for part in parts if part) + r"(?!\S)"

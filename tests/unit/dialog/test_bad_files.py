@@ -96,6 +96,10 @@ BAD = [
     (("say: \"Done.\"", "say: *done"), (32, "begins with *", "double quotes")),
     (("    meant: book", "    meant: book\n    when: [clock]"),
      (36, '"clock" is not possible', "time")),
+    (("heard: buk", 'heard: "^ $"'), (34, "holds no words", "words")),
+    (("heard: buk", 'heard: "{numbr} buk"'), (34, '"{numbr}" is not known', '"{number}"')),
+    (("heard: buk", 'heard: "{day} buk {day}"'), (34, "twice", "once")),
+    (("meant: book", 'meant: "book {day}"'), (35, '"{day}" is not in heard', "both")),
     (("  address: 12", "  closed_dates: [christmas]\n  address: 12"), (3, "no date", "2026-12-25")),
 ]  # fmt: skip
 

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from telebot.dialog.brain import Brain, Reply
+from telebot.dialog.hearing import split
+from telebot.dialog.repairs import entry, repair
 from telebot.dialog.state import DialogState
 
 pytestmark = pytest.mark.unit
@@ -161,6 +163,10 @@ SLOTS = [
     ("day", "some day", {"day": "2026-11-22"}),
     ("day", "thirsty", {"day": "2026-11-19"}),
     ("day", "No fatter day", {"day": "2026-11-21"}),
+    ("party_size", "Thyx people,", {"party_size": 6}),
+    ("day", "Batter day,", {"day": "2026-11-21"}),
+    ("day", "the hatter day", {"day": "2026-11-21"}),
+    ("day", "Aturday", {"day": "2026-11-21"}),
     ("day", "Two days", {"day": "2026-11-24"}),
     ("day", "in two days", {"day": "2026-11-20"}),
     ("day", "Third day next week", {"day": "2026-11-26"}),
@@ -316,3 +322,22 @@ def test_state_survives_json(desk: Brain) -> None:
 def test_foreign_json_is_no_state(text: str) -> None:
     with pytest.raises(ValueError, match="not a dialog state"):
         DialogState.from_json(text)
+
+
+def test_repairs_of_the_agent_file_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    extra = (
+        'repairs:\n  - {heard: "hop past {number}", meant: "half past {number}", when: [time]}\n'
+    )
+    path.write_text(DESK.read_text().replace("repairs:\n", extra), encoding="utf-8")
+    reply = _reply(Brain.load(path), "time", "hop past eight")
+    assert reply.state.values["time"] == "20:30"
+
+
+@pytest.mark.parametrize(
+    "row", [("{number} *x", "six {number}"), ("^ a b", "c"), ("it's {day}", "{day}")]
+)
+@pytest.mark.parametrize("heard", ["four six", "a b", "it's sunday monday", "", "' '"])
+def test_any_repair_can_be_applied(row: tuple[str, str], heard: str) -> None:
+    words = repair(split(heard), (entry(*row),), None)
+    assert all(word.text for word in words)
