@@ -1,77 +1,34 @@
-"""`WS /{carrier}/media`: one task for each call, from the upgrade to the end of everything.
+"""`WS /{carrier}/media`: every media socket of the server.
 
-The upgrade needs nothing; the one-time token in the stream's own `start` decides. From then on each
-message goes through the carrier's codec to the conversation (`speech/`), which answers through
-`media_wire.py`. However the stream ends, the call ends once, with a reason, and no close code is
-ever 1011.
+The upgrade needs nothing; the one-time token in the stream's own `start` decides, so sockets that
+have not shown one are bounded in number and in time. Next: `media_stream.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from typing import cast
+from aiohttp import web
 
-import structlog
-from aiohttp import WebSocketError, WSMsgType, web
-
-from telebot.call.admission import Admission
-from telebot.call.errors import BadToken, BadWire
-from telebot.call.events import (
-    Conversations,
-    Digit,
-    Ignored,
-    Media,
-    MediaEvent,
-    MediaSink,
-    Played,
-    Started,
-    Stopped,
-)
 from telebot.call.model import Call
-from telebot.carriers.port import Carrier
 from telebot.carriers.registry import Carriers
-from telebot.settings import MediaSettings
 from telebot.web.errors import error
-from telebot.web.hangups import HangUps
-from telebot.web.media_wire import SocketWire
-from telebot.web.metrics import Metrics
-from telebot.web.recent import RecentCalls
+from telebot.web.media_stream import (
+    GOING_AWAY,
+    NORMAL,
+    POLICY_VIOLATION,
+    MediaStream,
+    Surroundings,
+)
 
-# RFC 6455 section 7.4.1
-NORMAL, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 CLOSE_WITHIN_S = 2.0  # for the peer's close frame
-END_WITHIN_S = 20.0  # for the conversation to put everything away
 MAX_WAITING = 256  # sockets without a valid start; the one that waits longest goes first
-APOLOGY_S = 15.0  # after a fault the carrier has this long to say our apology
-
-# the carrier's leg is over, or somebody else's now
-THEIRS = frozenset({"caller_hangup", "carrier_ended", "transferred"})
-OURS = frozenset({"bot_hangup", "silence", "max_duration", "drained"})
-
-log = structlog.get_logger(__name__)
 
 
 class MediaSockets:
-    """Every media socket of the server."""
+    """Serves the route and knows which stream belongs to which call."""
 
-    def __init__(
-        self,
-        *,
-        carriers: Carriers,
-        admission: Admission,
-        conversations: Conversations,
-        settings: MediaSettings,
-        recent: RecentCalls,
-        hang_ups: HangUps,
-        metrics: Metrics,
-    ) -> None:
-        self.admission = admission
-        self.conversations = conversations
-        self.settings = settings
-        self.recent = recent
-        self.hang_ups = hang_ups
-        self.metrics = metrics
+    def __init__(self, carriers: Carriers, around: Surroundings) -> None:
         self._carriers = carriers
+        self._around = around
         self._waiting: dict[MediaStream, None] = {}  # in the order they came
         self._live: dict[str, MediaStream] = {}
 
@@ -82,7 +39,7 @@ class MediaSockets:
             return error(404, "No such carrier here.")
         socket = web.WebSocketResponse(
             timeout=CLOSE_WITHIN_S,
-            max_msg_size=self.settings.max_message_bytes,
+            max_msg_size=self._around.settings.max_message_bytes,
             compress=False,
             decode_text=False,
         )
@@ -90,7 +47,7 @@ class MediaSockets:
         transport = request.transport
         if transport is None:
             return socket
-        stream = MediaStream(self, carrier, socket, transport)
+        stream = MediaStream(self._around, carrier, socket, transport, self._started)
         if len(self._waiting) >= MAX_WAITING:
             longest = next(iter(self._waiting))
             del self._waiting[longest]
@@ -100,16 +57,9 @@ class MediaSockets:
             await stream.run()
         finally:
             self._waiting.pop(stream, None)
+            if stream.call is not None:
+                self._live.pop(stream.call.id, None)
         return socket
-
-    def started(self, stream: MediaStream, call: Call) -> None:
-        """A stream belongs to a call from now on."""
-        self._waiting.pop(stream, None)
-        self._live[call.id] = stream
-
-    def ended(self, call: Call) -> None:
-        """Nothing is left of a call's stream."""
-        self._live.pop(call.id, None)
 
     def carrier_ended(self, call: Call) -> None:
         """The carrier says that the call is over: so the caller hung up."""
@@ -121,174 +71,6 @@ class MediaSockets:
         for stream in (*self._waiting, *self._live.values()):
             stream.stop("drained", GOING_AWAY)
 
-
-class MediaStream:
-    """One media socket, and the call on it once its `start` was good."""
-
-    def __init__(
-        self,
-        sockets: MediaSockets,
-        carrier: Carrier,
-        socket: web.WebSocketResponse,
-        transport: asyncio.Transport,
-    ) -> None:
-        self._sockets = sockets
-        self._carrier = carrier
-        self._socket = socket
-        self._transport = transport
-        self._codec = carrier.codec()
-        self._wire = SocketWire(socket, transport, self._codec, self._hang_up, self._cut)
-        self._call: Call | None = None
-        self._sink: MediaSink | None = None
-        self._reason = ""  # the first one stands
-        self._closing: asyncio.Task[bool] | None = None
-        self._messages = self._frames = self._junk = 0
-
-    async def run(self) -> None:
-        """Serve the socket to its end."""
-        loop = asyncio.get_running_loop()
-        self._watch = loop.call_later(self._sockets.settings.start_timeout_s, self._no_start)
-        code = NORMAL
-        try:
-            await self._receive()
-        except BadWire as bad:
-            self._reason = self._reason or "bad_wire"
-            code = bad.close_code
-            self._count_junk("bad_wire")
-        except BadToken as bad:
-            self._reason = self._reason or "bad_token"
-            code = POLICY_VIOLATION
-            log.warning("stream_refused", carrier=self._carrier.name, why=str(bad))
-        except Exception:  # the boundary of the call's task
-            self._reason = self._reason or "server_error"
-            code = GOING_AWAY
-            log.exception("call_failed", call_id=self._call.id if self._call else "")
-        finally:
-            self._watch.cancel()
-            self._wire.open = False
-            await self._end(code)
-
-    async def _receive(self) -> None:
-        """Each message, until there are no more. The hot path."""
-        receive, decode, text = self._socket.receive, self._codec.decode, WSMsgType.TEXT
-        while True:
-            message = await receive()
-            if self._reason:
-                return
-            if message.type is not text:
-                if message.type is not WSMsgType.BINARY:
-                    self._reason = _lost(message.data)
-                    return
-                self._meaningless("binary")
-                continue
-            self._messages += 1
-            event = decode(cast(bytes, message.data))
-            if type(event) is Media and self._sink is not None:
-                self._frames += 1
-                await self._sink.audio(event.ulaw, event.timestamp_ms)
-            elif not await self._handle(event):
-                return
-
-    async def _handle(self, event: MediaEvent) -> bool:
-        """Anything but caller audio. False where the stream is over."""
-        log.debug("<", message=type(event).__name__)
-        match event:
-            case Ignored(why):
-                self._meaningless(why)
-            case Started():
-                await self._start(event)
-            case Stopped():
-                self._reason = self._reason or "caller_hangup"
-                return False
-            case Digit(digit) if self._sink is not None:
-                await self._sink.digit(digit)
-            case Played(name) if self._sink is not None:
-                await self._sink.played(name)
-        return True
-
-    async def _start(self, started: Started) -> None:
-        """Raises `BadToken`, and whatever the conversation raises."""
-        token = started.parameters.get("token", "")
-        name = self._carrier.name
-        self._call = call = self._sockets.admission.connect(token, name, started.carrier_call_id)
-        self._sockets.started(self, call)
-        self._watch.cancel()
-        self._watch_idle(self._messages)
-        structlog.contextvars.bind_contextvars(call_id=call.id)
-        log.info("call_started", carrier=name, agent=call.agent)
-        self._sink = await self._sockets.conversations.start(call, self._wire)
-
-    def stop(self, reason: str, code: int) -> None:
-        """Close the socket from our side; the task then ends the call for `reason`."""
-        self._wire.open = False
-        if not self._reason:
-            self._reason = reason
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._socket.close(code=code))
-
-    def _hang_up(self) -> None:
-        if self._call is not None:
-            self._sockets.recent.hung_up(self._call)
-        self.stop("bot_hangup", NORMAL)
-
-    def _cut(self) -> None:
-        """The peer does not read: there is no way to close politely."""
-        self._reason = self._reason or "stalled_peer"
-        self._transport.abort()
-
-    def _no_start(self) -> None:
-        self.stop("no_start", POLICY_VIOLATION)
-
-    def _watch_idle(self, messages_then: int) -> None:
-        """One look each timeout instead of a timer for each frame: lost after 1 to 2 timeouts."""
-        later = asyncio.get_running_loop().call_later
-        self._watch = later(self._sockets.settings.idle_timeout_s, self._idle, messages_then)
-
-    def _idle(self, messages_then: int) -> None:
-        if self._messages == messages_then:
-            self.stop("stream_lost", GOING_AWAY)
-        else:
-            self._watch_idle(self._messages)
-
-    def _meaningless(self, why: str) -> None:
-        """Count and drop. Raises `BadWire` when there is too much of it."""
-        self._count_junk(why)
-        if self._junk > self._sockets.settings.max_junk:
-            raise BadWire("too many meaningless messages", POLICY_VIOLATION)
-
-    def _count_junk(self, why: str) -> None:
-        self._junk += 1
-        self._sockets.metrics.junk.labels(self._carrier.name, why).inc()
-
-    async def _end(self, code: int) -> None:
-        """Close the socket and put the call away, both at once and both in bounded time."""
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._socket.close(code=code))
-        await asyncio.gather(self._closing, self._end_call(), return_exceptions=True)
-        metrics = self._sockets.metrics
-        metrics.sockets.labels(self._carrier.name, self._socket.close_code or 1006).inc()
-        metrics.frames.inc(self._frames)
-
-    async def _end_call(self) -> None:
-        call = self._call
-        if call is None:
-            return
-        try:
-            if self._sink is not None:
-                async with asyncio.timeout(END_WITHIN_S):
-                    await self._sink.ended(self._reason)
-        except Exception:  # the boundary of the call's task
-            log.exception("call_not_put_away", call_id=call.id)
-        finally:
-            self._sockets.admission.end(call, self._reason)
-            self._sockets.ended(call)
-        reason = call.termination.reason if call.termination else self._reason
-        if reason not in THEIRS:
-            after_s = 0.0 if reason in OURS else APOLOGY_S
-            self._sockets.hang_ups.begin(self._carrier, call, after_s)
-        log.info("call_ended", reason=reason, frames=self._frames, junk=self._junk)
-
-
-def _lost(data: object) -> str:
-    """Why a socket ended without `stop`: by a broken frame (oversize too), or just lost."""
-    return "bad_wire" if isinstance(data, WebSocketError) else "stream_lost"
+    def _started(self, stream: MediaStream, call: Call) -> None:
+        self._waiting.pop(stream, None)
+        self._live[call.id] = stream

@@ -9,12 +9,15 @@ from __future__ import annotations
 from asyncio import Transport
 from collections.abc import Callable
 
+import structlog
 from aiohttp import WSMsgType, web
 
 from telebot.call.events import MediaCodec
 
 UNREAD_BYTES = 128 * 1024  # 12 s of audio in base64; the lead is 0.3 s
 NEVER_PAUSE_BYTES = 4 * UNREAD_BYTES  # aiohttp waits beyond this, so we never get there
+
+log = structlog.get_logger(__name__)
 
 
 class SocketWire:
@@ -45,11 +48,13 @@ class SocketWire:
     def send_mark(self, name: str) -> None:
         """Be told when everything sent so far was played."""
         if self.open:
+            log.debug(">", message="Mark")
             self._send(self._codec.mark(name))
 
     def send_clear(self) -> None:
         """Forget what was sent and not yet played."""
         if self.open:
+            log.debug(">", message="Clear")
             self._send(self._codec.clear())
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from aiohttp import web
 
 from telebot.call.admission import Admission
@@ -22,12 +23,15 @@ from telebot.web.hangups import HangUps
 from telebot.web.health import Check, live, ready
 from telebot.web.limits import MAX_UPLOAD_BYTES
 from telebot.web.media_socket import MediaSockets
+from telebot.web.media_stream import Surroundings
 from telebot.web.metrics import Metrics
 from telebot.web.public_url import PublicUrl
 from telebot.web.recent import RecentCalls
 from telebot.web.webhooks import Webhooks
 
 EXPIRY_EVERY_S = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,7 @@ def build_app(parts: Parts) -> web.Application:
         client_max_size=MAX_UPLOAD_BYTES,
     )
     recent, hang_ups = RecentCalls(), HangUps(parts.metrics)
-    sockets = MediaSockets(
-        carriers=parts.carriers,
+    around = Surroundings(
         admission=parts.admission,
         conversations=parts.conversations,
         settings=parts.settings.media,
@@ -60,6 +63,7 @@ def build_app(parts: Parts) -> web.Application:
         hang_ups=hang_ups,
         metrics=parts.metrics,
     )
+    sockets = MediaSockets(parts.carriers, around)
     server = parts.settings.server
     hooks = Webhooks(
         carriers=parts.carriers,
@@ -83,6 +87,11 @@ def build_app(parts: Parts) -> web.Application:
         ]
     )
 
+    async def load_carriers(_: web.Application) -> None:
+        for carrier in parts.carriers:  # a vendor's SDK is not imported while calls are up
+            if why := carrier.off():
+                log.info("carrier_off", carrier=carrier.name, why=why)
+
     async def expiry(_: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(_expire(parts.admission))
         yield
@@ -96,6 +105,7 @@ def build_app(parts: Parts) -> web.Application:
         await hang_ups.close()
         await parts.carriers.close()
 
+    app.on_startup.append(load_carriers)
     app.cleanup_ctx.append(expiry)
     app.on_shutdown.append(stop_streams)
     app.on_cleanup.append(close)

@@ -35,6 +35,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.endings: list[tuple[Call, Termination]] = []
+        self.events: list[WireEvent] = []
 
     def opened(self, call: Call) -> None:
         self.calls.append(call)
@@ -52,7 +53,7 @@ class MemoryLog:
         pass
 
     def event(self, call: Call, event: WireEvent) -> None:
-        pass
+        self.events.append(event)
 
     def closed(self, call: Call, termination: Termination) -> None:
         self.endings.append((call, termination))

@@ -13,7 +13,7 @@ from telebot.call.errors import CarrierError
 from telebot.carriers import twilio_rest
 from telebot.carriers.twilio import TwilioCarrier, TwilioSettings
 from telebot.carriers.twilio_rest import TwilioRest
-from telebot.web import media_socket
+from telebot.web import media_stream
 
 pytestmark = pytest.mark.peers
 
@@ -127,7 +127,7 @@ async def test_a_rest_in_trouble_breaks_nothing(server, twilio, rest_peer, answe
 async def test_after_a_fault_the_caller_hears_the_apology_first(
     server, twilio, rest_peer, monkeypatch
 ):
-    monkeypatch.setattr(media_socket, "APOLOGY_S", 0.2)
+    monkeypatch.setattr(media_stream, "APOLOGY_S", 0.2)
     server.listeners.fails = "start"
     sid, reply = await twilio.call()
     async with twilio.stream(sid, reply) as stream:

@@ -128,6 +128,16 @@ async def test_binary_frames_are_junk(server, twilio):
         await stream.speak()
         await server.until(server.heard)
     assert server.junk() == {"binary": 1}
+    await server.until(lambda: server.log.endings)
+    assert [dict(event.fields) for event in server.log.events] == [
+        {"frames": 1, "junk": {"binary": 1}}
+    ]
+
+
+async def test_a_plain_request_is_not_a_socket(server, twilio):
+    async with twilio.http.get(server.url + "/twilio/media") as response:
+        assert response.status == 400
+        assert set(await response.json()) == {"error"}
 
 
 async def test_too_much_junk_ends_the_call(tmp_path, http, rest_peer):
