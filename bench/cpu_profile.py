@@ -1,8 +1,9 @@
-"""Where the server's CPU goes under load, by the sampler py-spy (100 times a second, all threads).
+"""Where the server's CPU goes under load: by library (perf) and by Python function (py-spy).
 
-Each sample counts for the innermost function that belongs to a package we name, so that the time
-of C code called from there is with its caller. Needs `pip install py-spy`; the server runs unpinned
-from the sampler, which is not counted.
+perf counts all CPU, also what runs without Python's lock (models, system calls). py-spy counts who
+holds the lock, 100 times a second: each sample belongs to the innermost function of a package
+that is named below, so that C code called from there is with its caller. Both are optional: perf is
+Debian's `linux-perf`, py-spy is on PyPI. The samplers run on the load's core.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import report, voices
 from bench.machine import describe
-from bench.processes import cores, pinned, run_load
-from bench.servers import VARIANTS, load_arguments, running
+from bench.processes import cores, run_load, tree
+from bench.servers import VARIANTS, Variant, load_arguments, running
+from bench.steps import Watch
 
+RATE_HZ = 100
 PLACES = (
     ("bench/stock", "the bot's own script"),
     ("telebot/", "telebot"),
@@ -73,55 +78,100 @@ def _short(frame: str) -> str:
     return f"{name} ({'/'.join(Path(path).parts[-2:])})" if path else name
 
 
-def sample(pid: int, seconds: float, out: Path, done: list[int]) -> None:
-    """Record folded stacks of a process tree for `seconds` into `out`."""
+def by_library(pid: int, seconds: float, folder: Path) -> list[tuple[str, str]]:
+    """(library, share) of all CPU of a process tree within `seconds`; empty without perf."""
+    perf = shutil.which("perf")
+    if perf is None:
+        time.sleep(seconds)
+        return []
+    data = str(folder / "perf.data")
+    pids = ",".join(map(str, tree(pid)))
+    record = [perf, "record", "-q", "-F", "299", "-o", data, "-p", pids, "--", "sleep"]
+    subprocess.run([*record, str(seconds)], capture_output=True, check=False)
+    show = [perf, "report", "-i", data, "--sort", "dso", "--stdio", "-q"]
+    out = subprocess.run(show, capture_output=True, text=True, check=False).stdout
+    rows = [line.split(None, 1) for line in out.splitlines() if "%" in line]
+    return [(library.strip(), share) for share, library in rows]
+
+
+def by_function(pid: int, seconds: float, folder: Path) -> list[str]:
+    """py-spy's folded stacks of a process tree within `seconds`; empty without py-spy."""
     spy = shutil.which("py-spy", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
     if spy is None:
-        raise FileNotFoundError("py-spy is not installed (pip install py-spy)")
-    options = ["--format", "raw", "--rate", "100", "--subprocesses", "--nonblocking"]
+        return []
+    out = folder / "stacks"
+    options = ["--format", "raw", "--rate", str(RATE_HZ), "--subprocesses", "--gil"]
     command = [spy, "record", *options, "-d", str(round(seconds)), "-o", str(out), "-p", str(pid)]
-    done.append(subprocess.run(command, capture_output=True, check=False).returncode)
+    subprocess.run(command, capture_output=True, check=False)
+    return out.read_text().splitlines() if out.exists() else []
+
+
+@dataclass
+class Profile:
+    """Runs both samplers, one after the other, from the moment the load is steady."""
+
+    pid: int
+    seconds: float
+    folder: Path
+    libraries: list[tuple[str, str]] = field(default_factory=list)
+    stacks: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        self.libraries = by_library(self.pid, self.seconds, self.folder)
+        self.stacks = by_function(self.pid, self.seconds, self.folder)
 
 
 def share_table(counts: Counter[str], most: int) -> str:
+    """The `most` frequent entries with their share of all samples."""
     total = sum(counts.values()) or 1
     rows = [(name, f"{count / total:.1%}") for name, count in counts.most_common(most)]
-    return report.table(rows, ("where", "share of CPU samples"))
+    return report.table(rows, ("where", "share of samples"))
+
+
+def watched(
+    variant: Variant, calls: int, seconds: float, on: tuple[set[int], set[int]]
+) -> tuple[Profile, Watch]:
+    """Run the load with the samplers beside it. Raises processes.ServerFailed."""
+    with tempfile.TemporaryDirectory() as folder, running(variant, on[0]) as server:
+        profile, watch = Profile(server.pid, seconds, Path(folder)), Watch(server.pid)
+        sampling = threading.Thread(target=profile.run)
+
+        def when(event: str) -> None:
+            watch(event)
+            if event == "steady":
+                sampling.start()
+
+        load = ["--calls", str(calls), "--seconds", str(2 * seconds + 3)]
+        ramp = ["--ramp", str(max(3.0, calls / 20))]
+        run_load([*load_arguments(variant, server), *load, *ramp], on[1], when)
+        sampling.join()
+    return profile, watch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m bench profile")
     parser.add_argument("--variant", default="telebot-vad", choices=sorted(VARIANTS))
     parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--no-keep", action="store_true")
     args = parser.parse_args(argv)
-    on, machine, variant = cores(), describe(), VARIANTS[args.variant]
+    on, machine = cores(), describe()
     os.sched_setaffinity(0, on[1])
     voices.lines()
-    with tempfile.TemporaryDirectory() as folder, running(variant, on[0]) as server:
-        out, done = Path(folder) / "stacks", list[int]()
-        spying = threading.Thread(target=sample, args=(server.pid, args.seconds, out, done))
-
-        def when(event: str) -> None:
-            if event == "steady":
-                with pinned(on[1]):
-                    spying.start()
-
-        load = ["--calls", str(args.calls), "--seconds", str(args.seconds + 2)]
-        run_load([*load_arguments(variant, server), *load], on[1], when)
-        spying.join()
-        lines = out.read_text().splitlines() if out.exists() else []
-    packages, functions = read_folded(lines)
-    if not packages:
-        print(f"no samples (py-spy ended with {done})", file=sys.stderr)
-        return 1
-    head = f"{args.variant}, {args.calls} calls"
-    texts = [head, share_table(packages, 20), share_table(functions, 40)]
+    profile, watch = watched(VARIANTS[args.variant], args.calls, args.seconds, on)
+    packages, functions = read_folded(profile.stacks)
+    per_call = watch.used_s / (args.calls * watch.wall_s / 60)
+    texts = [
+        f"{args.variant}, {args.calls} calls: {per_call:.3f} CPU-s per call-minute",
+        report.table(profile.libraries[:15], ("library", "share of CPU (perf)")),
+        share_table(packages, 20),
+        share_table(functions, 40),
+    ]
     print("\n\n".join(texts))
     if not args.no_keep:
         result = {"machine": machine, "variant": args.variant, "calls": args.calls}
+        result |= {"cpu_s_per_call_minute": per_call, "libraries": profile.libraries}
         result |= {"packages": dict(packages), "functions": dict(functions.most_common(100))}
         text = "\n\n".join((report.machine_lines(machine), *texts))
         print(f"\nkept: {report.keep(result, text, f'profile-{args.variant}').name}")
-    return 0
+    return 0 if packages or profile.libraries else 1

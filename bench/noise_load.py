@@ -51,7 +51,7 @@ class NoisyCall(PhoneCall):
         line, self._takes = scene
         super().__init__(target, sid, line, [], samples)
         self.sounds = Sounds()
-        self._rng = random.Random(sid)
+        self._rng = random.Random(sid[:10])
         self._line, self._reply_s = line, reply_s
         self._playing: Sequence[bytes] = ()
         self._at = 0
@@ -166,12 +166,12 @@ async def play(
     target: Target, names: Sequence[str], calls_each: int, seconds: float, reply_s: float | None
 ) -> dict[str, Any]:
     """Play the named scenes at once, `calls_each` calls each."""
-    made, rng, ticker = scenes(), random.Random(3), Ticker()
+    made, ticker = scenes(), Ticker()
     by_scene: dict[str, list[NoisyCall]] = {}
     for name in names:
         samples = Samples(measuring=True)
         by_scene[name] = [
-            NoisyCall(target, call_sid(n, rng), made[name], samples, reply_s=reply_s)
+            NoisyCall(target, call_sid(n), made[name], samples, reply_s=reply_s)
             for n in range(calls_each)
         ]
     ticking = asyncio.create_task(ticker.run())

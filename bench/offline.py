@@ -14,7 +14,6 @@ import audioop
 import binascii
 import json
 import os
-import random
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -124,12 +123,12 @@ def said_aloud() -> tuple[voices.Line, list[voices.Utterance]]:
 async def converse(target: Target, conversations: int) -> tuple[Samples, list[float], list[str]]:
     """Hold the conversation so many times, one after the other; samples, audible ms, call SIDs."""
     line, utterances = said_aloud()
-    samples, rng = Samples(measuring=True), random.Random(os.getpid())
+    samples = Samples(measuring=True)
     audible_ms: list[float] = []
     sids: list[str] = []
     async with aiohttp.ClientSession() as http:
         for number in range(conversations):
-            sids.append(call_sid(number, rng))
+            sids.append(call_sid(number))
             call = TalkingCall(target, sids[-1], line, utterances, samples)
             ticker = Ticker()
             ticking = asyncio.create_task(ticker.run())
