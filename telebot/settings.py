@@ -107,7 +107,7 @@ class MediaSettings(Row):
     max_junk: int = row(
         200, "this many meaningless messages close the stream", unit="messages", ge=1, le=100_000
     )
-    piece_ms: int = row(100, "bot audio is sent in pieces of", unit="ms", ge=20, le=200)
+    piece_ms: int = row(20, "bot audio is sent in pieces of", unit="ms", ge=20, le=200)
     lead_ms: int = row(
         300, "bot audio is sent this far ahead of its play-out", unit="ms", ge=60, le=2000
     )

@@ -25,6 +25,7 @@ _GHOSTS = frozenset("you the a i bye so".split())
 GHOST_S = 0.45  # a ghost word in a longer sound is a word
 MURMUR_S = 0.6  # a sound this short may be a hum that the recogniser took for a word
 MURMUR_WORDS = 2
+_ANSWERS = frozenset("yes no nope correct please".split())
 _STOPPERS = frozenset(
     "stop wait no hold sorry hello excuse help operator agent person human pardon what actually "
     "repeat again goodbye cancel".split()
@@ -66,6 +67,11 @@ def is_backchannel(text: str, *, asked: bool, speech_s: float) -> bool:
     if len(said) == 1 and said[0] in _GHOSTS and speech_s < GHOST_S:
         return True
     return not asked and len(said) <= 3 and all(word in _HUMS | _NODS for word in said)
+
+
+def is_answer(text: str, expects: str | None) -> bool:
+    """True where the words answer the question that the bot is about to put, said early."""
+    return expects == "yes_no" and any(word in _ANSWERS for word in words(text))
 
 
 def is_murmur(text: str, *, speech_s: float) -> bool:

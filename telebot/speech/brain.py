@@ -89,7 +89,7 @@ class DialogBrainService(LLMService):
         return pending.actions
 
     def understands(self, text: str) -> bool:
-        return bool(self._brain.step(self._state, text, now=self._now()).intents)
+        return self._brain.step(self._state, text, now=self._now()).state.misses == 0
 
     def discard(self) -> None:
         self._pending = None

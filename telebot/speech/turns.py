@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from telebot.call.ports import Clock
-from telebot.speech.backchannel import Shape, is_backchannel, is_murmur, shape, words
+from telebot.speech.backchannel import Shape, is_answer, is_backchannel, is_murmur, shape, words
 from telebot.speech.timers import Later, Timers
 
 COMPLETE = 0.5  # the turn model's probability from which a turn is over
@@ -246,7 +246,7 @@ class TurnTaking:
             self._judge_pause()
 
     def _is_hum(self, said: str) -> bool:
-        asked = self._floor.asked
+        asked = self._floor.asked or is_answer(said, self._floor.expects)
         if is_backchannel(said, asked=asked, speech_s=self._speech_s):
             return True
         murmur = not asked and is_murmur(said, speech_s=self._speech_s)
