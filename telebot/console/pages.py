@@ -67,6 +67,8 @@ class Console:
             "words": view.words,
             "time": rfc3339,
         }
+        for name in self._templates.list_templates():  # now, not while calls are up
+            self._templates.get_template(name)
 
     async def login_page(self, request: web.Request) -> web.Response:
         return self._login(request, next_path=_next(request.query.get("next", "")))

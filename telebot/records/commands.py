@@ -50,6 +50,9 @@ async def _database(args: argparse.Namespace, settings: Settings) -> int:
     try:
         if args.does == "upgrade":
             await store.open()
+        elif store.file is not None and not store.file.exists():  # asking makes no file
+            print("no database yet: telebot db upgrade makes it")
+            return int(args.does == "check")
         async with store.reading() as connection:
             revision = await connection.run_sync(migrate.current)
             fault = await connection.run_sync(migrate.check)

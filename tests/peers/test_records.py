@@ -311,7 +311,7 @@ from pathlib import Path
 from records_server import records_server
 
 async def main():
-    async with records_server(Path({data!r})) as server:
+    async with records_server(Path({data!r}), {url!r}) as server:
         call = server.open_call("call-1", datetime.now(UTC))
         server.talk(call, [(None, "Good evening.", "Good evening.")])
         recording = server.archive.recorder.start(call)
@@ -325,8 +325,10 @@ asyncio.run(main())
 """
 
 
-async def test_a_server_that_is_killed_leaves_one_ending_and_a_readable_recording(http, tmp_path):
-    code = KILLED.format(path=sys.path, data=str(tmp_path))
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+async def test_a_killed_server_leaves_one_ending_and_a_recording(http, tmp_path, database, backend):
+    url = await database() if backend == "postgresql" else ""
+    code = KILLED.format(path=sys.path, data=str(tmp_path), url=url)
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "ignore", "-c", code, stdout=asyncio.subprocess.PIPE
     )
@@ -335,7 +337,7 @@ async def test_a_server_that_is_killed_leaves_one_ending_and_a_readable_recordin
             assert server.returncode is None
     server.send_signal(signal.SIGKILL)
     await server.wait()
-    async with records_server(tmp_path) as again:
+    async with records_server(tmp_path, url) as again:
         _, record = await get(http, again, "/v1/calls/call-1")
         assert record["termination"] == {"result": "failed", "reason": "server_crashed"}
         assert len(record["turns"]) == 1

@@ -1,0 +1,80 @@
+"""The description agrees with the routes, and with the shapes of the answers."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import web
+
+from telebot.api import calls, openapi
+from telebot.api.query import CallQuery
+from telebot.records import shape
+
+pytestmark = pytest.mark.unit
+
+
+async def nobody(_request, _wanted) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def described():
+    app = web.Application()
+    endpoints = calls.setup(app, calls.CallsApi(None, None), nobody)  # type: ignore[arg-type]
+    openapi.setup(app, endpoints, "1.2.3")
+    return app, openapi.document(endpoints, "1.2.3")
+
+
+def test_every_route_is_described(described):
+    app, document = described
+    routes = {
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource.canonical.startswith("/v1/") and route.method != "HEAD"
+    }
+    in_document = {
+        (method.upper(), path) for path, methods in document["paths"].items() for method in methods
+    }
+    assert routes == in_document
+    assert document["info"] == {"title": "telebot", "version": "1.2.3"}
+
+
+def test_every_reference_leads_somewhere(described):
+    _, document = described
+    schemas = document["components"]["schemas"]
+
+    def references(node):
+        if isinstance(node, dict):
+            if "$ref" in node:
+                yield node["$ref"]
+            for value in node.values():
+                yield from references(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from references(value)
+
+    found = set(references(document))
+    assert found
+    assert {reference.rpartition("/")[2] for reference in found} <= set(schemas)
+    assert all(reference.startswith("#/components/schemas/") for reference in found)
+
+
+def test_parameters_and_fields_have_their_public_names(described):
+    _, document = described
+    listing = document["paths"]["/v1/calls"]["get"]
+    names = [parameter["name"] for parameter in listing["parameters"]]
+    assert names == [field.alias or name for name, field in CallQuery.model_fields.items()]
+    assert "from" in names
+    fields = document["components"]["schemas"]["CallDetail"]["properties"]
+    promised = """id carrier carrier_call_id direction from to agent state started_at answered_at
+        ended_at duration_s termination cost turns"""
+    assert set(promised.split()) <= set(fields)
+    assert set(document["components"]["schemas"]["Latency"]["properties"]) == {
+        "heard",
+        "endpointing",
+        "stt",
+        "llm_first_token",
+        "tts_first_audio",
+        "transport",
+    }
+    assert set(listing["responses"]) == {"200", "400", "401", "403", "503"}
+    assert fields["started_at"]["format"] == "date-time"
+    assert shape.CallDetail.model_fields["phone_to"].alias == "to"

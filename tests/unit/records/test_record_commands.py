@@ -1,0 +1,51 @@
+"""`telebot db` and `telebot keys` as an operator types them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+import pytest
+
+from telebot.records import commands, migrate
+from telebot.settings import Settings
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def telebot(tmp_path, capsys):
+    """Runs a command; returns its exit status, what it printed, and what it complained about."""
+
+    def run(name: str, *words: str) -> tuple[int, str, str]:
+        parser = argparse.ArgumentParser()
+        commands.add_arguments(name, parser)
+        settings = Settings.model_validate({"server": {"data": tmp_path}})
+        status = commands.run(name, parser.parse_args(words), settings)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_the_database_from_nothing_to_now(telebot, tmp_path):
+    for does, status in (("current", 0), ("check", 1)):
+        assert telebot("db", does)[:2] == (
+            status,
+            "no database yet: telebot db upgrade makes it\n",
+        )
+    assert list(tmp_path.iterdir()) == []  # asking makes nothing
+    for does in ("upgrade", "current", "check"):
+        assert telebot("db", does) == (0, f"revision {migrate.head()}\n", "")
+
+
+def test_keys_made_listed_and_revoked(telebot):
+    status, said, _ = telebot("keys", "create", "dashboard", "--scope", "operator")
+    key_id, secret = re.fullmatch(r"(\w+)  operator  dashboard\n(tb_\S+)\n", said).groups()
+    assert status == 0
+    listed = telebot("keys", "list")[1]
+    assert listed == f"{key_id}  live     operator  dashboard\n"
+    assert secret not in listed
+    assert telebot("keys", "revoke", key_id)[0] == 0
+    assert "revoked" in telebot("keys", "list")[1]
+    status, _, complaint = telebot("keys", "revoke", key_id)
+    assert (status, complaint) == (1, f"telebot: no live key {key_id}\n")
