@@ -87,11 +87,13 @@ def markdown(result: dict[str, Any]) -> str:
         if steps and name != "floor"
     ]
     columns = ("variant", "calls on one core (all conditions)", "usable (no stutter, all answered)")
+    failures = [f"**{name} did not run**: {why}" for name, why in result["failures"].items()]
     return "\n\n".join(
         (
             report.machine_lines(result["machine"]),
             report.table(rows),
             report.table(capacity, columns),
+            *failures,
             "Response: last frame of caller speech to first bot frame, less 220 ms configured "
             "waits. Gaps: between messages of one reply; over 60 ms counts where pieces are at "
             "most 45 ms. Thin: gaps over 60 ms that ended with less than 20 ms left to play. "
@@ -114,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.sched_setaffinity(0, on.load)  # watching and carrier REST stay off the server's core
     voices.lines()
     ladders: dict[str, list[dict[str, Any]]] = {}
-    failed = False
+    failures: dict[str, str] = {}
     for ladder in QUICK if args.quick else FULL:
         if args.only and ladder.variant not in args.only:
             continue
@@ -122,11 +124,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             ladders[ladder.variant] = climb(replace(ladder, calls=counts), seconds, on)
         except (ServerFailed, RuntimeError) as error:
-            failed = True
             print(f"  {ladder.variant}: {error}", file=sys.stderr, flush=True)
-    result = {"machine": machine, "seconds": seconds, "ladders": ladders}
+            failures[ladder.variant] = str(error).strip().splitlines()[-1][:200]
+    result = {"machine": machine, "seconds": seconds, "ladders": ladders, "failures": failures}
     text = markdown(result)
     print(f"\n{text}")
     if not args.no_keep:
         print(f"\nkept: {report.keep(result, text, 'quick' if args.quick else '').name}")
-    return 1 if failed else 0
+    return 1 if failures else 0
