@@ -156,7 +156,7 @@ class CallsApi:
         try:
             found = await self._retention.delete(_call_id(request))
         except StillLive:
-            raise ApiError(409, "call_live", "The call is up; delete it after its end.") from None
+            raise ApiError(409, "call_live", _LIVE) from None
         if not found:
             raise _no_call()
         return web.Response(status=204, headers=errors.PRIVATE)
@@ -207,6 +207,7 @@ def _bad_cursor(error: BadCursor) -> ApiError:
     return ApiError(400, "invalid_parameter", f"cursor: {error}.", "cursor")
 
 
+_LIVE = "The call is up, or its recording not finished; delete it later."
 _UNHEARD = {
     "off": "This call was not recorded.",
     "live": "The recording is not finished; ask again after the end of the call.",

@@ -106,6 +106,9 @@ class CallRecording:
         except OSError as error:
             self.error = _named(error)
             log.error("recording_stopped", call_id=self.call_id, error=self.error)
+        except Exception:  # the boundary of one call's recording: the others go on
+            self.error = "fault"
+            log.exception("recording_stopped", call_id=self.call_id, error=self.error)
 
     def finish(self) -> tuple[RecordingState, float]:
         """Close the file; what to say of it."""

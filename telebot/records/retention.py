@@ -17,6 +17,7 @@ from sqlalchemy import Row, delete, select
 
 from telebot.call.errors import Local
 from telebot.call.ports import WallClock
+from telebot.records.recording import RecordingState
 from telebot.records.store import RecordsAway, Store
 from telebot.records.tables import calls
 
@@ -28,7 +29,7 @@ LONGEST_CALL = timedelta(days=2)
 
 
 class StillLive(Local):
-    """A call that is up cannot be deleted."""
+    """A call that is up, or whose recording is not finished, cannot be deleted."""
 
 
 class Retention:
@@ -81,7 +82,7 @@ class Retention:
             row = (await connection.execute(query)).first()
         if row is None:
             return False
-        if row.ended_at is None:
+        if row.ended_at is None or row.recording == RecordingState.LIVE:
             raise StillLive(call_id)
         await self._delete([row])
         log.info("calls_deleted", count=1, scrubbed=await self._store.scrub())
@@ -101,7 +102,7 @@ class Retention:
             await connection.execute(delete(calls).where(calls.c.id.in_([row.id for row in found])))
 
 
-_COLUMNS = (calls.c.id, calls.c.ended_at, calls.c.recording_path)
+_COLUMNS = (calls.c.id, calls.c.ended_at, calls.c.recording, calls.c.recording_path)
 
 
 def _unlink(paths: Sequence[Path]) -> None:

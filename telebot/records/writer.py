@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 INTERVAL_S = 0.2  # a call is readable within a second of its end
 BATCH_ROWS = 500
-QUEUE_ROWS = 50_000
+QUEUE_ROWS = 20_000  # half a minute of 250 calls, 40 MB
 EVENTS_PER_CALL = 20_000
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 CLOSE_S = 10.0  # the last flush may take this long; what is left then goes to the spill file

@@ -83,8 +83,12 @@ async def test_one_call_on_request(scene):
     path = spoken(scene, "one")
     scene.call("live")
     await scene.log.flush()
-    with pytest.raises(StillLive):
-        await retention(scene).delete("live")
+    scene.end(scene.call("unfinished"))
+    scene.log.recording("unfinished", "live", "recordings/unfinished.wav", None, None)
+    await scene.log.flush()
+    for call_id in ("live", "unfinished"):
+        with pytest.raises(StillLive):
+            await retention(scene).delete(call_id)
     assert await retention(scene).delete("one")
     assert not await retention(scene).delete("one")
     assert not path.exists()

@@ -214,6 +214,14 @@ def test_a_folder_that_cannot_be_written_ends_the_recording(tmp_path, time):
     assert recording.finish() == ("failed", 0.0)
 
 
+def test_a_fault_in_one_recording_is_its_own(tmp_path, time):
+    recording = recording_at(tmp_path / "call.wav", time)
+    recording.caller("no audio", 0)
+    recording.write(time.clock())
+    assert recording.error == "fault"
+    assert recording.finish() == ("failed", 0.0)
+
+
 def test_memory_is_bounded_where_the_disk_hangs(tmp_path, time):
     recording = recording_at(tmp_path / "call.wav", time)
     for n in range(2 * MAX_WAITING_BYTES // 800):
