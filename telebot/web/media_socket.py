@@ -6,12 +6,15 @@ have not shown one are bounded in number and in time. Next: `media_stream.py`.
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from telebot.call.model import Call
 from telebot.carriers.registry import Carriers
 from telebot.web.errors import error
 from telebot.web.media_stream import (
+    END_WITHIN_S,
     GOING_AWAY,
     NORMAL,
     POLICY_VIOLATION,
@@ -19,6 +22,7 @@ from telebot.web.media_stream import (
     Surroundings,
 )
 
+PATIENCE_S = 5.0  # with streams that have been stopped, when the server goes down
 CLOSE_WITHIN_S = 2.0  # for the peer's close frame
 MAX_WAITING = 256  # sockets without a valid start; the one that waits longest goes first
 
@@ -31,6 +35,7 @@ class MediaSockets:
         self._around = around
         self._waiting: dict[MediaStream, None] = {}  # in the order they came
         self._live: dict[str, MediaStream] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The route. Returns when the call is over and nothing of it is left."""
@@ -53,6 +58,9 @@ class MediaSockets:
             del self._waiting[longest]
             longest.stop("flood", POLICY_VIOLATION)
         self._waiting[stream] = None
+        if task := asyncio.current_task():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         try:
             await stream.run()
         finally:
@@ -61,15 +69,25 @@ class MediaSockets:
                 self._live.pop(stream.call.id, None)
         return socket
 
-    def carrier_ended(self, call: Call) -> None:
-        """The carrier says that the call is over: so the caller hung up."""
+    def stop(self, call: Call, reason: str) -> None:
+        """The carrier says elsewhere that a call's stream is over, and why."""
         if stream := self._live.get(call.id):
-            stream.stop("caller_hangup", NORMAL)
+            stream.stop(reason, NORMAL)
 
     def stop_all(self) -> None:
         """End every stream (the server goes down)."""
         for stream in (*self._waiting, *self._live.values()):
             stream.stop("drained", GOING_AWAY)
+
+    async def close(self) -> None:
+        """Wait until every stream is put away, so that its record is right; cancel what hangs.
+        (aiohttp forgets a handler whose connection is gone.)"""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=PATIENCE_S)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=END_WITHIN_S)
 
     def _started(self, stream: MediaStream, call: Call) -> None:
         self._waiting.pop(stream, None)

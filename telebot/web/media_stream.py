@@ -83,11 +83,13 @@ class MediaStream:
         self._sink: MediaSink | None = None
         self._reason = ""  # the first one stands
         self._closing: asyncio.Task[bool] | None = None
+        self._task: asyncio.Task[object] | None = None
         self._messages = self._frames = 0
         self._junk: Tally[str] = Tally()
 
     async def run(self) -> None:
         """Serve the socket to its end."""
+        self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         self._watch = loop.call_later(self._around.settings.start_timeout_s, self._no_start)
         code = NORMAL
@@ -101,14 +103,20 @@ class MediaStream:
             self._reason = self._reason or "bad_token"
             code = POLICY_VIOLATION
             log.warning("stream_refused", carrier=self._carrier.name, why=str(bad))
+        except asyncio.CancelledError:  # nobody would wait any longer
+            self._reason = self._reason or "drained"
+            code = GOING_AWAY
+            raise
         except Exception:  # the boundary of the call's task
             self._reason = self._reason or "server_error"
             code = GOING_AWAY
             log.exception("call_failed", call_id=self.call.id if self.call else "")
         finally:
+            self._task = None
             self._watch.cancel()
             self._wire.open = False
             await self._end(code)
+            self._sink = None  # the conversation knows the wire, and the wire knows us
 
     async def _receive(self) -> None:
         """Each message, until there are no more. The hot path."""
@@ -167,6 +175,9 @@ class MediaStream:
             self._reason = reason
         if self._closing is None:
             self._closing = asyncio.create_task(self._socket.close(code=code))
+        if self._task is not None:  # should the conversation hang, this frees it
+            self._watch.cancel()
+            self._watch = self._task.get_loop().call_later(END_WITHIN_S, self._task.cancel)
 
     def _hang_up(self) -> None:
         if self.call is not None:

@@ -102,6 +102,7 @@ def build_app(parts: Parts) -> web.Application:
         sockets.stop_all()
 
     async def close(_: web.Application) -> None:
+        await sockets.close()
         await hang_ups.close()
         await parts.carriers.close()
 

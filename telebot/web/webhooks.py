@@ -100,15 +100,18 @@ class Webhooks:
             if self._admission.ringing(call):
                 self._admission.end(call, "carrier_ended")
             else:
-                self._sockets.carrier_ended(call)
+                self._sockets.stop(call, "caller_hangup")
         return Answer("", "text/plain")
 
     async def _fallback(self, carrier: Carrier, webhook: Webhook) -> Answer:
         update = carrier.parse_status(webhook)
         call = self._admission.find(carrier.name, update.carrier_call_id)
+        outcome = self._recent.outcome(carrier.name, update.carrier_call_id)
         if call is not None and self._admission.ringing(call):
             self._admission.end(call, "no_media")  # it hears the apology instead of a stream
-        return carrier.apology(self._recent.outcome(carrier.name, update.carrier_call_id))
+        elif call is not None:
+            self._sockets.stop(call, "stream_lost")  # over for the carrier; ours may not know yet
+        return carrier.apology(outcome)
 
 
 def media_url(webhook_url: str) -> str:

@@ -78,6 +78,8 @@ class Heard:
         self.frames.append((ulaw, timestamp_ms))
         if self.conversations.fails == "audio":
             raise RuntimeError("our own code is broken")
+        if self.conversations.fails == "hang":
+            await asyncio.Event().wait()
 
     async def digit(self, digit: str) -> None:
         self.digits.append(digit)
@@ -159,6 +161,7 @@ async def edge(
     *,
     environ: Mapping[str, str] | None = None,
     max_calls: int = 10,
+    shutdown_s: float = 5,
     **overrides: Any,
 ) -> AsyncIterator[Edge]:
     """A server on a free port; `overrides` are settings with `__` for the dot."""
@@ -185,7 +188,7 @@ async def edge(
     carriers = Carriers(settings)
     parts = Parts(settings, admission, carriers, listeners, metrics, keys=[AdminKey("secret-key")])
     app = build_app(parts)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_s)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

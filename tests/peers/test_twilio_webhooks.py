@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from edge_server import AUTH_TOKEN, edge
 from twilio_peer import Twilio, call_sid, offer
+from yarl import URL
 
 from telebot.carriers.twiml import APOLOGY, SENTENCES
 
@@ -322,3 +323,7 @@ async def test_health_metrics_and_keys(server, twilio):
         async with twilio.http.get(server.url + "/v1/calls", headers=headers) as response:
             assert response.status == status
             assert set(await response.json()) == {"error"}
+    for path in ("/v1", "/v1/", "/%761/calls", "/v1/../v1/calls", "/v1/%2e%2e/x"):
+        url = URL(server.url + path, encoded=True)
+        async with twilio.http.get(url) as response:
+            assert response.status == 401

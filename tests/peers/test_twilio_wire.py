@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from edge_server import AUTH_TOKEN, GREETING, edge
-from twilio_peer import FRAME, Twilio, call_sid, start_message
+from twilio_peer import FRAME, Stream, Twilio, call_sid, start_message
 
-from telebot.web import media_socket
+from telebot.web import media_socket, media_stream
 
 pytestmark = pytest.mark.peers
 
@@ -343,6 +343,50 @@ async def test_going_down_ends_what_is_up(tmp_path, http, rest_peer):
     assert await closing == [1001, 1001]
     assert server.log.reasons() == ["drained"]
     assert [call for call, _ in rest_peer.asked] == [sid]
+
+
+async def test_going_down_does_not_wait_for_what_hangs(tmp_path, http, rest_peer, monkeypatch):
+    monkeypatch.setattr(media_socket, "PATIENCE_S", 0.05)
+    environ = {"TWILIO_BASE_URL": rest_peer.url}
+    async with edge(tmp_path, environ=environ, shutdown_s=0.1) as server:
+        server.listeners.fails = "hang"
+        sid, reply = await Twilio(http, server.url, AUTH_TOKEN).call()
+        ws = await http.ws_connect(reply.stream_url)
+        stream = Stream(ws)
+        await stream.start(sid, reply.token)
+        await stream.speak()
+        await server.until(server.heard)
+        closing = asyncio.create_task(stream.closed())
+    assert await closing == 1001
+    assert server.log.reasons() == ["drained"]
+    assert server.listeners.all[0].over == "drained"
+
+
+async def test_a_conversation_that_hangs_is_freed(tmp_path, http, rest_peer, monkeypatch):
+    monkeypatch.setattr(media_stream, "END_WITHIN_S", 0.05)
+    environ = {"TWILIO_BASE_URL": rest_peer.url}
+    async with edge(tmp_path, environ=environ, media__idle_timeout_s=0.05) as server:
+        server.listeners.fails = "hang"
+        twilio = Twilio(http, server.url, AUTH_TOKEN)
+        sid, reply = await twilio.call()
+        async with twilio.stream(sid, reply) as stream:
+            await stream.speak()
+            assert await stream.closed() == 1001
+        await server.until(lambda: server.log.endings)
+        assert server.log.reasons() == ["stream_lost"]
+        server.listeners.fails = ""
+        await _good_call(server, twilio)
+
+
+async def test_a_fallback_ends_a_stream_that_only_we_believe_in(server, twilio):
+    sid, reply = await twilio.call()
+    async with twilio.stream(sid, reply) as stream:
+        await stream.next()
+        answer = await twilio.webhook(reply.redirect, {"CallSid": sid})
+        assert answer.verbs == ["Say", "Hangup"]
+        assert await stream.closed() == 1000
+    await server.until(lambda: server.log.endings)
+    assert server.log.reasons() == ["stream_lost"]
 
 
 async def _read(ws):
