@@ -29,6 +29,8 @@ from telebot.call.model import Call
 from telebot.call.ports import CallLog, Transfers
 from telebot.call.tokens import StreamTokens
 from telebot.carriers.registry import Carriers
+from telebot.console import pages
+from telebot.console.sessions import Sessions
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.recogniser import SpeechToText
 from telebot.providers.synthesiser import TextToSpeech
@@ -112,6 +114,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         )
         await speech.open()
         stack.push_async_callback(speech.close)
+        stack.callback(_end_the_rest, admission)
         await speech.warm_up()
         checks = _checks(speech, local, metrics)
         app = build_app(
@@ -192,12 +195,9 @@ async def _agents(
 def _admission(
     settings: Settings, call_log: CallLog, numbers: dict[str, str], agents: frozenset[str]
 ) -> Admission:
-    key = settings.security.secret_key.get_secret_value() or local_access.load_secret(
-        settings.server.data, "secret.key"
-    )
     return Admission(
         log=call_log,
-        tokens=StreamTokens(key, settings.security.token_life_s, wall_clock),
+        tokens=StreamTokens(_secret_key(settings), settings.security.token_life_s, wall_clock),
         numbers=numbers,
         agents=agents,
         max_calls=settings.server.max_calls,
@@ -205,6 +205,12 @@ def _admission(
         wall_clock=wall_clock,
         new_id=lambda: uuid4().hex,
     )
+
+
+def _secret_key(settings: Settings) -> str:
+    """The operator's, or the one made at the first start."""
+    given = settings.security.secret_key.get_secret_value()
+    return given or local_access.load_secret(settings.server.data, "secret.key")
 
 
 def _transfers(
@@ -219,6 +225,12 @@ def _transfers(
         return lambda to: carrier.transfer(call, to)
 
     return of
+
+
+def _end_the_rest(admission: Admission) -> None:
+    """Calls whose media stream never came end with the server."""
+    for call in list(admission.live.values()):
+        admission.end(call, "no_media" if admission.ringing(call) else "drained")
 
 
 def _checks(speech: Speech, local: LocalSpeech, metrics: Metrics) -> dict[str, Check]:
@@ -237,6 +249,8 @@ def _add_pages(app: web.Application, archive: Archive, settings: Settings) -> No
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     endpoints = calls_api.setup(app, calls, calls_api.by_bearer(archive.keys))
     openapi.setup(app, endpoints, telebot.__version__)
+    sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)
+    pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> str:
