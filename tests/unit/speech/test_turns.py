@@ -178,6 +178,7 @@ def test_going_on_after_a_pause_is_one_turn():
 
 LETTERS = pytest.mark.xfail(
     strict=True,
+    raises=AssertionError,
     reason="backchannel._WORD knows a-z only: text in another script counts as no words at all",
 )
 
@@ -202,6 +203,7 @@ def test_words_are_words_in_any_script(text):
 
 @pytest.mark.xfail(
     strict=True,
+    raises=AssertionError,
     reason="words without an onset (a soft speaker) are judged against the end of speech of an "
     "earlier turn: the wait is long over, an unfinished sentence is answered at once",
 )
@@ -215,6 +217,7 @@ def test_unfinished_words_of_a_speaker_too_soft_for_the_detector_are_waited_for(
 
 @pytest.mark.xfail(
     strict=True,
+    raises=AssertionError,
     reason="`ended_at` stays what it was when words come without an onset, so the turn's latency "
     "counts from an earlier turn, or from the clock's zero",
 )
@@ -398,7 +401,7 @@ CONTEST_TIMER = (
 )
 
 
-@pytest.mark.xfail(strict=True, reason=CONTEST_TIMER)
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason=CONTEST_TIMER)
 def test_words_that_came_before_the_detectors_stop_are_not_forgotten():
     """A streaming recogniser is faster than the 200 ms of silence that the detector wants."""
     scene = Scene()
@@ -411,7 +414,7 @@ def test_words_that_came_before_the_detectors_stop_are_not_forgotten():
     assert scene.texts == ["No wait"]
 
 
-@pytest.mark.xfail(strict=True, reason=CONTEST_TIMER)
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason=CONTEST_TIMER)
 def test_words_of_the_first_of_two_bursts_are_not_forgotten():
     scene = Scene()
     scene.bot_speaks()
@@ -431,7 +434,7 @@ LATE_TEXT = (
 )
 
 
-@pytest.mark.xfail(strict=True, reason=LATE_TEXT)
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason=LATE_TEXT)
 def test_words_that_come_after_the_voice_went_on_still_interrupt_it():
     """The recogniser is slow (it has a queue); the wait for words is over."""
     scene = Scene()
@@ -443,7 +446,7 @@ def test_words_that_come_after_the_voice_went_on_still_interrupt_it():
     assert scene.texts == ["Stop, that is wrong."]
 
 
-@pytest.mark.xfail(strict=True, reason=LATE_TEXT)
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason=LATE_TEXT)
 def test_a_last_text_after_the_turn_was_taken_is_no_second_turn_beside_the_first():
     scene = Scene()
     scene.speak(1.0)
@@ -455,7 +458,7 @@ def test_a_last_text_after_the_turn_was_taken_is_no_second_turn_beside_the_first
     assert scene.texts[-1] == "A table for four on Friday."
 
 
-@pytest.mark.xfail(strict=True, reason=LATE_TEXT)
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason=LATE_TEXT)
 def test_a_nod_too_soft_for_the_detector_does_not_take_the_floor():
     scene = Scene()
     scene.bot_speaks()
