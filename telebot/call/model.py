@@ -118,8 +118,11 @@ class WireEvent:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something the conversation produced: a booking, a cancellation, a message taken."""
+    """Something the conversation produced: a booking, a cancellation, a message taken.
+
+    `replaces`: it corrects the note of the same kind before it, which counts no more."""
 
     kind: str
     fields: Mapping[str, Any]
     at: datetime
+    replaces: bool = False

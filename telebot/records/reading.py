@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -114,10 +114,7 @@ class CallReader:
             **_summary(row, len(said), max(heard, default=None)),
             cost=self._cost(row, items),
             turns=[_turn(turn) for turn in said],
-            notes=[
-                shape.Note(kind=note.kind, fields=orjson.loads(note.fields), at=note.at)
-                for note in noted
-            ],
+            notes=_notes(noted),
         )
 
     async def events(
@@ -289,3 +286,15 @@ def _event_cursor(cursor: str) -> int:
         case [int(seq)] if -(2**63) <= seq < 2**63:
             return seq
     raise BadCursor("not a cursor of events")
+
+
+def _notes(rows: Sequence[Row[Any]]) -> list[shape.Note]:
+    """A call's notes in order; one that is corrected says so."""
+    listed: list[shape.Note] = []
+    corrected: set[str] = set()  # kinds whose next earlier note counts no more
+    for row in reversed(rows):
+        replaced = row.kind in corrected
+        (corrected.add if row.replaces else corrected.discard)(row.kind)
+        what = orjson.loads(row.fields)
+        listed.append(shape.Note(kind=row.kind, fields=what, at=row.at, replaced=replaced))
+    return listed[::-1]

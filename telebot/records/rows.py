@@ -106,6 +106,7 @@ def note(call_id: str, seq: int, note: Note) -> Row:
             "kind": clean(note.kind, NAME_CHARS),
             "fields": to_json(note.fields),
             "at": note.at,
+            "replaces": note.replaces,
         },
     )
 

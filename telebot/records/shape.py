@@ -95,6 +95,7 @@ class Note(Shape):
     kind: str = Field(description="e.g. booking, cancellation, message")
     fields: dict[str, Any]
     at: Time
+    replaced: bool = Field(description="a later note of this kind corrects it")
 
 
 class Recording(Shape):

@@ -128,6 +128,7 @@ notes = Table(
     Column("kind", String(NAME_CHARS), nullable=False),
     Column("fields", Text, nullable=False),  # JSON
     Column("at", Utc, nullable=False),
+    Column("replaces", Boolean, nullable=False),
 )
 
 events = Table(

@@ -286,7 +286,8 @@ class Conversation:
         actions = list(self.parts.mind.commit())
         for action in actions:
             if isinstance(action, Record):
-                note = Note(action.kind, dict(action.fields), self._outside.wall_clock())
+                at = self._outside.wall_clock()
+                note = Note(action.kind, dict(action.fields), at, action.replaces)
                 self._outside.log.note(self.parts.call, note)
         self.closing.after_reply([a for a in actions if not isinstance(a, Record)])
 

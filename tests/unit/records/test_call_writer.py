@@ -302,3 +302,22 @@ def test_a_spill_line_of_junk_is_a_value_error_or_a_row(line):
     except (ValueError, TypeError):
         return
     assert isinstance(row, Row)
+
+
+async def test_a_corrected_note_says_so(scene):
+    call, now = scene.answer(scene.call()), scene.time.now()
+    for kind, size, replaces in (
+        ("booking", 4, False),
+        ("message", 0, False),
+        ("booking", 5, True),
+        ("booking", 2, False),
+    ):
+        scene.log.note(call, Note(kind, {"size": size}, now, replaces))
+    await scene.log.flush()
+    notes = (await scene.reader.call(call.id)).notes
+    assert [(note.fields["size"], note.replaced) for note in notes] == [
+        (4, True),
+        (0, False),
+        (5, False),
+        (2, False),
+    ]

@@ -82,6 +82,7 @@ def _said() -> None:
         sa.Column("kind", sa.String(length=128), nullable=False),
         sa.Column("fields", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("replaces", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["call_id"], ["calls.id"], name=op.f("fk_notes_calls"), ondelete="CASCADE"
         ),
