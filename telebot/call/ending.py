@@ -40,6 +40,8 @@ class Endings:
         if call.termination is not None:
             return False
         call.termination = termination(reason)
+        if call.termination.result is Result.COMPLETED and call.answered_at is None:
+            call.termination = Termination(Result.NO_MEDIA, reason)  # hung up before we answered
         call.ended_at = self._now()
         call.state = State.ENDED
         self._freed(call)

@@ -31,7 +31,7 @@ from telebot.records.store import RecordsAway, Store
 
 log = structlog.get_logger(__name__)
 
-INTERVAL_S = 0.2  # a call is readable within a second of its end
+INTERVAL_S = 0.4  # a record is at most this far behind; each flush costs some milliseconds
 BATCH_ROWS = 500
 QUEUE_ROWS = 20_000  # half a minute of 250 calls, 40 MB
 EVENTS_PER_CALL = 20_000
