@@ -34,6 +34,7 @@ from telebot.speech.turn_model import TurnModelProcess
 from telebot.speech.turns import TurnTaking
 from telebot.speech.voice import Voice
 
+PIPELINE_START_S = 8.0  # a vendor that cannot be connected to by then is given up
 log = structlog.get_logger()
 
 Effect = Callable[[], Awaitable[None]]
@@ -354,6 +355,12 @@ class Conversation:
 
     async def _run(self) -> None:
         """The call's own task: what must happen in order, and the boundary for its faults."""
+        try:
+            async with asyncio.timeout(PIPELINE_START_S):
+                await self.parts.pipeline.started()  # before that nothing may be pushed into it
+        except TimeoutError:
+            log.error("pipeline did not start", call_id=self.parts.call.id)
+            self.goodbye("server_error")
         while True:
             effect = await self._effects.get()
             try:
