@@ -40,7 +40,9 @@ CONVERSATION = (
     "Could you repeat that?",
     "Can I leave a message?",
     "My name is Margaret.",
+    "Five five five, zero one two three.",
     "The soup was wonderful.",
+    "Yes please.",
     "No thank you.",
     "Goodbye.",
 )
@@ -106,8 +108,8 @@ class TalkingCall(PhoneCall):
         super().on_media(size_bytes, payload, now_s)
 
     def _on_lost(self) -> None:
-        if not self._to_say and self.connected:
-            self.connected, self._over = False, True  # the bot hung up after goodbye
+        if self._socket is not None and self._socket.close_code == 1000:
+            self._over = True  # the bot said goodbye and hung up
         super()._on_lost()
         self.finished.set()
 
@@ -188,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     measured = {
         "caller: speech end → first frame": summary(samples.response_ms),
         "caller: speech end → first audible": summary(audible_ms),
+        "caller: play-out dry inside a reply": summary(samples.starvation_ms),
         **{f"record: {part}": values for part, values in parts(turns).items()},
     }
     rows = [
@@ -199,7 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{text}\n\n{counts}")
     if args.words:
         for turn in turns:
-            print(f"> {turn['caller_text']}\n< {turn['bot_text']}")
+            heard_ms = (turn.get("latency_ms") or {}).get("heard")
+            print(f"> {turn['caller_text']}\n< {turn['bot_text']} ({heard_ms} ms)")
     if not args.no_keep:
         result = {"machine": machine, "measured": measured, "counts": dict(samples.counts)}
         kept = report.keep(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from bench import report, voices
@@ -47,21 +48,24 @@ QUICK = (
 )
 
 
-def climb(ladder: Ladder, seconds: float, on: Cores) -> list[dict[str, Any]]:
-    """The steps of one ladder; stops after the first count that is not usable any more."""
-    variant = VARIANTS[ladder.variant]
+def climb(ladder: Ladder, step: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps of one ladder, each made by `step(calls)`; stops when it is too much.
+
+    Too much is a count that is not usable any more, or where `refine` is set one that misses any
+    condition.
+    """
     steps: list[dict[str, Any]] = []
     for calls in ladder.calls:
-        steps.append(_step(variant, calls, seconds, on))
+        steps.append(step(calls))
         if broken(steps[-1]) or (ladder.refine and steps[-1]["missed"]):
             break
     if ladder.refine and len(steps) > 1 and steps[-1]["missed"] and not steps[-2]["missed"]:
         middle = (steps[-1]["calls"] + steps[-2]["calls"]) // 2
-        steps.append(_step(variant, middle, seconds, on))
+        steps.append(step(middle))
     return steps
 
 
-def _step(variant: Variant, calls: int, seconds: float, on: Cores) -> dict[str, Any]:
+def _step(variant: Variant, seconds: float, on: Cores, calls: int) -> dict[str, Any]:
     step = measure(variant, calls, seconds, on)
     cells = (f"{c}: {v}" for c, v in zip(report.COLUMNS[2:], report.row(step)[2:], strict=True))
     print(f"  {variant.name}, {calls} calls: {', '.join(cells)}", flush=True)
@@ -122,7 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         counts = tuple(args.calls) if args.calls else ladder.calls
         try:
-            ladders[ladder.variant] = climb(replace(ladder, calls=counts), seconds, on)
+            step = partial(_step, VARIANTS[ladder.variant], seconds, on)
+            ladders[ladder.variant] = climb(replace(ladder, calls=counts), step)
         except (ServerFailed, RuntimeError) as error:
             print(f"  {ladder.variant}: {error}", file=sys.stderr, flush=True)
             failures[ladder.variant] = str(error).strip().splitlines()[-1][:200]

@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bench.cpu_profile import read_folded
-from bench.run import carried, usable
+from bench.run import Ladder, carried, climb, usable
 from bench.steps import broken, less_waits, missed
 
 pytestmark = pytest.mark.unit
@@ -60,6 +61,36 @@ def test_capacity_is_the_most_calls_that_passed() -> None:
     ]
     assert (carried(steps), usable(steps)) == (100, 200)
     assert (carried([]), usable([])) == (0, 0)
+
+
+def fails_from(limit: int, **how: Any) -> Callable[[int], dict[str, Any]]:
+    """Steps of a server that misses something from `limit` calls on."""
+
+    def made(calls: int) -> dict[str, Any]:
+        return step(calls=calls, calls_up_at_end=calls, **(how if calls >= limit else {}))
+
+    return made
+
+
+LATE = {"response_ms": {"n": 9, "p50": 60.0, "p95": 80.0}}
+
+
+def test_a_ladder_is_climbed_to_its_end_while_it_is_usable() -> None:
+    steps = climb(Ladder("x", (1, 10, 20)), fails_from(10, **LATE))
+    assert [s["calls"] for s in steps] == [1, 10, 20]
+
+
+def test_a_ladder_ends_where_it_breaks() -> None:
+    stutter = {"mean_piece_ms": 20.0, "gaps_over_60_ms": 0.2}
+    steps = climb(Ladder("x", (1, 10, 20)), fails_from(10, **stutter))
+    assert [s["calls"] for s in steps] == [1, 10]
+
+
+@pytest.mark.parametrize(("limit", "capacity"), [(150, 100), (160, 150), (250, 200)])
+def test_a_refined_ladder_tries_the_middle(limit: int, capacity: int) -> None:
+    steps = climb(Ladder("x", (100, 200, 300), refine=True), fails_from(limit, **LATE))
+    assert carried(steps) == capacity
+    assert len(steps) <= 4
 
 
 def test_waits_are_taken_off_the_times_and_not_the_count() -> None:
