@@ -66,9 +66,10 @@ INTERRUPTIONS = (
     "Well we would rather come later.",
     "No wait I meant Saturday.",
 )
-"""They begin with a voiced consonant, which the VAD model hears at once: how soon the bot stops is
-then the server's doing. `SOFT_STARTS`, which begin with an open vowel or a breath, are heard up to
-300 ms later by the model itself; `noise_load.py` plays them as a scene of their own."""
+"""Selected: of 30 candidates those that the VAD model alone hears within 300 ms (p95), so that how
+soon the bot stops is the server's doing. `SOFT_STARTS` are six of those it hears later, up to 570;
+`noise_load.py` plays them as a scene of their own. Figures made with one set do not hold for the
+other (README.md)."""
 SOFT_STARTS = (
     "Okay but what about the garden?",
     "Only two of us are coming.",
