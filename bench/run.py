@@ -35,7 +35,7 @@ class Ladder:
 FULL = (
     Ladder("stock-vad", (1, 10, 20, 30)),
     Ladder("telebot-vad", (20, 100, 250, 350, 450), refine=True),
-    Ladder("telebot-vad-20ms", (250,)),
+    Ladder("telebot-vad-100ms", (250,)),
     Ladder("stock-full", (1, 10, 20)),
     Ladder("telebot-full", (20, 60, 100, 140), refine=True),
     Ladder("floor", (300,)),

@@ -54,7 +54,7 @@ BARE: dict[str, dict[str, Any]] = {
     "speech": {"endpointing": "vad"},
     "records": {"recording": False},
 }
-PIECES_20: dict[str, dict[str, Any]] = {**BARE, "media": {"piece_ms": 20}}
+PIECES_100: dict[str, dict[str, Any]] = {**BARE, "media": {"piece_ms": 100}}
 
 WORDS: dict[str, Any] = {
     "speech": {"stt": "local", "llm": "scripted", "tts": "scripted"},
@@ -67,7 +67,7 @@ VARIANTS = {
     for v in (
         Variant("stock-vad", "stock"),
         Variant("telebot-vad", "telebot", config=BARE),
-        Variant("telebot-vad-20ms", "telebot", config=PIECES_20),
+        Variant("telebot-vad-100ms", "telebot", config=PIECES_100),
         Variant("stock-full", "stock", ("--turn-model", "--record")),
         Variant("telebot-full", "telebot"),
         Variant("telebot-words", "telebot", agent="bench-words", agents={"bench-words": WORDS}),
