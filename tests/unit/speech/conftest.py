@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from telebot.audio import g711
-from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.synthesiser import TextToSpeech
 
 with warnings.catch_warnings():
@@ -27,8 +27,9 @@ def voice() -> Iterator[TextToSpeech]:
 
 
 @pytest.fixture(scope="session")
-def spoken(voice: TextToSpeech) -> Callable[[str], bytes]:
+def spoken(voice: TextToSpeech) -> Iterator[Callable[[str], bytes]]:
     """Text to 8 kHz mu-law, as a caller's telephone sends it."""
+    aside = ThreadPoolExecutor(1)  # a test may have a loop of its own running
 
     async def stream(text: str) -> bytes:
         return b"".join([clip.pcm16 async for clip in voice.stream(text)])
@@ -37,13 +38,9 @@ def spoken(voice: TextToSpeech) -> Callable[[str], bytes]:
 
     def say(text: str) -> bytes:
         if text not in kept:
-            kept[text] = g711.encode(asyncio.run(stream(text)))
+            pcm16 = aside.submit(asyncio.run, stream(text)).result()
+            kept[text] = g711.encode(pcm16)
         return kept[text]
 
-    return say
-
-
-@pytest.fixture(scope="session")
-def local() -> LocalSpeech:
-    """Scripted services need no models."""
-    return LocalSpeech()
+    yield say
+    aside.shutdown()

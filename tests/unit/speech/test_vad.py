@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from sounds import sounding
 from virtual_time import run
 
 from telebot.audio import g711
@@ -75,16 +76,6 @@ def mixed(speech: bytes, at: int, samples: int, level: float = 12.0) -> bytes:
     voice = np.frombuffer(g711.decode(speech), np.int16)
     track[at : at + len(voice)] += voice
     return g711.encode(track.clip(-32768, 32767).astype(np.int16).tobytes())
-
-
-def sounding(speech: bytes) -> tuple[int, int]:
-    """The first and the last sample of a clip that a caller would call sound: within 30 dB of its
-    loudest 10 ms."""
-    pcm = np.frombuffer(g711.decode(speech), np.int16).astype(np.float64)
-    short = pcm[: len(pcm) // 80 * 80].reshape(-1, 80)
-    level = np.sqrt((short**2).mean(axis=1))
-    loud = np.flatnonzero(level > level.max() * 10 ** (-30 / 20))
-    return int(loud[0]) * 80, int(loud[-1] + 1) * 80
 
 
 async def feed(vad: CallVad, ulaw: bytes, frame: int = FRAME) -> None:
