@@ -226,7 +226,8 @@ class Phone:
 
     def _reply_began(self, turn: Turn) -> bool:
         turns.measure(self.stream, turn)
-        return turn.answered
+        # what a bot said into the caller's sentence is not its answer to the whole of it
+        return turn.audible_at is not None or (turn.answered and turn.went_on)
 
     def _give_way(self, position: int, before: Turn | None = None) -> None:
         """The replies that had not ended, of the turns before one, end here."""

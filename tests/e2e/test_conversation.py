@@ -49,6 +49,7 @@ async def test_the_example_of_the_readme(server: Server) -> None:
     assert process.returncode == 0, (out.decode(), err.decode(), server.tail())
     call = json.loads(out)
     monday, booking, confirmed, goodbye = call["turns"]
+    assert all(turn["interrupted_by"] is None for turn in call["turns"]), call
     assert "harbour street" in call["greeting"].lower().replace("harbor", "harbour")
     assert "closed" in monday["heard"].lower()
     assert "johnson" in booking["heard"].lower()
@@ -59,7 +60,6 @@ async def test_the_example_of_the_readme(server: Server) -> None:
     assert call["apology"] == ""
     assert call["cut_ms"] == 0  # the goodbye was heard to its end
     assert call["faults"] == {"count": 0, "kinds": []}
-    assert all(turn["interrupted_by"] is None for turn in call["turns"])
     await check_record(server, call)
 
 
@@ -118,6 +118,16 @@ async def test_a_pause_inside_a_sentence_is_not_answered(server: Server, dial: D
     assert "table" in words
     assert "six" in words or "6" in words
     assert "day" in reply["bot_text"].lower()  # the party is known: it asks for the day
+
+
+async def test_a_comma_is_not_the_end_of_a_sentence(server: Server, dial: Dial) -> None:
+    """The voice pauses for 380 ms at the comma of the issue's own example."""
+    async with dial(server) as phone:
+        await phone.heard()
+        turn = await phone.say(EXAMPLE[1])
+    record = await server.record(phone.to.call_sid)
+    assert not turn.bot_interrupted, record["turns"]
+    assert len(replies(record)) == 1, record["turns"]
 
 
 async def test_keys_are_an_answer(server: Server, dial: Dial) -> None:
