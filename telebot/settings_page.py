@@ -22,7 +22,7 @@ from telebot.settings import AgentCall, AgentIdentity, AgentSpeech, Row, Setting
 INTRODUCTION = """\
 # Settings
 
-*Made by `.venv/bin/python -m telebot.settings_page > docs/settings.md`; a test keeps it equal to the code.*
+*Made by `.venv/bin/python -m telebot.settings_page > docs/settings.md`; a test compares the two.*
 
 A value comes from the command line (`telebot serve --help`), else from the environment, else from
 `config/telebot.yaml` (another file by `--config`), else it is the default. In the file the part

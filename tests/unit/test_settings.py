@@ -1,0 +1,290 @@
+"""Where a setting comes from, what is refused and in which words, and that every row explains
+itself."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from telebot.carriers.registry import CARRIERS
+from telebot.settings import (
+    AgentCall,
+    AgentIdentity,
+    AgentSpeech,
+    Row,
+    Settings,
+    SettingsError,
+    load,
+    load_agents,
+    load_numbers,
+    row,
+    rows,
+)
+from telebot.settings_page import carrier_rows
+
+pytestmark = pytest.mark.unit
+
+MODELS: list[type[Row]] = [
+    Settings,
+    AgentIdentity,
+    AgentSpeech,
+    AgentCall,
+    *(model for carrier in CARRIERS for model in carrier_rows(carrier)),
+]
+# The names that stay (what operators and images set).
+VARIABLES = (
+    "TELEBOT_HTTP TELEBOT_SIP TELEBOT_AUDIOSOCKET TELEBOT_DATA TELEBOT_PUBLIC_URL "
+    "TELEBOT_DATABASE_URL TELEBOT_REDIS_URL TELEBOT_SECRET_KEY TELEBOT_VAULT_KEY "
+    "TELEBOT_ADMIN_KEY TELEBOT_LOG_LEVEL TWILIO_ACCOUNT_SID TWILIO_AUTH_TOKEN TWILIO_BASE_URL"
+).split()
+
+
+class ShopSettings(Row):
+    """A carrier's own rows, as a carrier's file defines them."""
+
+    token: SecretStr = row(SecretStr(""), "opens the shop", env="SHOP_TOKEN")
+    tries: int = row(3, "knocks at the door", ge=1)
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "telebot.yaml"
+    file.write_text(textwrap.dedent(text), encoding="utf-8")
+    return file
+
+
+def faults(error: pytest.ExceptionInfo[SettingsError]) -> list[str]:
+    return str(error.value).splitlines()
+
+
+# --- where a value comes from ------------------------------------------------------------------
+
+
+def test_the_defaults_take_calls_from_this_machine_alone() -> None:
+    settings = load(environ={})
+    assert settings.server.http == "127.0.0.1:8080"
+    assert settings.server.sip == "127.0.0.1:5060"
+    assert settings.server.audiosocket == "127.0.0.1:9092"
+    assert settings.server.trusted_proxies == ()
+    assert settings.server.log_private is False
+
+
+def test_command_line_before_environment_before_file_before_default(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """\
+        server: {http: "127.0.0.1:1", sip: "127.0.0.1:2", audiosocket: "127.0.0.1:3"}
+        """,
+    )
+    environ = {"TELEBOT_HTTP": "127.0.0.1:11", "TELEBOT_SIP": "127.0.0.1:12"}
+    settings = load(file, environ, {"server.http": "127.0.0.1:21", "server.sip": None})
+    assert settings.server.http == "127.0.0.1:21"
+    assert settings.server.sip == "127.0.0.1:12"
+    assert settings.server.audiosocket == "127.0.0.1:3"
+    assert settings.server.drain_s == 30.0
+
+
+def test_an_empty_variable_is_none(tmp_path: Path) -> None:
+    file = written(tmp_path, "server: {public_url: https://file.example}")
+    assert load(file, {"TELEBOT_PUBLIC_URL": ""}).server.public_url == "https://file.example"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "server: {}\n"])
+def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
+    settings = load(written(tmp_path, text), {})
+    assert settings.server == load(environ={}).server
+
+
+@pytest.mark.parametrize(
+    "value", ["10.0.0.0/8,127.0.0.1", "10.0.0.0/8 127.0.0.1", " 10.0.0.0/8 , 127.0.0.1 "]
+)
+def test_networks_in_the_environment_are_a_list(value: str) -> None:
+    settings = load(environ={"TELEBOT_TRUSTED_PROXIES": value})
+    assert settings.server.trusted_proxies == ("10.0.0.0/8", "127.0.0.1")
+
+
+def test_agents_beside_a_configuration_are_its_own(tmp_path: Path) -> None:
+    assert load(written(tmp_path, ""), {}).config_dir != tmp_path
+    (tmp_path / "agents").mkdir()
+    assert load(written(tmp_path, ""), {}).config_dir == tmp_path
+
+
+def test_a_carrier_has_its_rows_from_file_and_environment(tmp_path: Path) -> None:
+    file = written(tmp_path, "carriers: {shop: {token: from-file, tries: 5}}")
+    settings = load(file, {"SHOP_TOKEN": "from-environment"})
+    shop = settings.carrier("shop", ShopSettings)
+    assert shop.token.get_secret_value() == "from-environment"
+    assert shop.tries == 5
+    assert settings.carrier("other", ShopSettings).tries == 3
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("servr: {}", "servr: no such setting"),
+        ("server: {htp: 1}", "server.htp: no such setting; did you mean 'server.http'?"),
+        ("server: {http: ':8080'}", "write HOST:PORT, for example 127.0.0.1:8080"),
+        ("server: {http: 'localhost'}", "write HOST:PORT"),
+        ("server: {http: 'localhost:99999'}", "write HOST:PORT"),
+        ("server: {max_calls: 0}", "server.max_calls: "),
+        ("server: {trusted_proxies: [nobody]}", "server.trusted_proxies: "),
+        ("server: {log_level: LOUD}", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("media: {lead_ms: 5}", "media.lead_ms: "),
+        ("carriers: {shop: 5}", "carriers.shop: "),
+        ("- a list", "must hold `key: value` lines"),
+        ("server: {http: [", "not readable as YAML"),
+        ("\x00", "not readable as YAML"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_name_and_a_remedy(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "telebot.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        load(file, {})
+    assert message in str(error.value)
+    assert all(line.startswith(str(file)) for line in faults(error)[:1])
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    file = written(tmp_path, "server: {max_calls: 0, drain_s: -1, colour: red}")
+    with pytest.raises(SettingsError) as error:
+        load(file, {})
+    assert len(faults(error)) == 3
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file"):
+        load(tmp_path / "nowhere.yaml", {})
+
+
+def test_a_carriers_own_typo_is_refused(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, "carriers: {shop: {tokn: x}}"), {})
+    with pytest.raises(SettingsError, match="did you mean 'token'"):
+        settings.carrier("shop", ShopSettings)
+
+
+@pytest.mark.parametrize("secret", ["secret_key", "vault_key", "admin_key"])
+def test_a_secret_is_shown_nowhere(secret: str) -> None:
+    canary = "canary-5f1e"
+    settings = load(environ={f"TELEBOT_{secret.upper()}": canary})
+    assert getattr(settings.security, secret).get_secret_value() == canary
+    assert canary not in repr(settings)
+    assert canary not in str(settings)
+    assert canary not in settings.model_dump_json()
+
+
+@given(st.text(max_size=60))
+def test_no_address_but_host_and_port_passes(text: str) -> None:
+    host, _, port = text.rpartition(":")
+    try:
+        address = load(environ={}, overrides={"server.http": text}).server.http
+    except SettingsError:
+        address = ""
+    plain = port.isascii() and port.isdigit() and int(port) <= 65535
+    if host and plain:
+        assert address == f"{host}:{int(port)}"
+    elif address:  # digits of another script are digits
+        assert host
+        assert 0 <= int(address.rpartition(":")[2]) <= 65535
+
+
+# --- agents and numbers ------------------------------------------------------------------------
+
+
+def agents_of(folder: Path, **files: str) -> Path:
+    (folder / "agents").mkdir()
+    for name, text in files.items():
+        (folder / "agents" / f"{name}.yaml").write_text(textwrap.dedent(text), encoding="utf-8")
+    return folder
+
+
+def test_an_agent_is_named_by_its_file_unless_it_says_otherwise(tmp_path: Path) -> None:
+    folder = agents_of(tmp_path, one="phrases: {greeting: Hello}", two="agent: {name: second}")
+    agents = load_agents(folder)
+    assert sorted(agents) == ["one", "second"]
+    assert agents["one"].path == folder / "agents" / "one.yaml"
+    assert agents["one"].call == AgentCall()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("agent: {name: Front Desk}", "agent.name: "),
+        ("call: 5", "call: "),
+        ("call: {silence_s: 0}", "call.silence_s: "),
+        ("speech: {endpointing: slow}", "'smart' or 'vad'"),
+        ("[]", "must hold `key: value` lines"),
+    ],
+)
+def test_a_bad_agent_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_agents(agents_of(tmp_path, desk=text))
+    assert message in str(error.value)
+    assert "desk.yaml" in str(error.value)
+
+
+@pytest.mark.xfail(raises=KeyError, strict=True, reason="rows(AgentSettings) meets `path`")
+@pytest.mark.parametrize("text", ["speach: {stt: local}", "speech: {sst: local}", "call: {a: 1}"])
+def test_a_typo_in_an_agents_file_is_explained(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="no such setting"):
+        load_agents(agents_of(tmp_path, desk=text))
+
+
+@pytest.mark.xfail(raises=TypeError, strict=True, reason="_put on what is no group")
+def test_a_group_that_is_none_is_explained_beside_a_variable(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="server"):
+        load(written(tmp_path, "server: 5"), {"TELEBOT_HTTP": "127.0.0.1:1"})
+
+
+def test_no_agents_at_all_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"write one NAME\.yaml"):
+        load_agents(tmp_path)
+
+
+def test_numbers_name_agents_that_exist(tmp_path: Path) -> None:
+    agents = load_agents(agents_of(tmp_path, desk="", echo=""))
+    numbers = tmp_path / "numbers.yaml"
+    assert load_numbers(tmp_path, agents) == {}
+    numbers.write_text('numbers: {"+441632960000": desk, "*": echo}', encoding="utf-8")
+    assert load_numbers(tmp_path, agents) == {"+441632960000": "desk", "*": "echo"}
+    numbers.write_text('numbers: {"*": dsk}', encoding="utf-8")
+    with pytest.raises(SettingsError, match="did you mean 'desk'"):
+        load_numbers(tmp_path, agents)
+    numbers.write_text("numbers: [desk]", encoding="utf-8")
+    with pytest.raises(SettingsError, match="must map each number"):
+        load_numbers(tmp_path, agents)
+
+
+def test_what_ships_is_loadable() -> None:
+    settings = load(environ={})
+    agents = load_agents(settings.config_dir)
+    assert {"front-desk", "echo", "bench"} <= set(agents)
+    assert load_numbers(settings.config_dir, agents)["*"] == "front-desk"
+
+
+# --- the rows ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_row_explains_itself(model: type[Row]) -> None:
+    for name, _, unit, env, help_line in rows(model):
+        assert help_line, name
+        assert not help_line.endswith("."), name
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]*|", env), name
+        for ending, expected in (("_s", "s"), ("_ms", "ms"), ("_days", "days")):
+            if name.endswith(ending):
+                assert unit == expected, name
+
+
+def test_every_variable_that_stays_is_a_row() -> None:
+    known = [env for model in MODELS for _, _, _, env, _ in rows(model) if env]
+    assert set(VARIABLES) - set(known) == set()
+    assert len(known) == len(set(known))
