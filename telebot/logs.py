@@ -17,6 +17,7 @@ import structlog
 
 TEXT_FIELDS = frozenset({"caller_text", "bot_text", "text"})
 NUMBER_FIELDS = frozenset({"phone_from", "phone_to", "digits"})
+UNREADABLE = "aiohttp.http_exceptions"  # bytes that are no HTTP; these errors quote them
 
 
 def configure(level: str, *, private: bool = False) -> None:
@@ -60,6 +61,9 @@ class _ToStructlog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger(record.name)
         exc = record.exc_info if record.exc_info and record.exc_info[0] else None
+        if exc and type(exc[1]).__module__ == UNREADABLE:
+            log.warning("request_unreadable", error=type(exc[1]).__name__)
+            return
         log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=exc)
 
 
