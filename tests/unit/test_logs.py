@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import loguru
@@ -190,3 +191,18 @@ def test_words_in_an_exception_are_not_written(lines: Lines) -> None:
     except ValueError:
         structlog.get_logger().exception("call_failed")
     assert WORDS not in json.dumps(lines(), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("stream", ["full", "closed"])
+def test_a_log_that_cannot_be_written_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    with open("/dev/full", "w", encoding="utf-8", buffering=1) as file:
+        if stream == "closed":
+            file.close()
+        monkeypatch.setattr("sys.stderr", file)
+        logs.configure("INFO")
+        structlog.get_logger().info("call_started")
+        logging.getLogger("aiohttp.server").error("something")
+        with suppress(OSError):
+            file.close()  # what waits in its buffer is written once more
