@@ -70,6 +70,8 @@ class Thinker(ScriptedLLMService):
     async def _reply(self) -> None:
         await asyncio.sleep(self._delay_s)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if answer == "STUCK":
+            raise RuntimeError("this brain cannot think that")
         self._tokens = tuple(f"{word} " for word in answer.split())
         await super()._reply()
 
@@ -83,6 +85,8 @@ class Voice(ScriptedTTSService):
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         await asyncio.sleep(self._delay_s)
+        if text.startswith("FAULT"):
+            raise RuntimeError("this voice cannot say that")
         pcm16 = voiced(text)
         words = tuple(
             Word(WORD_S * n, WORD_S * (n + 1), word) for n, word in enumerate(text.split())
@@ -229,7 +233,7 @@ class Telephone:
         """Speak now, until it is said. When it began and ended, in stream seconds."""
         self.said += ulaw
         began = self.now
-        while self.said:  # noqa: ASYNC110  (virtual time)
+        while self.said and not (self.hung_up or self.carrier.closed):  # noqa: ASYNC110  (virtual time)
             await asyncio.sleep(0.02)
         return began, began + len(ulaw) / g711.RATE_HZ
 
