@@ -11,7 +11,8 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,6 +22,7 @@ from pydantic.config import JsonDict
 
 T = TypeVar("T", bound=BaseModel)
 PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
+LOOSE_NUMBER = re.compile(r"(?=.*[\s()./-])[+\d\s()./-]+")  # +44 (0)1632 960-000
 
 
 class SettingsError(Exception):
@@ -49,6 +51,8 @@ def _address(value: Any) -> Any:
 def _networks(value: Any) -> Any:
     if isinstance(value, str):
         value = [part for part in value.replace(",", " ").split() if part]
+    if not isinstance(value, list | tuple):
+        raise ValueError("write a list, for example [10.0.0.0/8]")
     for network in value:
         ipaddress.ip_network(network, strict=False)
     return tuple(value)
@@ -212,7 +216,7 @@ class AgentSettings(Row):
     agent: AgentIdentity
     speech: AgentSpeech = AgentSpeech()
     call: AgentCall = AgentCall()
-    path: Path
+    path: Path = Field(exclude=True)
 
 
 DIALOG_KEYS = frozenset({"facts", "phrases", "intents", "forms", "repairs"})
@@ -243,11 +247,15 @@ def load(
 
 def load_agents(config_dir: Path) -> dict[str, AgentSettings]:
     """Every agent of the folder by name. Raises `SettingsError`."""
-    agents = {}
+    agents: dict[str, AgentSettings] = {}
     for path in sorted((config_dir / "agents").glob("*.yaml")):
         tree = {key: value for key, value in _read_yaml(path).items() if key not in DIALOG_KEYS}
         tree.setdefault("agent", {"name": path.stem})
         agent = _validated(AgentSettings, {**tree, "path": path}, str(path))
+        if other := agents.get(agent.agent.name):
+            raise SettingsError(
+                f"{path}: agent.name: {other.path.name} has the name {agent.agent.name!r} already"
+            )
         agents[agent.agent.name] = agent
     if not agents:
         raise SettingsError(f"{config_dir / 'agents'}: no agents there; write one NAME.yaml")
@@ -258,13 +266,29 @@ def load_numbers(config_dir: Path, agents: Mapping[str, AgentSettings]) -> dict[
     """Which agent answers which number: ``{"+441632960000": "front-desk", "*": …}``."""
     path = config_dir / "numbers.yaml"
     tree = _read_yaml(path) if path.is_file() else {}
-    numbers = tree.get("numbers", {})
-    if not isinstance(numbers, dict):
+    if tree.keys() - {"numbers"} or not isinstance(tree.get("numbers", {}), dict):
         raise SettingsError(f"{path}: `numbers:` must map each number to an agent's name")
-    for number, agent in numbers.items():
+    numbers: dict[str, str] = {}
+    for number, agent, line in _written(path) if tree else ():
+        where = f"{path}:{line}: {number}"
+        if number in numbers:
+            raise SettingsError(f"{where}: stands here twice")
+        if LOOSE_NUMBER.fullmatch(number):
+            raise SettingsError(f"{where}: write it as the carrier does: +441632960000")
         if agent not in agents:
-            raise SettingsError(f"{path}: {number}: no agent {agent!r}{_near(str(agent), agents)}")
-    return {str(number): str(agent) for number, agent in numbers.items()}
+            raise SettingsError(f"{where}: no agent {agent!r}{_near(agent, agents)}")
+        numbers[number] = agent
+    return numbers
+
+
+def _written(path: Path) -> Iterator[tuple[str, str, int]]:
+    """Key, value and line of `numbers:` as they stand there: YAML reads +44… as an integer, and
+    forgets the plus."""
+    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    for name, group in root.value if root is not None else ():
+        if name.value == "numbers":
+            for key, value in group.value:
+                yield str(key.value), str(value.value), key.start_mark.line + 1
 
 
 def rows(
@@ -308,6 +332,8 @@ def _put(tree: dict[str, Any], path: str, value: Any) -> None:
     *groups, name = path.split(".")
     for group in groups:
         tree = tree.setdefault(group, {})
+        if not isinstance(tree, dict):
+            return  # refused when the whole is checked
     tree[name] = value
 
 
@@ -320,7 +346,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(tree, dict):
         raise SettingsError(f"{path}: must hold `key: value` lines")
-    return tree
+    return {key: value for key, value in tree.items() if value is not None}  # a heading alone
 
 
 def _validated(model: type[T], tree: dict[str, Any], where: str) -> T:

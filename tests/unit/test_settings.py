@@ -231,14 +231,12 @@ def test_a_bad_agent_is_refused(tmp_path: Path, text: str, message: str) -> None
     assert "desk.yaml" in str(error.value)
 
 
-@pytest.mark.xfail(raises=KeyError, strict=True, reason="rows(AgentSettings) meets `path`")
 @pytest.mark.parametrize("text", ["speach: {stt: local}", "speech: {sst: local}", "call: {a: 1}"])
 def test_a_typo_in_an_agents_file_is_explained(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match="no such setting"):
         load_agents(agents_of(tmp_path, desk=text))
 
 
-@pytest.mark.xfail(raises=TypeError, strict=True, reason="_put on what is no group")
 def test_a_group_that_is_none_is_explained_beside_a_variable(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="server"):
         load(written(tmp_path, "server: 5"), {"TELEBOT_HTTP": "127.0.0.1:1"})
@@ -261,6 +259,50 @@ def test_numbers_name_agents_that_exist(tmp_path: Path) -> None:
     numbers.write_text("numbers: [desk]", encoding="utf-8")
     with pytest.raises(SettingsError, match="must map each number"):
         load_numbers(tmp_path, agents)
+
+
+@pytest.mark.parametrize("number", ["+441632960000", "0441632960000", "441632960000", "007"])
+def test_a_number_is_what_stands_there_without_quotes_too(tmp_path: Path, number: str) -> None:
+    agents = load_agents(agents_of(tmp_path, desk=""))
+    (tmp_path / "numbers.yaml").write_text(f"numbers:\n  {number}: desk\n", encoding="utf-8")
+    assert load_numbers(tmp_path, agents) == {number: "desk"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("numbers:\n  +441: desk\n  '+441': echo\n", r"yaml:3: \+441: stands here twice"),
+        ("numbers:\n\n  +44 1632 960-000: desk\n", r"yaml:3: .*write it as the carrier does"),
+        ("numbers:\n  '*': dsk\n", r"yaml:2: \*: no agent 'dsk'; did you mean 'desk'"),
+        ("numbers:\n  '*': [desk]\n", r"yaml:2: \*: no agent"),
+        ("number:\n  '*': desk\n", "must map each number"),
+    ],
+)
+def test_a_bad_number_is_refused_with_its_line(tmp_path: Path, text: str, fault: str) -> None:
+    agents = load_agents(agents_of(tmp_path, desk="", echo=""))
+    (tmp_path / "numbers.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=fault):
+        load_numbers(tmp_path, agents)
+
+
+def test_two_agents_of_one_name_are_refused(tmp_path: Path) -> None:
+    folder = agents_of(tmp_path, desk="agent: {name: desk}\n", shop="agent: {name: desk}\n")
+    with pytest.raises(SettingsError, match=r"shop\.yaml: agent\.name: desk\.yaml has the name"):
+        load_agents(folder)
+
+
+@pytest.mark.parametrize("text", ["server:\n  # max_calls: 5\n", "server:\nspeech:\n"])
+def test_a_heading_without_settings_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "telebot.yaml").write_text(text, encoding="utf-8")
+    settings = load(tmp_path / "telebot.yaml", environ={}, overrides={"server.http": "[::1]:0"})
+    assert settings.server.http == "[::1]:0"
+
+
+@pytest.mark.parametrize("text", ["server: 5", "server: [1]", "server: {trusted_proxies: 5}"])
+def test_a_group_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "telebot.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match="server"):
+        load(tmp_path / "telebot.yaml", environ={}, overrides={"server.http": "[::1]:0"})
 
 
 def test_what_ships_is_loadable() -> None:
