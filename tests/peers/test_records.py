@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from postgres import Postgres, programs
 from records_server import ADMIN, RecordsServer, records_server
 
+from telebot.call.errors import ConfigError
 from telebot.records.keys import Scope
 from telebot.records.tables import metadata
 
@@ -356,3 +357,11 @@ async def test_the_description_names_every_route_there_is(http, sqlite):
     async with http.get(f"{sqlite.url}/docs") as response:
         assert response.status == 200
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+
+async def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path):
+    store = Store("postgresql+asyncpg://telebot:secret@127.0.0.1:1/calls", tmp_path)
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:1/calls: .* cannot be used") as fault:
+        await store.open()
+    assert "secret" not in str(fault.value)
+    await store.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -51,6 +53,22 @@ async def test_opening_again_changes_nothing(store):
     await store.open()
     assert await asked(store, migrate.current) == migrate.head()
     assert await asked(store, migrate.check) is None
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path, store):
+    (tmp_path / "telebot.db").write_bytes(b"not a database, " * 100)
+    with pytest.raises(ConfigError, match=r"telebot\.db: the database cannot be used: file is not"):
+        await store.open()
+
+
+async def test_a_database_that_another_program_holds_is_named(tmp_path):
+    holder = sqlite3.connect(tmp_path / "telebot.db")
+    holder.execute("BEGIN EXCLUSIVE")
+    store = Store("", tmp_path, busy_s=0.01)
+    with pytest.raises(ConfigError, match=r"telebot\.db: the database cannot be used: .*locked"):
+        await store.open()
+    await store.close()
+    holder.close()
 
 
 async def test_a_database_of_a_newer_telebot_is_refused(store):
