@@ -19,6 +19,7 @@ from records_server import ADMIN, RecordsServer, records_server
 
 from telebot.call.errors import ConfigError
 from telebot.records.keys import Scope
+from telebot.records.store import Store
 from telebot.records.tables import metadata
 
 pytestmark = pytest.mark.peers
