@@ -54,8 +54,14 @@ class Agent:
                 self.brain, now=lambda: now().astimezone(self.zone), caller_number=caller
             )
             return service, service
-        llm = registry.build_llm(self.settings.speech.llm, self.local, self.environ)
-        return llm, PlainMind()
+        return registry.build_llm(self._llm(), self.local, self.environ), PlainMind()
+
+    def _llm(self) -> registry.Spec:
+        """The language model with the agent's prompt as its system instruction."""
+        spec, prompt = self.settings.speech.llm, self.settings.speech.prompt
+        if isinstance(spec, str) or not prompt:
+            return spec
+        return {**spec, "settings": {"system_instruction": prompt, **(spec.get("settings") or {})}}
 
     @property
     def needs_vendor(self) -> bool:

@@ -23,17 +23,15 @@ _NODS = frozenset(
 # what a small recogniser writes for a cough or a breath
 _GHOSTS = frozenset("you the a i bye so".split())
 GHOST_S = 0.45  # a ghost word in a longer sound is a word
-MURMUR_S = 0.6  # a sound this short may be a hum that the recogniser took for a word
-MURMUR_WORDS = 2
+MURMUR_S = 0.6  # a hum is no longer than this
+# a hum has no plosive and no hiss: what a recogniser makes of one is spelt with these
+_MURMUR_LETTERS = frozenset("mhuaoen")
+LISTING_WORDS = 5  # a sentence of this many words that ends in a comma has more to come
 _ANSWERS = frozenset("yes no nope correct please".split())
-_STOPPERS = frozenset(
-    "stop wait no hold sorry hello excuse help operator agent person human pardon what actually "
-    "repeat again goodbye cancel".split()
-)
 
 # a sentence that ends in one of these is waiting for its rest
 _DANGLING = frozenset(
-    "a an the my your his her our their its this that these those for to of at on in with from by "
+    "a an the my your his our their its for to of at on in with from by "
     "about and or but because so if when than is are was am be will would could can i'd i'll i'm "
     "we'd it's like want need um uh er erm maybe let's".split()
 )
@@ -47,8 +45,9 @@ class Shape(StrEnum):
     """How a text ends."""
 
     DANGLING = "dangling"
+    LISTING = "listing"  # a long sentence that ends in a comma: short of breath, or of words
     OPEN = "open"
-    CLOSED = "closed"
+    CLOSED = "closed"  # a question, or a word that answers one
 
 
 def words(text: str) -> list[str]:
@@ -66,7 +65,14 @@ def is_backchannel(text: str, *, asked: bool, speech_s: float) -> bool:
         return True
     if len(said) == 1 and said[0] in _GHOSTS and speech_s < GHOST_S:
         return True
+    if not asked and speech_s < MURMUR_S and _is_murmur(said):
+        return True
     return not asked and len(said) <= 3 and all(word in _HUMS | _NODS for word in said)
+
+
+def _is_murmur(said: list[str]) -> bool:
+    """Words like "Mum" and "Aha": the recogniser's spelling of a hum. "No" is a word."""
+    return "no" not in said and all(_MURMUR_LETTERS.issuperset(word) for word in said)
 
 
 def is_answer(text: str, expects: str | None) -> bool:
@@ -74,33 +80,23 @@ def is_answer(text: str, expects: str | None) -> bool:
     return expects == "yes_no" and any(word in _ANSWERS for word in words(text))
 
 
-def is_murmur(text: str, *, speech_s: float) -> bool:
-    """True where a sound was so short, and its words mean so little, that it may have been a hum
-    (recognisers write "Mum." for "mm-hmm"). To be asked only where the brain makes nothing of it.
-    """
-    said = words(text)
-    short = speech_s < MURMUR_S and len(said) <= MURMUR_WORDS
-    return short and not any(word in _STOPPERS for word in said)
-
-
 def shape(text: str, expects: str | None = None) -> Shape:
     """Whether a sentence wants to go on, by its last words. `expects` is what the bot asked for:
     a telephone number is not over before it has its digits."""
     said = words(text)
-    if not said:
-        return Shape.OPEN
-    if text.rstrip().endswith(("...", "…", "-")):
+    ending = text.rstrip()[-1:]
+    if not said or ending == "?":
+        return Shape.CLOSED if said else Shape.OPEN
+    if ending in ("…", "-") or (expects == "phone" and _digits(said) < PHONE_DIGITS):
         return Shape.DANGLING
-    if expects == "phone" and _digits(said) < 10:
-        return Shape.DANGLING
-    joined = " ".join(said)
     if len(said) <= 3 and said[-1] in _CLOSED:
         return Shape.CLOSED
-    if said[-1] in _DANGLING or joined.endswith(_DANGLING_ENDS):
+    if said[-1] in _DANGLING or " ".join(said).endswith(_DANGLING_ENDS):
         return Shape.DANGLING
-    return Shape.OPEN
+    return Shape.LISTING if ending == "," and len(said) >= LISTING_WORDS else Shape.OPEN
 
 
+PHONE_DIGITS = 10
 _DIGIT_WORDS = frozenset("oh zero one two three four five six seven eight nine".split())
 
 

@@ -35,10 +35,6 @@ class Mind(Protocol):
         """The type of the answer awaited, where the brain knows it."""
         ...
 
-    def understands(self, text: str) -> bool:
-        """The brain would make something of `text` now. Changes nothing."""
-        ...
-
     def commit(self) -> Sequence[Action]:
         """The reply to the last turn is being heard: it counts. Returns its actions, once."""
         ...
@@ -52,9 +48,6 @@ class PlainMind:
     """A language model without tools: it awaits nothing in particular and does nothing."""
 
     expects: str | None = None
-
-    def understands(self, text: str) -> bool:
-        return False
 
     def commit(self) -> Sequence[Action]:
         return ()
@@ -78,7 +71,7 @@ class DialogBrainService(LLMService):
 
     @property
     def expects(self) -> str | None:
-        return self._expects
+        return self._expects if self._pending is None else self._pending.expects
 
     def commit(self) -> Sequence[Action]:
         pending, self._pending = self._pending, None
@@ -87,9 +80,6 @@ class DialogBrainService(LLMService):
         self._state = pending.state
         self._expects = pending.expects
         return pending.actions
-
-    def understands(self, text: str) -> bool:
-        return self._brain.step(self._state, text, now=self._now()).state.misses == 0
 
     def discard(self) -> None:
         self._pending = None

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from pipecat.processors.aggregators.llm_context import LLMContext
 
 from telebot.call.model import Call, Note, State, Turn, WireEvent
 from telebot.call.ports import CallLog, Clock, WallClock
@@ -56,6 +55,7 @@ class Parts:
     phone_input: PhoneInput
     gate: TurnGate
     pause_stt: Callable[[], None]
+    resume_stt: Callable[[], None]
     phrases: Mapping[str, Phrase]
     agent: AgentCall
     speech: SpeechSettings
@@ -136,7 +136,7 @@ class Conversation:
         self._keypad.close()
         parts.turns.reset()
         if parts.replies.current is not None:
-            parts.replies.drop(through_pipeline=False)
+            parts.replies.drop(through_pipeline=False, taken_back=False)
         self.note_event("stop", reason=reason)
         self.move(Move.END)
         parts.voice.close()
@@ -174,10 +174,9 @@ class Conversation:
 
     def speech_paused(self) -> None:
         self.parts.pause_stt()
-        self.parts.turns.speech_paused()
 
     def speech_resumed(self) -> None:
-        self.parts.turns.speech_resumed()
+        self.parts.resume_stt()
 
     def speech_stopped(self, at_sample: int) -> None:
         parts = self.parts
@@ -212,9 +211,6 @@ class Conversation:
     def expects(self) -> str | None:
         return self.parts.mind.expects
 
-    def understands(self, text: str) -> bool:
-        return self.parts.mind.understands(text)
-
     def caller_speaks(self) -> None:
         self._timers.cancel("silence")
         self.move(Move.CALLER_SPEAKS)
@@ -229,19 +225,24 @@ class Conversation:
 
     def drop_reply(self) -> str:
         """The caller takes the floor. A turn of which nothing was heard yet is taken back."""
-        self.closing.take_back()
-        self._timers.cancel("reply")
-        answering, self._answering = self._answering, None
-        dropped = self.parts.replies.drop(through_pipeline=answering is not None)
-        self.note_event("interrupt")
-        if answering is None:
-            return ""
-        self.do(self.parts.gate.interrupt)
-        if dropped is None or dropped.start is not None:
+        dropped = self._cut(taken_back=True)
+        if dropped is None or dropped.counted:
             return ""
         self.parts.mind.discard()
-        _take_back(self.parts.gate.context)
-        return answering.caller_text or ""
+        self.parts.gate.take_back()
+        return dropped.caller_text or ""
+
+    def _cut(self, *, taken_back: bool) -> Reply | None:
+        """Stop what is said or thought. Returns the reply to the last turn, if it was that."""
+        self._timers.cancel("reply")
+        replies, answering = self.parts.replies, self._answering
+        replies.drop(through_pipeline=answering is not None, taken_back=taken_back)
+        self.closing.take_back()
+        self._answering = None
+        self.note_event("interrupt")
+        if answering is not None:
+            self.do(self.parts.gate.interrupt)
+        return answering
 
     def ask_turn_model(self, pause: int) -> None:
         model, turns = self.parts.turn_model, self.parts.turns
@@ -263,7 +264,7 @@ class Conversation:
         parts.ear.turn_over()
         self._timers.cancel("silence")
         self.move(Move.TURN_TAKEN)
-        parts.gate.context.add_message({"role": "user", "content": text})
+        parts.gate.add_turn(text)
         reply = parts.replies.want(text.removeprefix(DIGITS_PREFIX), parts.providers)
         if not text.startswith(DIGITS_PREFIX):
             reply.speech_end_at = parts.turns.ended_at
@@ -279,9 +280,11 @@ class Conversation:
 
     # Listener: how a reply fares
 
-    def reply_is_heard(self, reply: Reply) -> None:
+    def reply_begins(self, reply: Reply) -> None:
         self._timers.cancel("reply")
         self.move(Move.BOT_SPEAKS)
+
+    def reply_counts(self, reply: Reply) -> None:
         if reply is not self._answering:
             return
         actions = list(self.parts.mind.commit())
@@ -314,7 +317,7 @@ class Conversation:
             return False
         self.parts.turns.reset()
         if self.occupied:
-            self.drop_reply()
+            self._cut(taken_back=False)
         self.parts.replies.play(phrase)
         return True
 
@@ -394,11 +397,3 @@ class Conversation:
         offset_s = round(self.parts.ear.stream.ms_at(self._outside.clock()) / 1000, 3)
         event = WireEvent(self._outside.wall_clock(), offset_s, name, fields)
         self._outside.log.event(self.parts.call, event)
-
-
-def _take_back(context: LLMContext) -> None:
-    """The last user message was not answered: it will come again, with more."""
-    messages = context.get_messages()
-    last = messages[-1] if messages else None
-    if isinstance(last, dict) and last.get("role") == "user":
-        context.set_messages(messages[:-1])

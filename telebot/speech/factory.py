@@ -144,22 +144,15 @@ class Speech:
     def _parts(
         self, conversation: Conversation, call: Call, agent: Agent, wire: MediaWire
     ) -> Parts:
-        settings, clock = self._settings, self._clock
-        records = agent.settings.call.record
-        wanted = settings.records.recording if records is None else records
-        recording = self._recorder.start(call) if wanted else None
-        smart = self._smart(agent)
-        ear = Ear(clock, recording, smart)
-        voice = Voice(
-            wire,
-            self.ticker,
-            clock,
-            piece_ms=settings.media.piece_ms,
-            lead_ms=settings.media.lead_ms,
-            recording=recording,
-            stream_time=ear.stream.sample_at,
-        )
-        context = _context(agent)
+        settings, clock, smart = self._settings, self._clock, self._smart(agent)
+        stt, tts = agent.stt(), agent.tts()
+        thinker, mind = agent.thinker(self._wall_clock, call.offer.phone_from or None)
+        phone_input, context = PhoneInput(stt), LLMContext()
+        gate = TurnGate(conversation, context)
+        later = asyncio.get_running_loop().call_later
+        turns = TurnTaking(conversation, self._pace(smart), clock, later)
+        ear, voice = self._sound(call, agent, wire)
+        ear.phone_input, ear.vad = phone_input, self._detector(conversation)
         replies = Replies(
             voice,
             conversation,
@@ -170,38 +163,48 @@ class Speech:
             stream_ms=ear.stream.ms_at,
             frame_end_ms=lambda: ear.last_frame_end_ms,
         )
-        gate = TurnGate(conversation, context)
-        stt, tts = agent.stt(), agent.tts()
-        thinker, mind = agent.thinker(self._wall_clock, call.offer.phone_from or None)
-        phone_input = PhoneInput(stt)
+        _time_parts(tts, replies, clock)
         pipeline = CallPipeline(
             Pipeline([phone_input, stt, gate, thinker, tts, PhoneOutput(replies)]),
             on_started=phone_input.go_live,
-            on_error=lambda error: log.warning("provider error", call_id=call.id, error=error),
+            on_error=lambda error: log.warning("provider error", call_id=call.id, text=error),
         )
-        _time_parts(tts, replies, clock)
-        ear.phone_input = phone_input
-        ear.vad = self._detector(conversation)
         return Parts(
             call=call,
             ear=ear,
             voice=voice,
             replies=replies,
-            turns=TurnTaking(
-                conversation, self._pace(smart), clock, asyncio.get_running_loop().call_later
-            ),
+            turns=turns,
             session=Session(agent.settings.call.reprompts),
             mind=mind,
             pipeline=pipeline,
             phone_input=phone_input,
             gate=gate,
             pause_stt=getattr(stt, "pause", _nothing),
+            resume_stt=getattr(stt, "resume", _nothing),
             phrases=agent.phrases,
             agent=agent.settings.call,
             speech=settings.speech,
             providers=agent.providers,
             turn_model=self.turn_model if smart else None,
         )
+
+    def _sound(self, call: Call, agent: Agent, wire: MediaWire) -> tuple[Ear, Voice]:
+        """Both directions of a call's audio, and its recording where it is wanted."""
+        media, records = self._settings.media, agent.settings.call.record
+        wanted = self._settings.records.recording if records is None else records
+        recording = self._recorder.start(call) if wanted else None
+        ear = Ear(self._clock, recording, self._smart(agent))
+        voice = Voice(
+            wire,
+            self.ticker,
+            self._clock,
+            piece_ms=media.piece_ms,
+            lead_ms=media.lead_ms,
+            recording=recording,
+            stream_time=ear.stream.sample_at,
+        )
+        return ear, voice
 
     def _smart(self, agent: Agent) -> bool:
         chosen = agent.settings.speech.endpointing or self._settings.speech.endpointing
@@ -227,11 +230,6 @@ class Speech:
             stop_s=speech.vad_stop_s,
             gate=speech.energy_gate,
         )
-
-
-def _context(agent: Agent) -> LLMContext:
-    prompt = agent.settings.speech.prompt
-    return LLMContext([{"role": "system", "content": prompt}] if prompt else [])
 
 
 def _time_parts(tts: TTSService, replies: Replies, clock: Clock) -> None:

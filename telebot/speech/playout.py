@@ -25,6 +25,7 @@ class PlayOut:
         self.cursor = 0  # next position to send
         self.end = 0.0  # clock time at which everything sent is played
         self.held = False
+        self._complete = 0  # nothing follows the audio before this position
 
     @property
     def queued(self) -> int:
@@ -33,6 +34,10 @@ class PlayOut:
 
     def append(self, ulaw: bytes) -> None:
         self._content += ulaw
+
+    def complete(self) -> None:
+        """What is appended now is the end of an utterance: its last piece need not be whole."""
+        self._complete = self.queued
 
     def played(self, now: float) -> int:
         """Position that the caller hears now, by the clock."""
@@ -50,8 +55,8 @@ class PlayOut:
         while self.cursor < self.queued and self.end - now < self._lead_s:
             left = self.queued - self.cursor
             late = self.end - now < self._piece / RATE_HZ
-            if left < self._piece and not late:
-                break
+            if left < self._piece and not late and self.queued > self._complete:
+                break  # more may come to fill the piece
             size = min(self._piece, left)
             start = self.cursor - self._base
             pieces.append(bytes(self._content[start : start + size]))

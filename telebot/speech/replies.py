@@ -21,18 +21,24 @@ from telebot.speech.reply import Reply
 from telebot.speech.voice import Voice
 
 NEARLY_OVER = RATE_HZ  # a reply with less than this left (1 s) is as good as said
+ONSET = RATE_HZ * 80 // 1000  # a word's sound begins a little before its time
+COUNTS_AFTER = RATE_HZ // 2  # a reply heard this long counts, whatever its words are
 WORD_S = 0.3  # length of a word whose end is not told
 
 
 class Listener(Protocol):
     """Who wants to know how a reply fares."""
 
-    def reply_is_heard(self, reply: Reply) -> None:
+    def reply_begins(self, reply: Reply) -> None:
         """Its first audio leaves."""
         ...
 
+    def reply_counts(self, reply: Reply) -> None:
+        """The caller has heard something of it: the turn cannot be taken back any more."""
+        ...
+
     def reply_is_over(self, reply: Reply, turn: Turn | None) -> None:
-        """Said to its end, or cut; `turn` is None where the caller heard nothing of it."""
+        """Said to its end, or cut; `turn` is None where it leaves no trace in the record."""
         ...
 
 
@@ -80,20 +86,21 @@ class Replies:
         phrase.place(reply.script, reply.start)
         self._voice.say(phrase.ulaw)
         self._ended(reply)
-        self._listener.reply_is_heard(reply)
+        self._listener.reply_begins(reply)
         return reply
 
-    def drop(self, *, through_pipeline: bool) -> Reply | None:
+    def drop(self, *, through_pipeline: bool, taken_back: bool) -> Reply | None:
         """Say no more of the current reply; it is over now, with what was heard of it.
         `through_pipeline`: an interruption is sent through the pipeline, and what comes out of it
-        before that belongs to the dropped reply."""
+        before that belongs to the dropped reply. `taken_back`: where nothing was heard, the
+        caller's words go into the next turn, and this one leaves no trace."""
         reply, self.current = self.current, None
         position = self._voice.drop()
         if through_pipeline:
             self._stale += 1
         if reply is not None:
             reply.interrupted = reply.start is not None
-            self._finalise(reply, min(position, self._voice.played()))
+            self._finalise(reply, min(position, self._voice.played()), taken_back=taken_back)
         return reply
 
     # holding the voice while the caller's sound is judged
@@ -106,7 +113,8 @@ class Replies:
         reply, position = self.current, self._cut
         if reply is not None and reply.start is not None:
             end = self._voice.queued if reply.end is None else reply.end
-            position = reply.script.word_start(position, reply.start, end)
+            word = reply.script.word_start(position, reply.start, end)
+            position = max(reply.start, word - ONSET)
         self._voice.resume(position)
 
     @property
@@ -147,8 +155,9 @@ class Replies:
         if reply.start is None:
             reply.start = self._voice.queued
             reply.first_audio_at = self._clock()
+            self._voice.then(reply.start + COUNTS_AFTER, lambda: self._count(reply))
             self._voice.say(ulaw)
-            self._listener.reply_is_heard(reply)
+            self._listener.reply_begins(reply)
         else:
             self._voice.say(ulaw)
 
@@ -158,7 +167,7 @@ class Replies:
             return
         if reply.start is None:
             self.current = None
-            self._listener.reply_is_over(reply, None)
+            self._finalise(reply, self._voice.played())
         else:
             self._ended(reply)
 
@@ -183,14 +192,21 @@ class Replies:
             self.current = None
             self._finalise(reply, self._voice.played())
 
-    def _finalise(self, reply: Reply, played: int) -> None:
-        heard = reply.heard(played, self._voice.queued)
+    def _count(self, reply: Reply) -> None:
+        if not reply.counted:
+            reply.counted = True
+            self._listener.reply_counts(reply)
+
+    def _finalise(self, reply: Reply, played: int, *, taken_back: bool = False) -> None:
+        heard = reply.heard_text = reply.heard(played, self._voice.queued)
         turn = None
         if heard:
-            turn = reply.turn(self._index, heard)
-            self._index += 1
+            self._count(reply)
             message: Any = {"role": "assistant", "content": heard}
             self._context.add_message(message)
+        if heard or (reply.caller_text and not taken_back):
+            turn = reply.turn(self._index, heard)
+            self._index += 1
         self._listener.reply_is_over(reply, turn)
 
     def _first_sent(self, position: int) -> None:

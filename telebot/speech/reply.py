@@ -39,6 +39,8 @@ class Reply:
     end: int | None = None  # position after its last, once that is known
     generated: bool = False  # nothing more will come
     interrupted: bool = False
+    counted: bool = False  # enough was heard that the turn cannot be taken back
+    heard_text: str = ""  # once it is over
     script: Script = field(default_factory=Script)
 
     def heard(self, played: int, queued: int) -> str:

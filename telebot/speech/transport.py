@@ -117,7 +117,7 @@ class TurnGate(FrameProcessor):
     def __init__(self, heard: Heard, context: LLMContext) -> None:
         super().__init__(enable_direct_mode=True)
         self._heard = heard
-        self.context = context
+        self._context = context
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -130,9 +130,20 @@ class TurnGate(FrameProcessor):
         elif not isinstance(frame, VADUserStartedSpeakingFrame | VADUserStoppedSpeakingFrame):
             await self.push_frame(frame, direction)
 
+    def add_turn(self, text: str) -> None:
+        """The caller's turn, for the LLM to answer."""
+        self._context.add_message({"role": "user", "content": text})
+
+    def take_back(self) -> None:
+        """The last turn was not answered: it will come again, with more."""
+        messages = self._context.get_messages()
+        last = messages[-1] if messages else None
+        if isinstance(last, dict) and last.get("role") == "user":
+            self._context.set_messages(messages[:-1])
+
     async def run_turn(self) -> None:
         """Have the LLM answer what the context holds."""
-        await self.push_frame(LLMContextFrame(self.context))
+        await self.push_frame(LLMContextFrame(self._context))
 
     async def interrupt(self) -> None:
         """Stop what is being thought and said."""

@@ -95,6 +95,7 @@ class TurnModelProcess:
                 "telebot.speech.turn_worker",
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
+                start_new_session=True,  # a Ctrl-C for the server is not one for the model
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,

@@ -9,7 +9,8 @@ conversation. Two decisions are made here:
   take the floor (the reply is dropped); a hum, a cough or a nod gives it back and the bot goes on
   from the word where it was held.
 - *End of turn.* The caller pauses. Words, and the turn model where it is used, decide whether to
-  answer now or to wait for the rest.
+  answer now or to wait for the rest. The model is dear (some 30 ms of CPU), so it is asked only
+  where the words leave it open, or where they are late.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from telebot.call.ports import Clock
-from telebot.speech.backchannel import Shape, is_answer, is_backchannel, is_murmur, shape, words
+from telebot.speech.backchannel import Shape, is_answer, is_backchannel, shape, words
 from telebot.speech.timers import Later, Timers
 
 COMPLETE = 0.5  # the turn model's probability from which a turn is over
 NEARLY_COMPLETE = 0.2
-CLOSED_COMPLETE = 0.1  # for a sentence that is closed by its words
 TEXT_WAIT_S = 3.0  # a recogniser that says nothing for this long has heard nothing
 LOOSE_TEXT_WAIT_S = 0.3  # after a text that came before the pause, a last one may follow
 INTERRUPTING_WORDS = 3
+WORDS_FIRST_S = 0.1  # a recogniser this quick after a stop may spare the turn model
+ASK_AGAIN_S = 0.6  # silence after which a model that said no is asked once more
 MODEL_ASKS = 2  # how often the turn model is asked about one pause
 
 
@@ -46,10 +48,6 @@ class Floor(Protocol):
     @property
     def expects(self) -> str | None:
         """The type of answer the bot is waiting for (``phone``, ``yes_no``, …)."""
-        ...
-
-    def understands(self, text: str) -> bool:
-        """The brain would make something of this text."""
         ...
 
     def caller_speaks(self) -> None:
@@ -122,8 +120,11 @@ class TurnTaking:
         """An onset, `vad_start_s` after it happened."""
         self.speaking = True
         self._started_at = self._clock()
-        self._timers.cancel("pause", "text", "model")
-        self.speech_resumed()
+        self._timers.cancel("pause", "text", "model", "ask")
+        self._probability = None
+        self._pause += 1
+        self._asks = 0
+        self._asking = False
         self._awaiting_text = False
         self._text_in_segment = False
         if self._floor.occupied and not self.open:
@@ -137,18 +138,6 @@ class TurnTaking:
         else:
             self._open()
 
-    def speech_paused(self) -> None:
-        """Silence inside speech, ahead of a stop: the turn model may start."""
-        if self._pace.smart and self.speaking and not self.contested:
-            self._ask_model()
-
-    def speech_resumed(self) -> None:
-        """What was asked of the model about the last pause is void."""
-        self._probability = None
-        self._pause += 1
-        self._asks = 0
-        self._asking = False
-
     def speech_stopped(self, silence_s: float) -> None:
         """The caller has been silent for `silence_s`."""
         self.speaking = False
@@ -160,7 +149,7 @@ class TurnTaking:
             self._timers.after("words", self._pace.backchannel_wait_s, self._give_back)
             return
         if self._pace.smart:
-            self._ask_model()
+            self._timers.after("ask", WORDS_FIRST_S, self._ask_model)
         wait = LOOSE_TEXT_WAIT_S if self._text_in_segment else TEXT_WAIT_S
         self._timers.after("text", wait, self._no_more_text)
 
@@ -207,7 +196,6 @@ class TurnTaking:
         self._probability = value
         self._asking = False
         if self.open and not self.speaking:
-            self._ask_model()
             self._timers.cancel("model")
             self._judge_pause()
 
@@ -247,10 +235,7 @@ class TurnTaking:
 
     def _is_hum(self, said: str) -> bool:
         asked = self._floor.asked or is_answer(said, self._floor.expects)
-        if is_backchannel(said, asked=asked, speech_s=self._speech_s):
-            return True
-        murmur = not asked and is_murmur(said, speech_s=self._speech_s)
-        return murmur and not self._floor.understands(said)
+        return is_backchannel(said, asked=asked, speech_s=self._speech_s)
 
     def _take_floor(self) -> None:
         """The caller interrupts: the reply is dropped, the caller's turn is open."""
@@ -290,23 +275,26 @@ class TurnTaking:
         if not self._pace.smart:
             return 0.0
         ends = shape(" ".join(self._texts), self._floor.expects)
-        if ends is Shape.DANGLING:
-            return self._pace.incomplete_wait_s
+        if ends in (Shape.DANGLING, Shape.CLOSED):
+            self._timers.cancel("ask")
+            return self._pace.incomplete_wait_s if ends is Shape.DANGLING else 0.0
         if self._probability is None:
+            self._ask_model()
             if self._asking:
                 self._timers.after("model", self._pace.turn_timeout_s, self._model_is_late)
-                return None
-            return 0.0
-        if self._probability > (CLOSED_COMPLETE if ends is Shape.CLOSED else COMPLETE):
-            return 0.0
+            return None if self._asking else 0.0
         half = self._pace.incomplete_wait_s / 2
+        if self._probability > COMPLETE:
+            return half if ends is Shape.LISTING else 0.0
+        if self._asks < MODEL_ASKS:
+            again_s = self.ended_at + ASK_AGAIN_S - self._clock()
+            self._timers.after("ask", max(0.0, again_s), self._ask_model)
         return half if self._probability > NEARLY_COMPLETE else self._pace.incomplete_wait_s
 
     def _ask_model(self) -> None:
-        """Ask at the first sign of a pause, and once more after a no: 130 ms of silence can be
-        too little to say yes."""
-        done = self._probability is not None and self._probability > COMPLETE
-        if not self._asking and not done and self._asks < MODEL_ASKS:
+        """A second time only after a no: with more silence to hear, the model may say yes."""
+        self._timers.cancel("ask")
+        if not self._asking and self._asks < MODEL_ASKS:
             self._asks += 1
             self._asking = True
             self._floor.ask_turn_model(self._pause)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
+import itertools
 from collections import deque
 from collections.abc import Callable
 
@@ -83,7 +85,8 @@ class Voice:
         self._recording = recording
         self._stream_time = stream_time
         self._out = PlayOut(piece_ms * RATE_HZ // 1000, lead_ms * RATE_HZ // 1000)
-        self._thens: deque[tuple[int, Then]] = deque()
+        self._thens: list[tuple[int, int, Then]] = []  # a heap by position, then by order
+        self._order = itertools.count()
         self._marks: deque[tuple[str, int, float]] = deque()  # name, position, clock time due
         self._epoch = 0
         self._acked = -1  # the last position that a mark confirmed; -1: this carrier never did
@@ -132,7 +135,7 @@ class Voice:
 
     def then(self, position: int, do: Then) -> None:
         """Run `do` once the audio up to `position` was played; forgotten by an interruption."""
-        self._thens.append((position, do))
+        heapq.heappush(self._thens, (position, next(self._order), do))
         if not self._closed:
             self._ticker.talking.add(self)
 
@@ -177,6 +180,8 @@ class Voice:
     def finish(self) -> None:
         """What is queued now is the end of a reply: its last audio is marked."""
         self._last = self._out.queued
+        self._out.complete()
+        self._top_up(self._clock())
         if self._last > self._marked and self._out.cursor >= self._last and self.talking:
             self._send_mark(self._last)
 
@@ -213,8 +218,7 @@ class Voice:
         if self._recording is not None and played - self._recorded >= RECORD_EVERY:
             self._record(played)
         while self._thens and self._thens[0][0] <= played and not self._out.held:
-            _, do = self._thens.popleft()
-            do()
+            heapq.heappop(self._thens)[2]()
         if self._out.idle(now) and not self._thens:
             self._record(played)
             self._ticker.talking.discard(self)
