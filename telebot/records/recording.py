@@ -93,16 +93,16 @@ class CallRecording:
     def write(self, now: float) -> None:
         """Put what has come so far into the file. A fault ends the recording."""
         self._due = now + WRITE_EVERY_S
+        taken = [self._taken(channel) for channel in (CALLER, BOT)]
+        self._bytes_out += sum(len(ulaw) for pieces in taken for _, ulaw in pieces)
+        if self.error is not None:
+            return  # said once; a disk that was full is not tried again
         try:
             if self._track is None:
                 self._track = Track(wav.create(self.path))
-            for channel in (CALLER, BOT):
-                pieces = self._taken(channel)
-                self._bytes_out += sum(len(ulaw) for _, ulaw in pieces)
-                if self.error is None:
-                    self._track.put(channel, pieces, now - self._began)
-            if self.error is None:
-                self._track.flush(last=self.closed)
+            for channel, pieces in zip((CALLER, BOT), taken, strict=True):
+                self._track.put(channel, pieces, now - self._began)
+            self._track.flush(last=self.closed)
         except OSError as error:
             self.error = _named(error)
             log.error("recording_stopped", call_id=self.call_id, error=self.error)

@@ -46,6 +46,7 @@ def create(path: Path) -> int:
         write_at(descriptor, header(0), 0)
     except OSError:
         os.close(descriptor)
+        path.unlink()  # a disk that is full takes names, not data
         raise
     return descriptor
 

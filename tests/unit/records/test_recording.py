@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from telebot.audio.g711 import decode
 from telebot.records import wav
@@ -203,6 +204,27 @@ def test_a_full_disk_ends_the_recording_and_not_the_call(tmp_path, time):
     state, seconds = recording.finish()
     assert (state, seconds) == ("failed", 0.5)
     assert len(read(path)) == SECOND // 2
+
+
+def test_a_disk_that_is_full_from_the_start_is_named_once_and_leaves_no_file(tmp_path, time):
+    path = tmp_path / "call.wav"
+    recording = recording_at(path, time)
+    recording.caller(tone(160), 0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with capture_logs() as lines:
+            for _ in range(3):
+                time.pass_(1)
+                recording.write(time.clock())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [(line["event"], line["error"]) for line in lines] == [("recording_stopped", "EFBIG")]
+    recording.close()
+    recording.write(time.clock())
+    assert recording.finish() == ("failed", 0.0)
+    assert recording.error == "EFBIG"
+    assert not path.exists()
 
 
 def test_a_folder_that_cannot_be_written_ends_the_recording(tmp_path, time):
