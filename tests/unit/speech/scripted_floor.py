@@ -35,7 +35,6 @@ class Scene:
         self.occupied = False
         self.asked = False
         self.expects: str | None = None
-        self.understood: tuple[str, ...] = ()
         self.thinking = ""
         self.held = False
         self.taken: list[tuple[float, str]] = []
@@ -45,9 +44,6 @@ class Scene:
         self.turns = TurnTaking(self, pace, self.time.clock, self.time.later)
 
     # Floor
-
-    def understands(self, text: str) -> bool:
-        return text in self.understood
 
     def caller_speaks(self) -> None:
         self.log.append("caller_speaks")
@@ -93,9 +89,7 @@ class Scene:
         self.fall_silent()
 
     def fall_silent(self) -> None:
-        self.time.run(0.13)
-        self.turns.speech_paused()
-        self.time.run(STOP_S - 0.13)
+        self.time.run(STOP_S)
         self.turns.speech_stopped(STOP_S)
 
     def hear(self, text: str, after_s: float = 0.1) -> None:

@@ -104,9 +104,6 @@ class Mind:
     discarded: int = 0
     expects: str | None = None
 
-    def understands(self, text: str) -> bool:
-        return False
-
     def commit(self) -> Sequence[Action]:
         self.committed += 1
         return self.actions.pop(0) if self.actions else ()
@@ -267,7 +264,7 @@ class Telephone:
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        messages = self.conversation.parts.gate.context.get_messages()
+        messages = self.conversation.parts.gate._context.get_messages()
         return [(m["role"], m["content"]) for m in messages]  # type: ignore[typeddict-item]
 
 

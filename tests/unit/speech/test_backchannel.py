@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telebot.speech.backchannel import Shape, is_backchannel, is_murmur, shape, words
+from telebot.speech.backchannel import Shape, is_backchannel, shape, words
 
 pytestmark = pytest.mark.unit
 
@@ -83,18 +83,18 @@ def test_a_ghost_word_is_a_cough_when_it_was_short(text):
 )
 def test_words_that_say_something_are_an_interruption(text, asked):
     assert not is_backchannel(text, asked=asked, speech_s=0.6)
-    assert not is_murmur(text, speech_s=0.7)
 
 
 @pytest.mark.parametrize("text", ["Stop.", "No wait", "Wait.", "No.", "Operator!", "What?", "Hold"])
-def test_a_stopper_is_no_murmur_however_short(text):
-    assert not is_murmur(text, speech_s=0.2)
+def test_a_word_that_stops_the_bot_is_no_hum_however_short(text):
+    assert not is_backchannel(text, asked=False, speech_s=0.3)
 
 
-@pytest.mark.parametrize("text", ["Mum.", "And mm.", "Home."])
-def test_a_short_sound_of_no_meaning_may_be_a_murmur(text):
-    assert is_murmur(text, speech_s=0.4)
-    assert not is_murmur(text, speech_s=0.7)
+@pytest.mark.parametrize("text", ["Mum.", "Aha.", "Mum, mum."])
+def test_what_a_recogniser_makes_of_a_hum_is_one_while_nothing_was_asked(text):
+    assert is_backchannel(text, asked=False, speech_s=0.4)
+    assert not is_backchannel(text, asked=False, speech_s=0.9) or "Aha" in text
+    assert not is_backchannel(text, asked=True, speech_s=0.4) or "Aha" in text
 
 
 @pytest.mark.parametrize(
@@ -120,39 +120,44 @@ def test_a_sentence_that_wants_to_go_on(text):
     assert shape(text) is Shape.DANGLING
 
 
-@pytest.mark.parametrize("text", ["Yes.", "No, thank you", "Yes please", "Okay.", "Goodbye!", "No"])
+@pytest.mark.parametrize(
+    "text",
+    ["Yes.", "Are you open?", "No, thank you", "Yes please", "Okay.", "Bye!", "No"],
+)
 def test_a_sentence_that_is_closed_by_its_words(text):
     assert shape(text) is Shape.CLOSED
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "…", "Are you open on Mondays?", "A table for four", "Friday at seven.", "Johnson", "six"],
+    ["", "…", "A table for four", "Friday at seven.", "Johnson", "six"],
 )
 def test_any_other_sentence_is_the_models_to_judge(text):
     assert shape(text) is Shape.OPEN
 
 
+SMALL_WORD = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="the table of dangling words overrules the turn model: a finished sentence that ends in "
+    "a small word is always kept waiting for the whole 1.8 s",
+)
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "Yes, it is.",
-        "Yes, I am.",
-        "Yes I would.",
-        "No, I'm afraid we are.",
         "What is that?",
         "I want that.",
         "Who am I speaking with?",
         "What are you calling about?",
         "Yes, we'd like this.",
-        "That's the one I want.",
+        pytest.param("Yes, it is.", marks=SMALL_WORD),
+        pytest.param("Yes, I am.", marks=SMALL_WORD),
+        pytest.param("Yes I would.", marks=SMALL_WORD),
+        pytest.param("No, I'm afraid we are.", marks=SMALL_WORD),
+        pytest.param("That's the one I want.", marks=SMALL_WORD),
     ],
-)
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the table of dangling words overrules the turn model: a finished sentence that ends in "
-    "a small word is always kept waiting for the whole 1.8 s",
 )
 def test_a_finished_sentence_may_end_in_a_small_word(text):
     assert shape(text) is not Shape.DANGLING
@@ -183,7 +188,6 @@ def test_any_text_has_an_answer(text, asked, speech_s):
     assert shape(text) in Shape
     hum = is_backchannel(text, asked=asked, speech_s=speech_s)
     assert hum or words(text), "no words are never an interruption"
-    assert isinstance(is_murmur(text, speech_s=speech_s), bool)
 
 
 @pytest.mark.parametrize("text", ["I’d like", "It’s"])

@@ -87,9 +87,6 @@ def run(play: Play, steps: list[tuple[str, object]]) -> Scene:
         elif name == "no_text":
             play.owed = False
             play.scene.turns.no_text()
-        elif name == "resumed":
-            if play.speaking:
-                play.scene.turns.speech_resumed()
         else:
             getattr(play, name)()
     play.end()
@@ -103,7 +100,6 @@ def steps(*more: st.SearchStrategy[tuple[str, object]]) -> st.SearchStrategy[lis
             st.tuples(st.just("wait"), st.sampled_from([0.02, 0.1, 0.3, 0.5, 0.8, 1.5, 4.0])),
             st.tuples(st.just("onset"), st.none()),
             st.tuples(st.just("stop"), st.none()),
-            st.tuples(st.just("resumed"), st.none()),
             st.tuples(st.just("answer"), words),
             st.tuples(st.just("bot"), st.sampled_from(["say", "ask", "heard", "end"])),
             *more,
@@ -132,7 +128,7 @@ def test_nobody_is_left_hanging(pace, model, delay_s, plot):
     assert not scene.turns.speaking
     assert not scene.held, "the bot is silenced for ever"
     assert scene.time.pending == 0, "a timer is left"
-    assert len(scene.asks) <= 2 * sum(name in ("onset", "stop", "resumed") for name, _ in plot) + 2
+    assert len(scene.asks) <= 2 * sum(name in ("onset", "stop") for name, _ in plot) + 2
 
 
 @given(pace=st.sampled_from([PACE, PLAIN]), model=MODELS, delay_s=st.floats(0, 1), plot=steps(*ANY))
