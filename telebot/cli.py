@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from telebot import logs
-from telebot.settings import Settings, SettingsError, load
+from telebot.config_file import SettingsError
+from telebot.settings import Settings, load
 
 USAGE_ERROR = 2
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from telebot.call.errors import Local
 from telebot.carriers.registry import Carriers
+from telebot.config_file import SettingsError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.records.store import Store
-from telebot.settings import Settings, SettingsError, load_agents, load_numbers
+from telebot.settings import Settings, load_agents, load_numbers
 from telebot.speech.agents import AgentLoader
 from telebot.speech.phrases import PhraseStore
 

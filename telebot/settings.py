@@ -1,32 +1,29 @@
 """Every setting of the server: one row each with its default, its unit and a line of help.
 
-The only reader of the environment and of the YAML in `config/`. A value comes from the command
-line, else the environment, else `config/telebot.yaml`, else the default here. `docs/settings.md`
-is generated from these rows. Agents (`config/agents/NAME.yaml`) are read here too, except for
-what their conversation says, which is `dialog/`'s.
+The only reader of the environment and of the YAML in `config/` (by `config_file.py`). A value comes
+from the command line, else the environment, else `config/telebot.yaml`, else the default here.
+`docs/settings.md` is generated from these rows. Agents (`config/agents/NAME.yaml`) are read here
+too, except for what their conversation says, which is `dialog/`'s.
 """
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic.config import JsonDict
+
+from telebot.config_file import ConfigFile, SettingsError, did_you_mean, read, told
 
 T = TypeVar("T", bound=BaseModel)
 PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
 LOOSE_NUMBER = re.compile(r"(?=.*[\s()./-])[+\d\s()./-]+")  # +44 (0)1632 960-000
-
-
-class SettingsError(Exception):
-    """The configuration cannot be used; one line for each fault, with what to write instead."""
 
 
 class Row(BaseModel):
@@ -89,7 +86,9 @@ class SecuritySettings(Row):
     """Keys. What is empty is made at the first start and kept in the data folder."""
 
     secret_key: SecretStr = row(SecretStr(""), "signs stream tokens", env="TELEBOT_SECRET_KEY")
-    vault_key: SecretStr = row(SecretStr(""), "encrypts stored keys", env="TELEBOT_VAULT_KEY")
+    vault_key: SecretStr = row(
+        SecretStr(""), "not used yet; for stored keys", env="TELEBOT_VAULT_KEY"
+    )
     admin_key: SecretStr = row(SecretStr(""), "the first API key", env="TELEBOT_ADMIN_KEY")
     token_life_s: float = row(
         300.0, "a stream token is good for this long, once", unit="s", gt=0, le=3600
@@ -171,14 +170,28 @@ class Settings(Row):
     config_dir: Path = row(PACKAGE_CONFIG, "folder of agents/ and numbers.yaml")
     carriers: dict[str, dict[str, Any]] = row({}, "settings of one carrier each, by its name")
     environ: dict[str, str] = Field({}, exclude=True, repr=False)
+    sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
 
     def carrier(self, name: str, model: type[T]) -> T:
         """The settings of one carrier, whose rows stand in the carrier's own file."""
-        tree = dict(self.carriers.get(name, {}))
+        prefix = f"carriers.{name}."
+        own = ConfigFile(dict(self.carriers.get(name, {})), dict(self.sources))
         for field, _, _, env, _ in rows(model):
             if env and self.environ.get(env):
-                _put(tree, field, self.environ[env])
-        return _validated(model, tree, f"carriers.{name}")
+                own.put(field, self.environ[env], env)
+                own.sources[prefix + field] = env
+        return own.checked(model, prefix=prefix)
+
+    def check_carriers(self, known: Iterable[str]) -> None:
+        """Raises `SettingsError` on settings of a carrier that is not in `known`."""
+        known = [*known]
+        faults = [
+            told(self.sources, f"carriers.{name}", f"no such carrier{did_you_mean(name, known)}")
+            for name in self.carriers
+            if name not in known
+        ]
+        if faults:
+            raise SettingsError("\n".join(faults))
 
 
 class AgentCall(Row):
@@ -189,7 +202,6 @@ class AgentCall(Row):
     max_duration_s: float = row(1800.0, "longest call", unit="s", ge=5, le=86_400)
     record: bool | None = row(None, "record this agent's calls; empty: as the server does")
     digits_wait_s: float = row(2.0, "a pause after which keyed digits are taken", unit="s", gt=0)
-    transfer_to: str = row("", "number of the person to put callers through to")
 
 
 class AgentSpeech(Row):
@@ -230,28 +242,32 @@ def load(
     """Read the configuration once. `overrides` are ``{"server.http": "127.0.0.1:0", …}`` from the
     command line. Raises `SettingsError` with every fault at once."""
     environ = os.environ if environ is None else environ
-    file = config or PACKAGE_CONFIG / "telebot.yaml"
+    path = config or PACKAGE_CONFIG / "telebot.yaml"
     if config and not config.is_file():
         raise SettingsError(f"{config}: no such file")
-    tree = _read_yaml(file) if file.is_file() else {}
+    file = read(path) if path.is_file() else ConfigFile()
     if config:
-        tree.setdefault("config_dir", _config_dir_of(config))
-    for path, name in _environment_names().items():
-        if environ.get(name):
-            _put(tree, path, environ[name])
-    for path, value in (overrides or {}).items():
+        file.tree.setdefault("config_dir", _config_dir_of(config))
+    for name, variable in _environment_names().items():
+        if environ.get(variable):
+            file.put(name, environ[variable], variable)
+    for name, value in (overrides or {}).items():
         if value is not None:
-            _put(tree, path, value)
-    return _validated(Settings, {**tree, "environ": dict(environ)}, str(file))
+            file.put(name, value, "command line")
+    file.tree |= {"environ": dict(environ), "sources": file.sources}
+    return file.checked(Settings)
 
 
 def load_agents(config_dir: Path) -> dict[str, AgentSettings]:
     """Every agent of the folder by name. Raises `SettingsError`."""
     agents: dict[str, AgentSettings] = {}
     for path in sorted((config_dir / "agents").glob("*.yaml")):
-        tree = {key: value for key, value in _read_yaml(path).items() if key not in DIALOG_KEYS}
-        tree.setdefault("agent", {"name": path.stem})
-        agent = _validated(AgentSettings, {**tree, "path": path}, str(path))
+        file = read(path)
+        for key in DIALOG_KEYS & file.tree.keys():
+            del file.tree[key]
+        file.tree.setdefault("agent", {"name": path.stem})
+        file.tree["path"] = path
+        agent = file.checked(AgentSettings, also=DIALOG_KEYS)
         if other := agents.get(agent.agent.name):
             raise SettingsError(
                 f"{path}: agent.name: {other.path.name} has the name {agent.agent.name!r} already"
@@ -265,18 +281,16 @@ def load_agents(config_dir: Path) -> dict[str, AgentSettings]:
 def load_numbers(config_dir: Path, agents: Mapping[str, AgentSettings]) -> dict[str, str]:
     """Which agent answers which number: ``{"+441632960000": "front-desk", "*": …}``."""
     path = config_dir / "numbers.yaml"
-    tree = _read_yaml(path) if path.is_file() else {}
+    tree = read(path).tree if path.is_file() else {}
     if tree.keys() - {"numbers"} or not isinstance(tree.get("numbers", {}), dict):
         raise SettingsError(f"{path}: `numbers:` must map each number to an agent's name")
     numbers: dict[str, str] = {}
     for number, agent, line in _written(path) if tree else ():
         where = f"{path}:{line}: {number}"
-        if number in numbers:
-            raise SettingsError(f"{where}: stands here twice")
         if LOOSE_NUMBER.fullmatch(number):
             raise SettingsError(f"{where}: write it as the carrier does: +441632960000")
         if agent not in agents:
-            raise SettingsError(f"{where}: no agent {agent!r}{_near(agent, agents)}")
+            raise SettingsError(f"{where}: no agent {agent!r}{did_you_mean(agent, agents)}")
         numbers[number] = agent
     return numbers
 
@@ -326,45 +340,3 @@ def _environment_names() -> dict[str, str]:
 def _config_dir_of(config: Path) -> Path:
     beside = config.resolve().parent
     return beside if (beside / "agents").is_dir() else PACKAGE_CONFIG
-
-
-def _put(tree: dict[str, Any], path: str, value: Any) -> None:
-    *groups, name = path.split(".")
-    for group in groups:
-        tree = tree.setdefault(group, {})
-        if not isinstance(tree, dict):
-            return  # refused when the whole is checked
-    tree[name] = value
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SettingsError(f"{path}: not readable as YAML: {error}") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise SettingsError(f"{path}: must hold `key: value` lines")
-    return {key: value for key, value in tree.items() if value is not None}  # a heading alone
-
-
-def _validated(model: type[T], tree: dict[str, Any], where: str) -> T:
-    try:
-        return model.model_validate(tree)
-    except ValidationError as error:
-        lines = [_fault(model, dict(fault)) for fault in error.errors()]
-        raise SettingsError("\n".join(f"{where}: {line}" for line in lines)) from None
-
-
-def _fault(model: type[BaseModel], fault: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = [known for known, *_ in rows(model)]
-        return f"{name}: no such setting{_near(name, known)}"
-    return f"{name}: {fault['msg']}"
-
-
-def _near(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, [str(k) for k in known], n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

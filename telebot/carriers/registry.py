@@ -28,6 +28,8 @@ class Carriers:
     """The carriers of one server, each built when first asked for. Owns them until `close`."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises `SettingsError` on settings of a carrier that nobody registered."""
+        settings.check_carriers(CARRIERS)
         self._settings = settings
         self._built: dict[str, Carrier] = {}
 

@@ -2,22 +2,26 @@
 itself."""
 
 import re
+import tempfile
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from telebot.carriers.registry import CARRIERS
+from telebot.carriers.registry import CARRIERS, Carriers
+from telebot.config_file import SettingsError
 from telebot.settings import (
     AgentCall,
     AgentIdentity,
     AgentSpeech,
     Row,
     Settings,
-    SettingsError,
     load,
     load_agents,
     load_numbers,
@@ -167,8 +171,24 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_carriers_own_typo_is_refused(tmp_path: Path) -> None:
     settings = load(written(tmp_path, "carriers: {shop: {tokn: x}}"), {})
-    with pytest.raises(SettingsError, match="did you mean 'token'"):
+    with pytest.raises(SettingsError, match=r"did you mean 'carriers\.shop\.token'"):
         settings.carrier("shop", ShopSettings)
+
+
+def test_a_carriers_bad_value_is_told_with_where_it_came_from(tmp_path: Path) -> None:
+    file = written(tmp_path, "carriers:\n  shop:\n    tries: 0\n")
+    with pytest.raises(SettingsError, match=r"telebot\.yaml:3: carriers\.shop\.tries: "):
+        load(file, {}).carrier("shop", ShopSettings)
+
+
+def test_a_carrier_that_nobody_registered_is_refused(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, "carriers:\n  twillio: {auth_token: x}\n"), {})
+    with pytest.raises(SettingsError) as error:
+        Carriers(settings)
+    assert faults(error) == [
+        f"{tmp_path}/telebot.yaml:2: carriers.twillio: no such carrier; did you mean 'twilio'?"
+    ]
+    Carriers(load(written(tmp_path, "carriers: {twilio: {auth_token: x}}"), {}))
 
 
 @pytest.mark.parametrize("secret", ["secret_key", "vault_key", "admin_key"])
@@ -231,15 +251,67 @@ def test_a_bad_agent_is_refused(tmp_path: Path, text: str, message: str) -> None
     assert "desk.yaml" in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["speach: {stt: local}", "speech: {sst: local}", "call: {a: 1}"])
-def test_a_typo_in_an_agents_file_is_explained(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SettingsError, match="no such setting"):
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("speach: {stt: local}", "1: speach: no such setting; did you mean 'speech'?"),
+        ("\nspeech:\n  sst: local", "3: speech.sst: no such setting; did you mean 'speech.stt'?"),
+        ("call:\n  a: 1", "2: call.a: no such setting"),
+        ("silence_s: 5", "1: silence_s: no such setting; did you mean 'call.silence_s'?"),
+        ("intent: {}", "1: intent: no such setting; did you mean 'intents'?"),
+        ("speech:\n\n  stt: 5", "3: speech.stt: Input should be a valid string"),
+        ("call: 5", "1: call: write `name: value` lines below it, indented"),
+        ("agent: {language: en}", "1: agent.name: is missing; write it here"),
+        ("call:\n  reprompts: 1\n  reprompts: 2", "3: call.reprompts: stands here twice"),
+    ],
+)
+def test_a_fault_in_an_agents_file_is_told_with_line_and_remedy(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
         load_agents(agents_of(tmp_path, desk=text))
+    assert faults(error)[0] == f"{tmp_path}/agents/desk.yaml:{fault}"
 
 
 def test_a_group_that_is_none_is_explained_beside_a_variable(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="server"):
+    with pytest.raises(SettingsError, match=r"telebot\.yaml:1: server: write `name: value` lines"):
         load(written(tmp_path, "server: 5"), {"TELEBOT_HTTP": "127.0.0.1:1"})
+
+
+def test_a_bad_variable_is_told_by_its_name(tmp_path: Path) -> None:
+    file = written(tmp_path, "server: {http: '127.0.0.1:1'}")
+    with pytest.raises(SettingsError, match=r"^TELEBOT_HTTP: server\.http: .*write HOST:PORT"):
+        load(file, {"TELEBOT_HTTP": "8080"})
+    with pytest.raises(SettingsError, match=r"^command line: server\.http: "):
+        load(file, {}, {"server.http": "8080"})
+
+
+KEYS = st.sampled_from(
+    ["server", "http", "carriers", "numbers", "agent", "name", "call", 5, None, 1.5]
+)
+TREES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.dates()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+LETTERS = st.text(st.sampled_from("ab:{}[]&*!-?|>'\"#%@ \n\t\x00é5~<=.,"), max_size=60)
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(LETTERS | TREES.map(yaml.safe_dump))
+def test_whatever_stands_in_a_file_is_read_or_refused(text: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "agents").mkdir()
+        for file in ("telebot.yaml", "numbers.yaml", "agents/desk.yaml"):
+            (folder / file).write_text(text, encoding="utf-8")
+        for read in (
+            lambda: load(folder / "telebot.yaml", {"TELEBOT_HTTP": "127.0.0.1:1"}),
+            lambda: load_agents(folder),
+            lambda: load_numbers(folder, {}),
+        ):
+            with suppress(SettingsError):
+                read()
 
 
 def test_no_agents_at_all_are_refused(tmp_path: Path) -> None:
@@ -271,7 +343,7 @@ def test_a_number_is_what_stands_there_without_quotes_too(tmp_path: Path, number
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("numbers:\n  +441: desk\n  '+441': echo\n", r"yaml:3: \+441: stands here twice"),
+        ("numbers:\n  +441: desk\n  '+441': echo\n", r"yaml:3: numbers\.\+441: stands here twice"),
         ("numbers:\n\n  +44 1632 960-000: desk\n", r"yaml:3: .*write it as the carrier does"),
         ("numbers:\n  '*': dsk\n", r"yaml:2: \*: no agent 'dsk'; did you mean 'desk'"),
         ("numbers:\n  '*': [desk]\n", r"yaml:2: \*: no agent"),
