@@ -110,6 +110,8 @@ class Mind:
 
     def discard(self) -> None:
         self.discarded += 1
+        if self.actions:
+            self.actions.pop(0)
 
 
 @dataclass

@@ -185,14 +185,6 @@ def test_going_on_before_the_answer_is_one_turn(spoken):
     run(scene())
 
 
-COMMITTED = (
-    "Conversation.reply_is_heard is told when a reply's audio is *made* (`Replies.reply_audio`), "
-    "also while the voice is held by a contest: its actions run and its turn cannot be taken back, "
-    "although the caller heard nothing of it"
-)
-
-
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=COMMITTED)
 def test_a_turn_whose_answer_nobody_heard_does_nothing(spoken):
     """The answer is made while the caller goes on speaking: the voice is held, none of it heard."""
 
