@@ -344,6 +344,16 @@ def test_speech_in_several_bursts_adds_up():
     assert scene.log.count("silence") == 1, "silenced once"
 
 
+def test_the_voice_does_not_go_on_into_a_second_burst():
+    scene = Scene()
+    scene.bot_speaks()
+    scene.speak(0.2)
+    scene.time.run(0.9)
+    scene.turns.speech_started()
+    scene.time.run(0.3)
+    assert scene.log == ["silence"]
+
+
 def test_interim_words_take_the_floor():
     scene = Scene()
     scene.bot_speaks()
