@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,6 +49,7 @@ from telebot.web.server import Parts, build_app
 
 GOODBYE_S = 15.0  # what a spoken goodbye may take when the server stops
 SHUTDOWN_S = 5.0
+FILES, FILES_PER_CALL = 512, 3  # a call has its socket, its recording, and once in a while one more
 GC_THRESHOLDS = (20_000, 20, 50)  # with hundreds of calls a full collection pauses for 100 ms
 log = structlog.get_logger()
 
@@ -139,6 +141,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
 
 async def serve(settings: Settings, ready: Callable[[Server], None]) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal stops at once."""
+    _allow_files(settings.server.max_calls)
     stop, now = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -158,6 +161,17 @@ async def serve(settings: Settings, ready: Callable[[Server], None]) -> None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+def _allow_files(max_calls: int) -> None:
+    """As many open files as the calls need: a shell's usual 1,024 are used up by 500 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES + FILES_PER_CALL * max_calls
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        log.warning("few_open_files", allowed=hard, wanted=wanted)
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _archive(stack: AsyncExitStack, settings: Settings) -> Archive:
