@@ -37,12 +37,11 @@ from telebot.providers.recogniser import SpeechToText
 from telebot.providers.synthesiser import TextToSpeech
 from telebot.providers.workers import WorkerStats
 from telebot.records.archive import Archive
-from telebot.records.keys import NoKey, Scope
 from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
 from telebot.speech.agents import Agent, AgentLoader
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
-from telebot.web.auth import Principal
+from telebot.web.auth import Gate
 from telebot.web.health import Check
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
@@ -50,6 +49,7 @@ from telebot.web.server import Parts, build_app
 GOODBYE_S = 15.0  # what a spoken goodbye may take when the server stops
 SHUTDOWN_S = 5.0
 FILES, FILES_PER_CALL = 512, 3  # a call has its socket, its recording, and once in a while one more
+OPEN_PATHS = frozenset({"/v1/voice/health"})  # answered without a key too
 GC_THRESHOLDS = (20_000, 20, 50)  # with hundreds of calls a full collection pauses for 100 ms
 log = structlog.get_logger()
 
@@ -71,19 +71,6 @@ class Server:
             return
         self.speech.goodbye("drained")
         await self.admission.drained(GOODBYE_S)
-
-
-class _ArchiveKeys:
-    """The archive's keys for the edge's gate before `/v1` (`web.auth.KeyStore`)."""
-
-    def __init__(self, archive: Archive) -> None:
-        self._keys = archive.keys
-
-    async def check(self, key: str) -> Principal | None:
-        try:
-            return Principal((await self._keys.check(key, Scope.VIEWER)).name)
-        except NoKey:
-            return None
 
 
 def wall_clock() -> datetime:
@@ -119,18 +106,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
         checks = _checks(speech, local, metrics)
-        app = build_app(
-            Parts(
-                settings,
-                admission,
-                carriers,
-                speech,
-                metrics,
-                keys=[_ArchiveKeys(archive)],
-                checks=checks,
-            )
-        )
-        _add_pages(app, archive, settings)
+        gate = Gate(archive.keys, OPEN_PATHS)
+        app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))
+        _add_pages(app, archive, settings, gate)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         gc.collect()
@@ -259,9 +237,9 @@ def _waiting(stats: WorkerStats | None) -> int:
     return 0 if stats is None else stats.waiting
 
 
-def _add_pages(app: web.Application, archive: Archive, settings: Settings) -> None:
+def _add_pages(app: web.Application, archive: Archive, settings: Settings, gate: Gate) -> None:
     calls = calls_api.CallsApi(archive.reader, archive.retention)
-    endpoints = calls_api.setup(app, calls, calls_api.by_bearer(archive.keys))
+    endpoints = calls_api.setup(app, calls, gate.authorize)
     openapi.setup(app, endpoints, telebot.__version__)
     sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))

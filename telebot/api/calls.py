@@ -1,7 +1,8 @@
 """`/v1/calls`: the call log for programs.
 
-Reads `records/`; who may ask is decided by the `authorize` that `app.py` hands in. The table of
-endpoints here makes the routes and, in `openapi.py`, their description.
+Reads `records/`; who may ask is decided by the `authorize` that `app.py` hands in, and what a
+handler raises the edge answers. The table of endpoints here makes the routes and, in `openapi.py`,
+their description.
 """
 
 from __future__ import annotations
@@ -10,16 +11,15 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from telebot.api import errors
-from telebot.api.errors import ApiError, answer
+from telebot.api.answers import PRIVATE, answer
 from telebot.api.query import CallQuery, EventQuery, parsed
+from telebot.call.errors import ApiError
 from telebot.records import shape
-from telebot.records.keys import Keys, Scope
+from telebot.records.keys import Scope
 from telebot.records.reading import BadCursor, CallReader, NoRecording
 from telebot.records.retention import Retention, StillLive
 
@@ -27,20 +27,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
-class Authorize(Protocol):
-    """Lets a request pass, or raises `records.keys.NoKey` (401) or `WrongScope` (403)."""
-
-    async def __call__(self, request: web.Request, wanted: Scope) -> None: ...
-
-
-def by_bearer(keys: Keys) -> Authorize:
-    """Authorization by `Authorization: Bearer KEY` (RFC 6750 section 2.1) against `keys`."""
-
-    async def authorize(request: web.Request, wanted: Scope) -> None:
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        await keys.check(secret.strip() if scheme.lower() == "bearer" else None, wanted)
-
-    return authorize
+# lets a request pass, or raises `records.keys.NoKey` (401) or `WrongScope` (403)
+Authorize = Callable[[web.Request, Scope], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +147,7 @@ class CallsApi:
             raise ApiError(409, "call_live", _LIVE) from None
         if not found:
             raise _no_call()
-        return web.Response(status=204, headers=errors.PRIVATE)
+        return web.Response(status=204, headers=PRIVATE)
 
 
 def setup(app: web.Application, calls: CallsApi, authorize: Authorize) -> list[Endpoint]:
@@ -178,16 +166,13 @@ def wav_answer(path: Path) -> web.FileResponse:
     """A WAV file, in parts where a Range asks for them (RFC 9110 section 14)."""
     disposition = f'inline; filename="{path.name}"'
     headers = {"Content-Type": "audio/wav", "Content-Disposition": disposition}
-    return web.FileResponse(path, headers=headers | errors.PRIVATE)
+    return web.FileResponse(path, headers=headers | PRIVATE)
 
 
 def _guarded(endpoint: Endpoint, authorize: Authorize) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
-        try:
-            await authorize(request, endpoint.scope)
-            return await endpoint.handler(request)
-        except errors.KNOWN as error:
-            return errors.error_answer(error)
+        authorize(request, endpoint.scope)
+        return await endpoint.handler(request)
 
     return handler
 

@@ -12,8 +12,8 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from telebot.api.answers import ErrorAnswer
 from telebot.api.calls import Endpoint
-from telebot.api.errors import ErrorAnswer
 
 _STATIC = Path(__file__).parent / "static"
 _PAGES = {

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from telebot.api.errors import ApiError
+from telebot.call.errors import ApiError
 from telebot.call.model import Result, State
 from telebot.records.reading import CallFilter
 

@@ -11,7 +11,7 @@ COMPLETED = frozenset(
     {"caller_hangup", "bot_hangup", "silence", "max_duration", "drained", "carrier_ended"}
 )
 REFUSED = frozenset({"capacity", "draining", "unknown_number"})
-NO_MEDIA = frozenset({"no_media", "bad_token"})
+NO_MEDIA = frozenset({"no_media"})
 
 
 def termination(reason: str) -> Termination:

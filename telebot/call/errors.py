@@ -35,8 +35,15 @@ class BadToken(Local):
     """A media stream came with a token that is missing, forged, stale or used."""
 
 
-class Unsupported(Local):
-    """The carrier cannot do the operation asked of it (a capability, not a fault)."""
+class ApiError(Local):
+    """A program's request that cannot be answered as asked: the HTTP `status`, a `code` for
+    programs, and the parameter at fault."""
+
+    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
 
 
 class Remote(TelebotError):

@@ -65,6 +65,11 @@ class ApiKey:
     last_used_at: datetime | None
     revoked_at: datetime | None
 
+    def require(self, wanted: Scope) -> None:
+        """Raises `WrongScope` where this key does not allow `wanted`."""
+        if not self.scope.allows(wanted):
+            raise WrongScope(f"needs a key of scope {wanted.value}")
+
 
 class Keys:
     """The keys of one server. `used` is told (key id, time) at most once a minute a key."""
@@ -114,8 +119,7 @@ class Keys:
         if key is None:
             raise NoKey("unknown key" if secret else "no key")
         self._note_use(key.id)
-        if not key.scope.allows(wanted):
-            raise WrongScope(f"needs a key of scope {wanted.value}")
+        key.require(wanted)
         return key
 
     async def by_id(self, key_id: str) -> ApiKey | None:

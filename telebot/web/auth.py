@@ -1,76 +1,58 @@
-"""API keys for `/v1`: `Authorization: Bearer KEY` (RFC 6750), checked by whoever keeps the keys."""
+"""The one gate before `/v1`: `Authorization: Bearer KEY` (RFC 6750 section 2.1).
+
+Every path under it needs a key, those that do not exist too; which scope an endpoint wants, it asks
+of `authorize`. Who has which key is known to `records/keys.py`.
+"""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
-from telebot.web.errors import Handler, error
+from telebot.records.keys import ApiKey, NoKey, Scope
+from telebot.records.store import RecordsAway
+from telebot.web.errors import Handler
 
 PROTECTED = "/v1/"
-MAX_KEY_CHARS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Whose key it was."""
-
-    name: str
+KEY = web.RequestKey("api_key", ApiKey)
 
 
 class KeyStore(Protocol):
-    """Knows keys; `records/` has one."""
+    """Knows keys (`records.keys.Keys`)."""
 
-    async def check(self, key: str) -> Principal | None:
-        """The key's owner, or None where the key is unknown or withdrawn."""
+    async def check(self, secret: str | None, wanted: Scope) -> ApiKey:
+        """Raises `NoKey`, `WrongScope` and `RecordsAway`."""
         ...
 
 
-class AdminKey:
-    """The one key of the configuration (`TELEBOT_ADMIN_KEY`); a `KeyStore`."""
+class Gate:
+    """Asks `keys` once a request. `open_paths` are answered without a key too: their handlers find
+    no `request.get(KEY)` then."""
 
-    def __init__(self, key: str) -> None:
-        self._key = key.encode()
-
-    async def check(self, key: str) -> Principal | None:
-        """`admin` for the configured key; nobody where none is configured."""
-        if self._key and hmac.compare_digest(key.encode(), self._key):
-            return Principal("admin")
-        return None
-
-
-PRINCIPAL = web.RequestKey("principal", Principal)
-
-
-def api_keys(stores: Sequence[KeyStore], open_paths: frozenset[str] = frozenset()) -> Middleware:
-    """A middleware that asks `stores` in turn. Without a good key, `/v1/*` answers 401, except
-    `open_paths`, which find no `request.get(PRINCIPAL)` then."""
+    def __init__(self, keys: KeyStore, open_paths: frozenset[str] = frozenset()) -> None:
+        self._keys = keys
+        self._open_paths = open_paths
 
     @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not f"{request.path}/".startswith(PROTECTED):
-            return await handler(request)
-        principal = await _principal(request, stores)
-        if principal is None and request.path not in open_paths:
-            return error(401, "An API key is needed.", headers={"WWW-Authenticate": "Bearer"})
-        if principal is not None:
-            request[PRINCIPAL] = principal
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Lets a request with a good key pass. Raises as `KeyStore.check` does."""
+        if f"{request.path}/".startswith(PROTECTED):
+            try:
+                request[KEY] = await self._keys.check(_secret(request), Scope.VIEWER)
+            except (NoKey, RecordsAway):
+                if request.path not in self._open_paths:
+                    raise
         return await handler(request)
 
-    return check
+    def authorize(self, request: web.Request, wanted: Scope) -> None:
+        """Raises `WrongScope` where the request's key does not allow `wanted`, `NoKey` without."""
+        key = request.get(KEY)
+        if key is None:
+            raise NoKey("no key")
+        key.require(wanted)
 
 
-async def _principal(request: web.Request, stores: Sequence[KeyStore]) -> Principal | None:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    key = key.strip()
-    if scheme.lower() != "bearer" or not 0 < len(key) <= MAX_KEY_CHARS or not key.isascii():
-        return None
-    for store in stores:
-        if (principal := await store.check(key)) is not None:
-            return principal
-    return None
+def _secret(request: web.Request) -> str | None:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None

@@ -1,4 +1,5 @@
-"""Every error of the HTTP edge as one JSON envelope: ``{"error": {"code", "message"}}``.
+"""Every error of the server's HTTP as one JSON envelope, `/v1` too (`api/answers.py` describes it):
+``{"error": {"message", "type", "code", "param"}}``.
 
 No stack trace, no words of a library, and nothing of the configuration leaves the server.
 """
@@ -12,35 +13,58 @@ import structlog
 from aiohttp import web
 
 from telebot.call.errors import (
+    ApiError,
     BadRequest,
     NotAuthentic,
     ProviderBusy,
     Refused,
     Remote,
     TelebotError,
-    Unsupported,
 )
+from telebot.records.keys import NoKey, WrongScope
+from telebot.records.store import RecordsAway
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = structlog.get_logger(__name__)
 
-STATUSES: tuple[tuple[type[TelebotError], HTTPStatus], ...] = (
-    (NotAuthentic, HTTPStatus.FORBIDDEN),
-    (BadRequest, HTTPStatus.BAD_REQUEST),
-    (Unsupported, HTTPStatus.NOT_IMPLEMENTED),
-    (Refused, HTTPStatus.SERVICE_UNAVAILABLE),
-    (ProviderBusy, HTTPStatus.SERVICE_UNAVAILABLE),
-    (Remote, HTTPStatus.BAD_GATEWAY),
+# the first that fits; where no message stands, the error's own is told
+STATUSES: tuple[tuple[type[TelebotError], HTTPStatus, str, str], ...] = (
+    (NoKey, HTTPStatus.UNAUTHORIZED, "no_key", "Send an API key: Authorization: Bearer KEY."),
+    (WrongScope, HTTPStatus.FORBIDDEN, "wrong_scope", "This {}."),
+    (
+        RecordsAway,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "records_away",
+        "The database does not answer; try again shortly.",
+    ),
+    (NotAuthentic, HTTPStatus.FORBIDDEN, "", ""),
+    (BadRequest, HTTPStatus.BAD_REQUEST, "", ""),
+    (Refused, HTTPStatus.SERVICE_UNAVAILABLE, "", ""),
+    (ProviderBusy, HTTPStatus.SERVICE_UNAVAILABLE, "", ""),
+    (Remote, HTTPStatus.BAD_GATEWAY, "", ""),
 )
+TYPES = {401: "authentication", 403: "permission", 404: "not_found"}
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="telebot"'}  # RFC 6750 section 3
 
 
 def error(
-    status: int, message: str, code: str = "", headers: dict[str, str] | None = None
+    status: int,
+    message: str,
+    code: str = "",
+    param: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> web.Response:
     """The envelope. `code` is a word for programs; the status' own name where none is given."""
-    body = {"error": {"code": code or HTTPStatus(status).name.lower(), "message": message}}
-    return web.json_response(body, status=status, headers=headers)
+    body = {
+        "message": message,
+        "type": TYPES.get(status, "server" if status >= 500 else "invalid_request"),
+        "code": code or HTTPStatus(status).name.lower(),
+        "param": param,
+    }
+    told = HEADERS | (CHALLENGE if status == HTTPStatus.UNAUTHORIZED else {}) | (headers or {})
+    return web.json_response({"error": body}, status=status, headers=told)
 
 
 @web.middleware
@@ -72,9 +96,11 @@ def _http_error(raised: web.HTTPException) -> web.Response:
 
 
 def _ours(raised: TelebotError) -> web.Response:
-    for kind, status in STATUSES:
+    if isinstance(raised, ApiError):
+        return error(raised.status, str(raised), raised.code, raised.param)
+    for kind, status, code, message in STATUSES:
         if isinstance(raised, kind):
-            return error(status, str(raised))
+            return error(status, message.format(raised) or str(raised), code)
     log.error("request_failed", error=type(raised).__name__)
     return error(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; it is in its log.")
 

@@ -100,7 +100,6 @@ class MediaStream:
             code = bad.close_code
             self._count_junk("bad_wire")
         except BadToken as bad:
-            self._reason = self._reason or "bad_token"
             code = POLICY_VIOLATION
             log.warning("stream_refused", carrier=self._carrier.name, why=str(bad))
         except asyncio.CancelledError:  # nobody would wait any longer

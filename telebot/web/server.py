@@ -7,7 +7,7 @@ comes back (`api/` under `/v1`, `console/` under `/console`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,7 +17,7 @@ from telebot.call.admission import Admission
 from telebot.call.events import Conversations
 from telebot.carriers.registry import Carriers
 from telebot.settings import Settings
-from telebot.web.auth import KeyStore, api_keys
+from telebot.web.auth import Gate
 from telebot.web.errors import errors
 from telebot.web.hangups import HangUps
 from telebot.web.health import Check, live, ready
@@ -42,18 +42,44 @@ class Parts:
     admission: Admission
     carriers: Carriers
     conversations: Conversations
+    gate: Gate
     metrics: Metrics = field(default_factory=Metrics)
-    keys: Sequence[KeyStore] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)
-    open_paths: frozenset[str] = frozenset({"/v1/voice/health"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What is made here, out of the parts, and lives as long as the application."""
+
+    sockets: MediaSockets
+    hooks: Webhooks
+    hang_ups: HangUps
 
 
 def build_app(parts: Parts) -> web.Application:
     """The application. Its cleanup ends every stream and every hang-up, and closes the carriers."""
     app = web.Application(
-        middlewares=[errors, api_keys(parts.keys, parts.open_paths)],
-        client_max_size=MAX_UPLOAD_BYTES,
+        middlewares=[errors, parts.gate.middleware], client_max_size=MAX_UPLOAD_BYTES
     )
+    lines = _lines(parts)
+    parts.metrics.watch(parts.admission)
+    parts.metrics.gauge("hangups_pending", "Hang-ups under way", lambda: lines.hang_ups.pending)
+    app.add_routes(
+        [
+            web.get("/health/live", live),
+            web.get("/health/ready", ready(parts.admission, parts.checks)),
+            web.get("/metrics", parts.metrics.answer),
+            web.post("/{carrier}/voice", lines.hooks.voice),
+            web.post("/{carrier}/status", lines.hooks.status),
+            web.post("/{carrier}/fallback", lines.hooks.fallback),
+            web.get("/{carrier}/media", lines.sockets.handle, allow_head=False),
+        ]
+    )
+    _add_life(app, parts, lines)
+    return app
+
+
+def _lines(parts: Parts) -> _Lines:
     recent, hang_ups = RecentCalls(), HangUps(parts.metrics)
     around = Surroundings(
         admission=parts.admission,
@@ -63,8 +89,7 @@ def build_app(parts: Parts) -> web.Application:
         hang_ups=hang_ups,
         metrics=parts.metrics,
     )
-    sockets = MediaSockets(parts.carriers, around)
-    server = parts.settings.server
+    sockets, server = MediaSockets(parts.carriers, around), parts.settings.server
     hooks = Webhooks(
         carriers=parts.carriers,
         admission=parts.admission,
@@ -73,19 +98,11 @@ def build_app(parts: Parts) -> web.Application:
         recent=recent,
         metrics=parts.metrics,
     )
-    parts.metrics.watch(parts.admission)
-    parts.metrics.gauge("hangups_pending", "Hang-ups under way", lambda: hang_ups.pending)
-    app.add_routes(
-        [
-            web.get("/health/live", live),
-            web.get("/health/ready", ready(parts.admission, parts.checks)),
-            web.get("/metrics", parts.metrics.answer),
-            web.post("/{carrier}/voice", hooks.voice),
-            web.post("/{carrier}/status", hooks.status),
-            web.post("/{carrier}/fallback", hooks.fallback),
-            web.get("/{carrier}/media", sockets.handle, allow_head=False),
-        ]
-    )
+    return _Lines(sockets, hooks, hang_ups)
+
+
+def _add_life(app: web.Application, parts: Parts, lines: _Lines) -> None:
+    """What begins and ends with the application, in this order."""
 
     async def load_carriers(_: web.Application) -> None:
         for carrier in parts.carriers:  # a vendor's SDK is not imported while calls are up
@@ -99,18 +116,17 @@ def build_app(parts: Parts) -> web.Application:
         await asyncio.gather(task, return_exceptions=True)
 
     async def stop_streams(_: web.Application) -> None:
-        sockets.stop_all()
+        lines.sockets.stop_all()
 
     async def close(_: web.Application) -> None:
-        await sockets.close()
-        await hang_ups.close()
+        await lines.sockets.close()
+        await lines.hang_ups.close()
         await parts.carriers.close()
 
     app.on_startup.append(load_carriers)
     app.cleanup_ctx.append(expiry)
     app.on_shutdown.append(stop_streams)
     app.on_cleanup.append(close)
-    return app
 
 
 async def _expire(admission: Admission) -> None:

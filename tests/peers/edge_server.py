@@ -19,8 +19,10 @@ from telebot.call.events import MediaWire
 from telebot.call.model import Call, Note, Termination, Turn, WireEvent
 from telebot.call.tokens import StreamTokens
 from telebot.carriers.registry import Carriers
+from telebot.records.keys import ApiKey, NoKey, Scope
+from telebot.records.store import RecordsAway
 from telebot.settings import load
-from telebot.web.auth import AdminKey
+from telebot.web.auth import Gate
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
 
@@ -155,6 +157,23 @@ class Edge:
         }
 
 
+@dataclass
+class OneKey:
+    """A `KeyStore` that is not in a database; `away` is one that does not answer."""
+
+    secret: str
+    away: bool = False
+    asked: int = 0
+
+    async def check(self, secret: str | None, wanted: Scope) -> ApiKey:
+        self.asked += 1
+        if self.away:
+            raise RecordsAway("OperationalError")
+        if secret != self.secret:
+            raise NoKey("unknown key")
+        return ApiKey("id", "tests", Scope.VIEWER, "created", datetime.now(UTC), None, None)
+
+
 @asynccontextmanager
 async def edge(
     data: Path,
@@ -186,7 +205,8 @@ async def edge(
         new_id=lambda: f"id{next(ids)}",
     )
     carriers = Carriers(settings)
-    parts = Parts(settings, admission, carriers, listeners, metrics, keys=[AdminKey("secret-key")])
+    gate = Gate(OneKey("secret-key"), frozenset({"/v1/open"}))
+    parts = Parts(settings, admission, carriers, listeners, gate, metrics)
     app = build_app(parts)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_s)
     await runner.setup()

@@ -17,6 +17,8 @@ from telebot.console import pages
 from telebot.console.sessions import Sessions
 from telebot.records.archive import Archive
 from telebot.settings import RecordsSettings
+from telebot.web.auth import Gate
+from telebot.web.errors import errors
 
 ADMIN = "tb_admin-key-of-the-tests"
 LOCAL = {"stt": "local", "llm": "dialog", "tts": "local"}
@@ -95,9 +97,10 @@ async def records_server(
 
     settings = RecordsSettings(database_url=database_url)
     archive = Archive(settings, data, clock=time.monotonic, now=now, admin_key=admin_key)
-    app = web.Application()
+    gate = Gate(archive.keys)
+    app = web.Application(middlewares=[errors, gate.middleware])
     parts = calls.CallsApi(archive.reader, archive.retention)
-    openapi.setup(app, calls.setup(app, parts, calls.by_bearer(archive.keys)), "0.1.0")
+    openapi.setup(app, calls.setup(app, parts, gate.authorize), "0.1.0")
     sessions = Sessions(archive.keys, "a-secret-that-signs-the-cookies!", now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
     runner = web.AppRunner(app)

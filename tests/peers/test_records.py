@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from postgres import Postgres, programs
 from records_server import ADMIN, RecordsServer, records_server
 
+from telebot.api.answers import ErrorAnswer
 from telebot.call.errors import ConfigError
 from telebot.records.keys import Scope
 from telebot.records.store import Store
@@ -154,13 +155,15 @@ async def test_keys_decide_who_may_do_what(http, sqlite):
     await until_listed(http, sqlite, "/v1/calls", lambda page: page["data"])
     _, viewer = await sqlite.archive.keys.create("viewer", Scope.VIEWER)
     for wrong in ({}, {"Authorization": "Basic abc"}, {"Authorization": "Bearer tb_wrong"}):
-        for path in ("/v1/calls", "/v1/calls/call-1", "/v1/calls/call-1/recording"):
+        for path in ("/v1/calls", "/v1/calls/call-1/recording", "/v1/nothing", "/v1"):
             async with http.get(sqlite.url + path, headers=wrong) as response:
                 assert response.status == 401
                 assert response.headers["WWW-Authenticate"].startswith("Bearer")
-                assert (await response.json())["error"]["type"] == "authentication"
+                told = ErrorAnswer.model_validate(await response.json(), extra="forbid").error
+                assert (told.type, told.code, told.param) == ("authentication", "no_key", None)
     reading = {"Authorization": f"bearer {viewer}"}
     assert (await get(http, sqlite, "/v1/calls", reading))[0] == 200
+    assert (await get(http, sqlite, "/v1/nothing", reading))[0] == 404
     async with http.delete(f"{sqlite.url}/v1/calls/call-1", headers=reading) as response:
         assert response.status == 403
         assert (await response.json())["error"]["code"] == "wrong_scope"

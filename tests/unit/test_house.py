@@ -51,7 +51,6 @@ VENDORS = re.compile(
 OVERDUE = {
     "telebot/speech/conversation.py",
     "telebot/speech/factory.py:_parts",
-    "telebot/web/server.py:build_app",
 }
 READS_ENVIRONMENT = {
     "telebot/settings.py",

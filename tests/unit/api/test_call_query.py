@@ -10,8 +10,8 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telebot.api.errors import ApiError
 from telebot.api.query import CallQuery, EventQuery, parsed
+from telebot.call.errors import ApiError
 from telebot.records.reading import CallFilter
 
 pytestmark = pytest.mark.unit

@@ -12,7 +12,7 @@ from telebot.records import shape
 pytestmark = pytest.mark.unit
 
 
-async def nobody(_request, _wanted) -> None: ...
+def nobody(_request, _wanted) -> None: ...
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the edge remembers and measures: recent calls, hang-ups, metrics, keys."""
+"""What the edge remembers and measures: recent calls, hang-ups, metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from prometheus_client import REGISTRY, generate_latest
 from telebot.call.ending import termination
 from telebot.call.errors import CarrierError
 from telebot.call.model import Call, CallOffer
-from telebot.web.auth import AdminKey
 from telebot.web.hangups import CONCURRENT, HangUps
 from telebot.web.metrics import Metrics
 from telebot.web.recent import RecentCalls
@@ -118,12 +117,6 @@ def test_two_servers_in_one_process_share_no_metrics():
     assert b"telebot_stt_queue 7.0" in generate_latest(one.registry)
     assert b"telebot_media_frames_total 0.0" in generate_latest(two.registry)
     assert b"telebot" not in generate_latest(REGISTRY)
-
-
-async def test_the_admin_key():
-    assert (await AdminKey("key").check("key")).name == "admin"
-    assert await AdminKey("key").check("Key") is None
-    assert await AdminKey("").check("") is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""What the API answers: JSON under public names, and the envelope of its errors, which the edge
+writes (`web/errors.py`)."""
+
+from __future__ import annotations
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class ErrorBody(BaseModel):
+    """What went wrong."""
+
+    message: str = Field(description="for people")
+    type: str = Field(description="invalid_request, authentication, permission, not_found, server")
+    code: str = Field(description="for programs")
+    param: str | None = Field(description="the parameter at fault")
+
+
+class ErrorAnswer(BaseModel):
+    """The answer to every request that failed."""
+
+    error: ErrorBody
+
+
+def answer(value: BaseModel) -> web.Response:
+    """`value` as JSON, under the names the outside knows."""
+    body = orjson.dumps(value.model_dump(by_alias=True))
+    return web.Response(body=body, content_type="application/json", headers=PRIVATE)
