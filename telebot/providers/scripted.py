@@ -32,7 +32,8 @@ from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.scripted_audio import RATE_HZ
 
 TRANSCRIPT_DELAY_S = 0.02
-TRANSCRIPT = "Good evening, could you find me a table for two at seven tomorrow?"
+# no question: those are answered without asking the turn model, which is to be measured too
+TRANSCRIPT = "Good evening, I would like to have a table for two at seven tomorrow."
 REPLY = (
     "Certainly , a table for two at seven tomorrow evening is yours , and which name shall I note ?"
 )

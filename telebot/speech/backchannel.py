@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-_WORD = re.compile(r"[a-z0-9']+")
+_WORD = re.compile(r"[\w']+")
 
 # never an answer to anything
 _HUMS = frozenset(
@@ -32,9 +32,10 @@ _ANSWERS = frozenset("yes no nope correct please".split())
 # a sentence that ends in one of these is waiting for its rest
 _DANGLING = frozenset(
     "a an the my your his our their its for to of at on in with from by "
-    "about and or but because so if when than is are was am be will would could can i'd i'll i'm "
-    "we'd it's like want need um uh er erm maybe let's".split()
+    "about and or but because so if when than i'd i'll i'm we'd it's like um uh er erm maybe "
+    "let's".split()
 )
+_OFTEN_DANGLING = frozenset("is are was am be will would could can want need".split())
 _DANGLING_ENDS = ("name is", "number is", "book a", "table for", "i would like", "i'd like")
 _CLOSED = frozenset(
     "yes no yeah nope yep okay please thanks you bye goodbye correct right sure".split()
@@ -46,13 +47,14 @@ class Shape(StrEnum):
 
     DANGLING = "dangling"
     LISTING = "listing"  # a long sentence that ends in a comma: short of breath, or of words
+    DOUBTFUL = "doubtful"  # its last word ends a sentence now and then ("yes, it is")
     OPEN = "open"
     CLOSED = "closed"  # a question, or a word that answers one
 
 
 def words(text: str) -> list[str]:
     """Lower-case words without punctuation; a hyphenated hum is one word."""
-    return _WORD.findall(text.lower().replace("-", ""))
+    return _WORD.findall(text.lower().replace("-", "").replace("’", "'"))
 
 
 def is_backchannel(text: str, *, asked: bool, speech_s: float) -> bool:
@@ -93,6 +95,8 @@ def shape(text: str, expects: str | None = None) -> Shape:
         return Shape.CLOSED
     if said[-1] in _DANGLING or " ".join(said).endswith(_DANGLING_ENDS):
         return Shape.DANGLING
+    if said[-1] in _OFTEN_DANGLING:
+        return Shape.DOUBTFUL
     return Shape.LISTING if ending == "," and len(said) >= LISTING_WORDS else Shape.OPEN
 
 

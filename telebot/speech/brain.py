@@ -104,7 +104,7 @@ def _last_words(context: LLMContext) -> tuple[str, bool]:
     for message in reversed(context.get_messages()):
         if isinstance(message, dict) and message.get("role") == "user":
             text = str(message.get("content") or "")
-            return text.removeprefix(DIGITS_PREFIX), text.startswith(DIGITS_PREFIX)
+            return text.replace(DIGITS_PREFIX, ""), text.startswith(DIGITS_PREFIX)
     return "", False
 
 

@@ -33,6 +33,7 @@ from telebot.speech.turn_model import TurnModelProcess
 from telebot.speech.turns import TurnTaking
 from telebot.speech.voice import Voice
 
+AFTER_ERROR_S = 1.5  # what a reply has left to begin once its provider reported an error
 PIPELINE_START_S = 8.0  # a vendor that cannot be connected to by then is given up
 log = structlog.get_logger()
 
@@ -183,19 +184,24 @@ class Conversation:
         self._speech_end_ms = parts.ear.stream_ms(at_sample)
         start_s, end_s = self._speech_start_ms / 1000, self._speech_end_ms / 1000
         self.note_event("speech", start_s=round(start_s, 3), end_s=round(end_s, 3))
+        if self.closing.firm:
+            return
         parts.turns.speech_stopped(parts.ear.since(at_sample))
         self.do(lambda: parts.phone_input.speech_stopped(parts.speech.vad_stop_s))
 
     # Heard: what the recogniser says
 
     def caller_text(self, text: str, finalized: bool) -> None:
-        self.parts.turns.text(text, finalized=finalized)
+        if not self.closing.firm:
+            self.parts.turns.text(text, finalized=finalized)
 
     def caller_interim(self, text: str) -> None:
-        self.parts.turns.interim(text)
+        if not self.closing.firm:
+            self.parts.turns.interim(text)
 
     def caller_no_text(self) -> None:
-        self.parts.turns.no_text()
+        if not self.closing.firm:
+            self.parts.turns.no_text()
 
     # Floor: what turn taking decides
 
@@ -265,8 +271,8 @@ class Conversation:
         self._timers.cancel("silence")
         self.move(Move.TURN_TAKEN)
         parts.gate.add_turn(text)
-        reply = parts.replies.want(text.removeprefix(DIGITS_PREFIX), parts.providers)
-        if not text.startswith(DIGITS_PREFIX):
+        reply = parts.replies.want(text.replace(DIGITS_PREFIX, ""), parts.providers)
+        if parts.turns.voiced and not text.startswith(DIGITS_PREFIX):
             reply.speech_end_at = parts.turns.ended_at
             reply.speech_end_ms = self._speech_end_ms
             reply.text_at = parts.turns.text_at
@@ -346,9 +352,17 @@ class Conversation:
         self.note_event("reply_timeout")
         self.goodbye("server_error")
 
+    def provider_failed(self) -> None:
+        """A provider reported an error: a reply that has not begun may never begin."""
+        reply = self.parts.replies.current
+        if reply is not None and reply is self._answering and reply.start is None:
+            self._timers.after("reply", AFTER_ERROR_S, self._reply_is_late)
+
     def _keyed(self, digits: str) -> None:
-        if not self.closing.firm:
+        if digits and not self.closing.firm:
             self.parts.turns.take_now(DIGITS_PREFIX + digits)
+        else:
+            self.listen()
 
     # the machinery
 

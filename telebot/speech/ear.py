@@ -13,6 +13,7 @@ from telebot.speech.vad import CallVad
 
 LEAK = 1e-4  # how fast the stream clock forgets its best frame (against clock drift)
 JUMP_S = 5.0  # a timestamp this far from where the stream should be is not believed
+DOUBTS = 50
 TURN_AUDIO = 8 * RATE_HZ  # what the turn model hears
 TURN_PREROLL = RATE_HZ // 2
 
@@ -22,6 +23,7 @@ class StreamClock:
 
     def __init__(self) -> None:
         self._base: float | None = None
+        self._doubted = 0  # frames in a row whose timestamps were not believed
 
     def observe(self, now: float, timestamp_ms: int, samples: int) -> int:
         """A frame came; returns the sample of the stream at which it begins."""
@@ -30,9 +32,13 @@ class StreamClock:
         base = self._base
         if base is None:
             self._base = offset
-        elif abs(offset - base) > JUMP_S:
+        elif abs(offset - base) > JUMP_S and self._doubted < DOUBTS:
+            self._doubted += 1
             begins = max(0, self.sample_at(now) - samples)
+        elif self._doubted >= DOUBTS:
+            self._base, self._doubted = offset, 0  # so many frames are right, the first was not
         else:
+            self._doubted = 0
             self._base = offset if offset < base else base + LEAK * (offset - base)
         return begins
 

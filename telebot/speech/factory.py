@@ -164,10 +164,15 @@ class Speech:
             frame_end_ms=lambda: ear.last_frame_end_ms,
         )
         _time_parts(tts, replies, clock)
+
+        def failed(error: str) -> None:
+            log.warning("provider error", call_id=call.id, text=error)
+            conversation.provider_failed()
+
         pipeline = CallPipeline(
             Pipeline([phone_input, stt, gate, thinker, tts, PhoneOutput(replies)]),
             on_started=phone_input.go_live,
-            on_error=lambda error: log.warning("provider error", call_id=call.id, text=error),
+            on_error=failed,
         )
         return Parts(
             call=call,

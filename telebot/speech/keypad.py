@@ -11,7 +11,7 @@ END_KEY = "#"
 
 
 class Keypad:
-    """Gathers DTMF keys of one call; `taken` gets the whole input."""
+    """Gathers DTMF keys of one call; `taken` gets the whole input, empty for a ``#`` alone."""
 
     def __init__(self, wait_s: float, later: Later, taken: Callable[[str], None]) -> None:
         self._wait_s = wait_s
@@ -39,5 +39,4 @@ class Keypad:
     def _take(self) -> None:
         self.close()
         digits, self._digits = self._digits, ""
-        if digits:
-            self._taken(digits)
+        self._taken(digits)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from telebot.audio.g711 import RATE_HZ
 
-KEEP = 2 * RATE_HZ  # how much sent audio is kept for saying it again
+KEEP = 2 * RATE_HZ  # how much played audio is kept for saying it again
 
 
 class PlayOut:
@@ -20,6 +20,7 @@ class PlayOut:
     def __init__(self, piece: int, lead: int) -> None:
         self._piece = piece
         self._lead_s = lead / RATE_HZ
+        self._keep = lead + piece + KEEP
         self._content = bytearray()
         self._base = 0  # position of the first byte kept
         self.cursor = 0  # next position to send
@@ -85,7 +86,7 @@ class PlayOut:
         return bytes(self._content[max(0, start - self._base) : max(0, stop - self._base)])
 
     def _forget(self) -> None:
-        spare = self.cursor - self._base - KEEP
+        spare = self.cursor - self._base - self._keep
         if spare > KEEP:  # in large steps: shifting a bytearray costs
             del self._content[:spare]
             self._base += spare

@@ -82,6 +82,8 @@ class Replies:
     def play(self, phrase: Phrase) -> Reply:
         """Say a phrase that is ready. What was being said must be over or dropped."""
         reply = self.want(None, {**self._providers, "stt": None, "llm": None})
+        if self._voice.held:
+            self._voice.release()  # of a contest over a reply that came to nothing
         reply.start = self._voice.queued
         phrase.place(reply.script, reply.start)
         self._voice.say(phrase.ulaw)
@@ -95,12 +97,13 @@ class Replies:
         before that belongs to the dropped reply. `taken_back`: where nothing was heard, the
         caller's words go into the next turn, and this one leaves no trace."""
         reply, self.current = self.current, None
-        position = self._voice.drop()
+        queued, position = self._voice.queued, self._voice.drop()
         if through_pipeline:
             self._stale += 1
         if reply is not None:
             reply.interrupted = reply.start is not None
-            self._finalise(reply, min(position, self._voice.played()), taken_back=taken_back)
+            played = min(position, self._voice.played())
+            self._finalise(reply, played, queued, taken_back=taken_back)
         return reply
 
     # holding the voice while the caller's sound is judged
@@ -167,7 +170,7 @@ class Replies:
             return
         if reply.start is None:
             self.current = None
-            self._finalise(reply, self._voice.played())
+            self._finalise(reply, self._voice.played(), self._voice.queued)
         else:
             self._ended(reply)
 
@@ -190,15 +193,17 @@ class Replies:
     def _over(self, reply: Reply) -> None:
         if self.current is reply:
             self.current = None
-            self._finalise(reply, self._voice.played())
+            self._finalise(reply, self._voice.played(), self._voice.queued)
 
     def _count(self, reply: Reply) -> None:
         if not reply.counted:
             reply.counted = True
             self._listener.reply_counts(reply)
 
-    def _finalise(self, reply: Reply, played: int, *, taken_back: bool = False) -> None:
-        heard = reply.heard_text = reply.heard(played, self._voice.queued)
+    def _finalise(
+        self, reply: Reply, played: int, queued: int, *, taken_back: bool = False
+    ) -> None:
+        heard = reply.heard_text = reply.heard(played, queued)
         turn = None
         if heard:
             self._count(reply)

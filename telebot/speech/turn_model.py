@@ -15,7 +15,10 @@ import structlog
 from telebot.speech.turn_worker import ANSWER, MAX_BYTES, REQUEST
 
 READY_TIMEOUT_S = 30.0
+STEADY_S = 60.0  # a process that lived this long did not fail at its start
 RESTART_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+MAX_UNREAD_BYTES = 1 << 21
+HUNG_AFTER = 20  # answers late in a row; the process is then started anew
 MAX_WAITING = 256  # more pauses than this at once are not asked about
 log = structlog.get_logger()
 
@@ -32,6 +35,7 @@ class TurnModelProcess:
         self._number = 0
         self.asked = 0
         self.late = 0
+        self._late_in_a_row = 0
         self.restarts = 0
 
     async def start(self) -> None:
@@ -57,32 +61,44 @@ class TurnModelProcess:
 
     async def probability(self, ulaw: bytes, timeout_s: float) -> float | None:
         """That the turn in `ulaw` (8 kHz mu-law, newest last) is over; None when nobody answers."""
-        if not self._ready.is_set() or self._writer is None or len(self._waiting) >= MAX_WAITING:
+        writer = self._writer
+        if not self._ready.is_set() or writer is None or len(self._waiting) >= MAX_WAITING:
+            return None
+        if writer.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             return None
         self._number = self._number % 0xFFFF_FFFF + 1
         number, ulaw = self._number, ulaw[-MAX_BYTES:]
         answer: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        self._writer.write(REQUEST.pack(number, len(ulaw)) + ulaw)
+        writer.write(REQUEST.pack(number, len(ulaw)) + ulaw)
         self.asked += 1
         try:
-            return await asyncio.wait_for(answer, timeout_s)
+            value = await asyncio.wait_for(answer, timeout_s)
         except TimeoutError:
             self.late += 1
+            self._late_in_a_row += 1
+            if self._late_in_a_row >= HUNG_AFTER and self._process is not None:
+                log.warning("turn model hangs")
+                self._process.kill()
             return None
         finally:
             self._waiting.pop(number, None)
+        self._late_in_a_row = 0
+        return value
 
     async def _supervise(self) -> None:
         failures = 0
         while True:
+            begun = asyncio.get_running_loop().time()
             try:
                 await self._run()
-            except (OSError, EOFError, asyncio.IncompleteReadError) as error:
+            except (OSError, EOFError) as error:  # TimeoutError and IncompleteReadError are these
                 log.warning("turn model lost", error=repr(error))
             finally:
                 await self._stop()
             self.restarts += 1
+            if asyncio.get_running_loop().time() - begun > STEADY_S:
+                failures = 0
             await asyncio.sleep(RESTART_S[min(failures, len(RESTART_S) - 1)])
             failures += 1
 
@@ -103,7 +119,9 @@ class TurnModelProcess:
             reader, self._writer = await asyncio.open_connection(sock=ours)
         finally:
             theirs.close()
-        await reader.readexactly(ANSWER.size)
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await reader.readexactly(ANSWER.size)
+        self._late_in_a_row = 0
         self._ready.set()
         while True:
             number, probability = ANSWER.unpack(await reader.readexactly(ANSWER.size))

@@ -23,6 +23,7 @@ from telebot.speech.backchannel import Shape, is_answer, is_backchannel, shape, 
 from telebot.speech.timers import Later, Timers
 
 COMPLETE = 0.5  # the turn model's probability from which a turn is over
+SURELY_COMPLETE = 0.8  # the same for a sentence whose last word often is not its last
 NEARLY_COMPLETE = 0.2
 TEXT_WAIT_S = 3.0  # a recogniser that says nothing for this long has heard nothing
 LOOSE_TEXT_WAIT_S = 0.3  # after a text that came before the pause, a last one may follow
@@ -110,6 +111,7 @@ class TurnTaking:
         self._text_in_segment = False
         self.speaking = False
         self.contested = False
+        self.voiced = False  # the last turn began with an onset, so its times are known
         self.open = False  # the caller has a turn that is not answered yet
         self.ended_at = 0.0  # clock time of the last speech
         self.text_at: float | None = None  # clock time of the last text
@@ -118,7 +120,7 @@ class TurnTaking:
 
     def speech_started(self) -> None:
         """An onset, `vad_start_s` after it happened."""
-        self.speaking = True
+        self.speaking = self.voiced = True
         self._started_at = self._clock()
         self._timers.cancel("pause", "text", "model", "ask")
         self._probability = None
@@ -146,7 +148,7 @@ class TurnTaking:
         self._speech_s += max(0.0, self.ended_at - self._started_at)
         self._awaiting_text = True
         if self.contested:
-            self._timers.after("words", self._pace.backchannel_wait_s, self._give_back)
+            self._timers.after("words", self._pace.backchannel_wait_s, self._contest_words)
             return
         if self._pace.smart:
             self._timers.after("ask", WORDS_FIRST_S, self._ask_model)
@@ -166,12 +168,25 @@ class TurnTaking:
             self._awaiting_text = False
         if self.contested:
             return self._contest_words()
-        if not self.open:
-            self._open()  # words of somebody too soft for the detector
+        if not self.open and not self._words_alone(text):
+            return None
         if not self.speaking:
             self._timers.cancel("text")
             self._judge_pause()
         return None
+
+    def _words_alone(self, text: str) -> bool:
+        """Words without a turn: of somebody too soft for the detector, or of a slow recogniser.
+        False where they mean nothing."""
+        if self._floor.occupied:
+            if self._is_hum(text):
+                self._texts.clear()
+                return False
+            self._take_floor()
+        self._open()
+        if not self.speaking:
+            self.voiced, self.ended_at = False, self._clock()
+        return True
 
     def interim(self, text: str) -> None:
         """Words that may still change; enough of them over the bot's voice interrupt it."""
@@ -202,10 +217,10 @@ class TurnTaking:
     # what others decide
 
     def take_now(self, text: str) -> None:
-        """A turn that needs no endpointing, such as keyed digits."""
+        """What needs no endpointing, as keyed digits, ends a turn with what was said before."""
         if self.contested or self._floor.occupied:
             self._take_floor()
-        self._texts = [text]
+        self._texts.append(text)
         self._take()
 
     def reset(self) -> None:
@@ -275,6 +290,7 @@ class TurnTaking:
         if not self._pace.smart:
             return 0.0
         ends = shape(" ".join(self._texts), self._floor.expects)
+        sure = SURELY_COMPLETE if ends is Shape.DOUBTFUL else COMPLETE
         if ends in (Shape.DANGLING, Shape.CLOSED):
             self._timers.cancel("ask")
             return self._pace.incomplete_wait_s if ends is Shape.DANGLING else 0.0
@@ -284,7 +300,7 @@ class TurnTaking:
                 self._timers.after("model", self._pace.turn_timeout_s, self._model_is_late)
             return None if self._asking else 0.0
         half = self._pace.incomplete_wait_s / 2
-        if self._probability > COMPLETE:
+        if self._probability > sure:
             return half if ends is Shape.LISTING else 0.0
         if self._asks < MODEL_ASKS:
             again_s = self.ended_at + ASK_AGAIN_S - self._clock()
@@ -305,6 +321,7 @@ class TurnTaking:
 
     def _no_more_text(self) -> None:
         self._awaiting_text = False
+        self._timers.cancel("ask")
         if self._texts:
             self._judge_pause()
         elif self.open:

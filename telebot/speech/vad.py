@@ -16,9 +16,11 @@ from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
+import structlog
 
 from telebot.audio import g711, levels
 
+log = structlog.get_logger()
 WINDOW = 256  # samples a window; 32 ms
 CONTEXT = 32  # samples of the window before, which the model wants again
 WINDOW_S = WINDOW / g711.RATE_HZ
@@ -27,7 +29,7 @@ GATE_HOLD_WINDOWS = 12  # the model goes on this long after the last loud window
 FLOOR_WINDOWS = 47  # the noise floor is the quietest window of the last 1.5 to 3 s
 FLOOR_RATIO = 1.5  # a window louder than this times the floor is worth asking about
 FLOOR_RMS = 40  # below this nothing is speech on a telephone line
-RECENT_WINDOWS = 32  # one second
+RECENT_WINDOWS = 48  # a second, and what may wait to be judged
 TAIL_RATIO = 0.035  # what is 29 dB below the loudest window is the end of the last word
 RESET_WINDOWS = 62  # the model's memory is cleared after 2 s, in clear silence only
 PAUSE_WINDOWS = 4  # silence after which a pause is announced, ahead of the stop
@@ -134,8 +136,12 @@ class SharedVad:
         for (vad, _, loud, index), confidence in zip(
             batch, confidences[:, 0].tolist(), strict=True
         ):
-            if loud is not None and not vad.closed:
+            if loud is None or vad.closed:
+                continue
+            try:
                 vad.judge(confidence if loud else 0.0, index)
+            except Exception:  # one call's fault must not deafen the others
+                log.exception("voice detector failed")
 
 
 class EnergyGate:
@@ -165,10 +171,12 @@ class EnergyGate:
         self._hold = GATE_HOLD_WINDOWS if stands_out else self._hold - 1
         return stands_out or not self.known
 
-    def silent_windows(self) -> int:
-        """How many of the latest windows hold no sound, against the loudest of the last second:
-        the model's word lags the end of speech by some windows."""
-        recent = self._recent
+    def silent_windows(self, later: int) -> int:
+        """How many windows hold no sound, against the loudest of the last second: the model's word
+        lags the end of speech. The newest `later` windows do not count: they are not judged yet."""
+        recent = list(self._recent)[: len(self._recent) - later]
+        if not recent:
+            return 0
         floor = self._floor if self.known else 0
         quiet = max(FLOOR_RMS, TAIL_RATIO * max(recent), FLOOR_RATIO * floor)
         silent = 0
@@ -220,8 +228,8 @@ class CallVad:
 
     @property
     def fed(self) -> int:
-        """Samples of caller audio seen in whole windows."""
-        return self._index * WINDOW
+        """Samples of caller audio fed so far."""
+        return self._index * WINDOW + len(self._buffer) - CONTEXT
 
     def feed(self, ulaw: bytes) -> None:
         """Caller audio; verdicts come to the listener within this loop iteration."""
@@ -276,7 +284,7 @@ class CallVad:
             self._listener.speech_paused()
         if self._run >= self._stop_windows:
             silent, self._run, self.speaking = self._run, 0, False
-            silent = max(silent, self._gate.silent_windows())
+            silent = max(silent, self._gate.silent_windows(self._index - index))
             self._listener.speech_stopped((index - silent) * WINDOW)
 
     def _judge_start(self, speech: bool, index: int) -> None:

@@ -146,6 +146,8 @@ class Voice:
     def release(self) -> None:
         """End a hold; nothing was lost."""
         self._out.held = False
+        if not self._closed:
+            self._ticker.talking.add(self)
         self._top_up(self._clock())
 
     def silence(self) -> int:
@@ -156,6 +158,8 @@ class Voice:
             position = self._out.cut(now)
             self._epoch += 1
             self._marks.clear()
+            if self._all_played is not None:
+                self._all_played.set()
             self._wire.send_clear()
         else:
             position = self._out.cut(now)
@@ -256,7 +260,7 @@ class Voice:
             self.on_first_sent(position)
 
     def _send_mark(self, position: int) -> None:
-        name = f"{self._epoch}:{position}"
+        name = f"{self._epoch}:{position}:{next(self._order)}"
         self._marks.append((name, position, self._out.end))
         self._marked = position
         self._wire.send_mark(name)
