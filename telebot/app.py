@@ -26,6 +26,7 @@ from telebot.api import calls as calls_api
 from telebot.api import openapi
 from telebot.call import local_access
 from telebot.call.admission import Admission
+from telebot.call.errors import ConfigError
 from telebot.call.model import Call
 from telebot.call.ports import CallLog, Transfers
 from telebot.call.tokens import StreamTokens
@@ -259,6 +260,13 @@ async def _listen(stack: AsyncExitStack, app: web.Application, settings: Setting
 def _publish(stack: AsyncExitStack, settings: Settings, http: str) -> None:
     """Let `telebot call` of this user find the server."""
     port = int(http.rpartition(":")[2])
-    secret = local_access.load_secret(settings.server.data)
-    local_access.publish(port, secret, settings.server.data)
-    stack.callback(local_access.withdraw, port)
+    data = settings.server.data
+    secret = local_access.load_secret(data)
+    try:
+        path = local_access.publish(port, secret, settings.environ, data)
+    except ConfigError as error:  # it is found by its data folder then
+        log.warning(
+            "server_not_announced", why=str(error), hint=f"telebot call: TELEBOT_DATA={data}"
+        )
+        return
+    stack.callback(local_access.withdraw, path)

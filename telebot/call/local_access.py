@@ -2,7 +2,7 @@
 
 It lives in the data folder; a running server also publishes it for its port in a folder only its
 user can read, so that `telebot call` finds it whatever data folder the server has. Used by
-`carriers/local.py` (server) and `phone/` (caller).
+`carriers/local.py` (server) and `phone/` (caller); `environ` names the session's runtime folder.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from telebot.call.errors import ConfigError
 
 SECRET_FILE = "local.key"
+TEMPORARY = Path("/tmp")
 MAX_FILE_BYTES = 4096
 
 
@@ -36,9 +38,12 @@ def load_secret(data: Path, name: str = SECRET_FILE) -> str:
     return secret
 
 
-def publish(port: int, secret: str, data: Path | None = None) -> Path:
+def publish(port: int, secret: str, environ: Mapping[str, str], data: Path | None = None) -> Path:
     """Let this user's programs find the server on `port`. Raises `ConfigError`."""
-    folder = _folders()[0]
+    folders = _folders(environ)
+    if not folders:
+        raise ConfigError(f"neither XDG_RUNTIME_DIR nor {TEMPORARY} is a folder")
+    folder = folders[0]
     path = folder / f"{port}.json"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -51,23 +56,23 @@ def publish(port: int, secret: str, data: Path | None = None) -> Path:
     return path
 
 
-def withdraw(port: int) -> None:
+def withdraw(path: Path) -> None:
     """Take back what `publish` wrote."""
-    (_folders()[0] / f"{port}.json").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
-def discover(port: int) -> str | None:
+def discover(port: int, environ: Mapping[str, str]) -> str | None:
     """The secret of this user's server on `port`, or None where there is none to be trusted."""
-    for folder in _folders():
+    for folder in _folders(environ):
         secret = _read(folder, port).get("secret")
         if isinstance(secret, str) and secret:
             return secret
     return None
 
 
-def _folders() -> list[Path]:
+def _folders(environ: Mapping[str, str]) -> list[Path]:
     """Where the run files may be: the session's runtime folder first, else /tmp."""
-    bases = [Path(os.environ.get("XDG_RUNTIME_DIR", "")), Path("/tmp")]
+    bases = [Path(environ.get("XDG_RUNTIME_DIR", "")), TEMPORARY]
     name = f"telebot-{os.getuid()}"
     return [base / name for base in bases if base.is_absolute() and base.is_dir()]
 

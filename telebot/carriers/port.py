@@ -71,7 +71,8 @@ class Carrier(Protocol):
         ...
 
     def apology(self, reason: str) -> Answer:
-        """A spoken refusal or apology that ends the call; `reason` is a termination reason."""
+        """A spoken refusal or apology that ends the call; `reason` is a termination reason, or
+        ``duplicate``: the call is up already, and nothing may happen to it."""
         ...
 
     def codec(self) -> MediaCodec:

@@ -6,23 +6,28 @@ How to point a number at it: docs/carriers/twilio.md.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Self
 
 from pydantic import SecretStr
 
 from telebot.call.errors import CarrierError
 from telebot.call.model import Call
-from telebot.carriers.twiml import TwimlCarrier
+from telebot.carriers.twiml import Fields, TwimlCarrier
 from telebot.settings import Row, Settings, row
 
 if TYPE_CHECKING:
     from telebot.carriers.twilio_rest import TwilioRest
 
+_ACCOUNT_SID = re.compile(r"AC[0-9A-Za-z]{1,62}")
+
 
 class TwilioSettings(Row):
     """`carriers.twilio` in the configuration."""
 
-    account_sid: str = row("", "account whose calls are ended", env="TWILIO_ACCOUNT_SID")
+    account_sid: str = row(
+        "", "account of the REST; empty: the one that calls", env="TWILIO_ACCOUNT_SID"
+    )
     auth_token: SecretStr = row(
         SecretStr(""), "signs webhooks, opens the REST", env="TWILIO_AUTH_TOKEN"
     )
@@ -42,6 +47,7 @@ class TwilioCarrier(TwimlCarrier):
     def __init__(self, settings: TwilioSettings) -> None:
         super().__init__(settings.auth_token.get_secret_value())
         self._settings = settings
+        self._account_sid = settings.account_sid
         self._rest: TwilioRest | None = None
         if not self.off():
             # the SDK takes a third of a second to import: not while calls are up
@@ -59,6 +65,12 @@ class TwilioCarrier(TwimlCarrier):
         token = self._settings.auth_token.get_secret_value()
         return None if token else "TWILIO_AUTH_TOKEN is not set"
 
+    def _offered(self, fields: Fields) -> None:
+        """The auth token that signed this belongs to the account it names."""
+        account_sid = fields.get("AccountSid", "")
+        if not self._account_sid and _ACCOUNT_SID.fullmatch(account_sid):
+            self._account_sid = account_sid
+
     async def hang_up(self, call: Call) -> None:
         """End the call at Twilio; one that is over already is fine. Raises `CarrierError`."""
         await self._opened().hang_up(call.offer.carrier_call_id)
@@ -75,10 +87,10 @@ class TwilioCarrier(TwimlCarrier):
     def _opened(self) -> TwilioRest:
         # not in __init__: its HTTP session belongs to the running loop
         if self._rest is None:
-            if self.off() or not self._settings.account_sid:
+            if self.off() or not self._account_sid:
                 raise CarrierError("TWILIO_ACCOUNT_SID or TWILIO_AUTH_TOKEN is not set")
             self._rest = self._rest_class(
-                self._settings.account_sid,
+                self._account_sid,
                 self._settings.auth_token.get_secret_value(),
                 self._settings.base_url,
             )

@@ -28,6 +28,7 @@ SENTENCES = {
     "unknown_number": "This number is not in service. Goodbye.",
 }
 APOLOGY = "I am sorry, something went wrong on our side. Please call again. Goodbye."
+AGAIN = "duplicate"  # the webhook of a call that is up: whoever reads this must not end the call
 SILENT = frozenset({Result.COMPLETED, Result.TRANSFERRED})  # nothing went wrong: just hang up
 
 ENDED_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -55,6 +56,7 @@ class TwimlCarrier:
         call_id = _field(fields, "CallSid")
         if not _CALL_SID.fullmatch(call_id):
             raise BadRequest("CallSid is missing or is not one")
+        self._offered(fields)
         outbound = _field(fields, "Direction").startswith("outbound")
         return CallOffer(
             carrier=self.name,
@@ -85,8 +87,11 @@ class TwimlCarrier:
         return _twiml(response)
 
     def apology(self, reason: str) -> Answer:
-        """Say what is the matter, where something is, and hang up."""
+        """Say what is the matter, where something is, and hang up. To a webhook that was delivered
+        again (by a proxy: Twilio itself tries again only where no answer came) nothing is said."""
         response = VoiceResponse()
+        if reason == AGAIN:
+            return _twiml(response)
         if reason in SENTENCES:
             response.say(SENTENCES[reason])
         elif termination(reason).result not in SILENT:
@@ -100,6 +105,9 @@ class TwimlCarrier:
 
     async def close(self) -> None:
         """Nothing to give back."""
+
+    def _offered(self, fields: Fields) -> None:
+        """What else a carrier reads of an offer."""
 
     def _check_origin(self, webhook: Webhook) -> None:
         """Raises `NotAuthentic` on a request from where this carrier cannot be."""

@@ -95,7 +95,7 @@ def secret_for(server: str, carrier: str) -> str:
         return token
     from telebot.call.local_access import discover
 
-    secret = discover(port_of(server)) or _data_secret()
+    secret = discover(port_of(server), os.environ) or _data_secret()
     if not secret:
         raise CannotCall(
             f"no server of this machine has left its secret for port {port_of(server)}; "

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import AsyncExitStack
 
 import pytest
 from edge_server import AUTH_TOKEN, edge
+from structlog.testing import capture_logs
 from twilio_peer import Twilio, offer
 
+from telebot import app
 from telebot.call import local_access
 from telebot.call.errors import ConfigError
+from telebot.settings import load
 
 pytestmark = pytest.mark.peers
 
@@ -98,48 +102,73 @@ async def test_a_token_of_one_carrier_does_not_open_another(server, local, twili
 
 
 @pytest.fixture
-def runtime(tmp_path, monkeypatch):
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    return folder / f"telebot-{os.getuid()}"
+def runtime(tmp_path):
+    """An environment that names a session's runtime folder."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    return {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
 
 
-def test_a_running_server_is_found_by_its_port(runtime, tmp_path):
-    assert local_access.discover(4711) is None
-    path = local_access.publish(4711, "the secret", tmp_path)
-    assert (stat.S_IMODE(path.stat().st_mode), path.parent) == (0o600, runtime)
-    assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
-    assert local_access.discover(4711) == "the secret"
-    assert local_access.discover(4712) is None
-    local_access.publish(4711, "a newer one")
-    assert local_access.discover(4711) == "a newer one"
-    local_access.withdraw(4711)
-    local_access.withdraw(4711)
-    assert local_access.discover(4711) is None
-    assert list(runtime.iterdir()) == []
+@pytest.fixture
+def ours(tmp_path):
+    return tmp_path / "run" / f"telebot-{os.getuid()}"
+
+
+def test_a_running_server_is_found_by_its_port(runtime, ours, tmp_path):
+    assert local_access.discover(4711, runtime) is None
+    path = local_access.publish(4711, "the secret", runtime, tmp_path)
+    assert (stat.S_IMODE(path.stat().st_mode), path.parent) == (0o600, ours)
+    assert stat.S_IMODE(ours.stat().st_mode) == 0o700
+    assert local_access.discover(4711, runtime) == "the secret"
+    assert local_access.discover(4712, runtime) is None
+    local_access.publish(4711, "a newer one", runtime)
+    assert local_access.discover(4711, runtime) == "a newer one"
+    local_access.withdraw(path)
+    local_access.withdraw(path)
+    assert local_access.discover(4711, runtime) is None
+    assert list(ours.iterdir()) == []
 
 
 @pytest.mark.parametrize("what", ["file open", "folder open", "link", "junk", "list", "huge"])
-def test_what_others_could_have_written_is_not_believed(runtime, what):
-    path = local_access.publish(4711, "the secret")
+def test_what_others_could_have_written_is_not_believed(runtime, ours, what):
+    path = local_access.publish(4711, "the secret", runtime)
     if what == "file open":
         path.chmod(0o644)
     elif what == "folder open":
-        runtime.chmod(0o755)
+        ours.chmod(0o755)
     elif what == "link":
         path.rename(path.with_suffix(".real"))
         path.symlink_to(path.with_suffix(".real"))
     else:
         path.write_text({"junk": "{", "list": "[]", "huge": '{"secret": "' + "a" * 9999}[what])
-    assert local_access.discover(4711) is None
+    assert local_access.discover(4711, runtime) is None
 
 
-def test_a_folder_that_is_open_to_others_is_not_written_to(runtime):
-    runtime.mkdir(mode=0o700)
-    runtime.chmod(0o777)
+async def test_a_server_that_cannot_be_announced_serves_all_the_same(
+    runtime, ours, tmp_path, monkeypatch
+):
+    settings = load(environ=runtime, overrides={"server.data": str(tmp_path / "data")})
+    ours.mkdir()
+    ours.chmod(0o777)
+    async with AsyncExitStack() as stack:
+        with capture_logs() as lines:
+            app._publish(stack, settings, "127.0.0.1:4711")
+        assert "open to others" in lines[0]["why"]
+    ours.chmod(0o700)
+    async with AsyncExitStack() as stack:
+        app._publish(stack, settings, "127.0.0.1:4711")
+        assert local_access.discover(4711, runtime)
+    assert local_access.discover(4711, runtime) is None
+    monkeypatch.setattr(local_access, "TEMPORARY", tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="is a folder"):
+        local_access.publish(4711, "the secret", {})
+    assert local_access.discover(4711, {}) is None
+
+
+def test_a_folder_that_is_open_to_others_is_not_written_to(runtime, ours):
+    ours.mkdir(mode=0o700)
+    ours.chmod(0o777)
     with pytest.raises(ConfigError, match="open to others"):
-        local_access.publish(4711, "the secret")
+        local_access.publish(4711, "the secret", runtime)
 
 
 def test_the_secret_is_made_once_and_only_ours_to_read(tmp_path):

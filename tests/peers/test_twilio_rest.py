@@ -94,6 +94,15 @@ async def test_without_an_account_there_is_no_rest():
     await carrier.close()
 
 
+async def test_the_account_is_the_one_that_signs_where_none_is_set(tmp_path, http, rest_peer):
+    environ = {"TWILIO_BASE_URL": rest_peer.url, "TWILIO_ACCOUNT_SID": ""}
+    async with edge(tmp_path, environ=environ) as server:
+        await _bot_hangs_up(server, Twilio(http, server.url, AUTH_TOKEN))
+        await server.until(lambda: rest_peer.asked)
+        assert rest_peer.unauthorized == 0
+        assert _outcome(server, "failed") is None
+
+
 async def _bot_hangs_up(server, twilio):
     sid, reply = await twilio.call()
     async with twilio.stream(sid, reply) as stream:

@@ -55,7 +55,6 @@ OVERDUE = {
 READS_ENVIRONMENT = {
     "telebot/settings.py",
     "telebot/cli.py",  # hands it on to the benchmark's process
-    "telebot/call/local_access.py",  # the session's runtime folder
     "telebot/phone/cli.py",  # another program's side, which has no settings
     "telebot/phone/dialling.py",
 }

@@ -133,7 +133,7 @@ def test_the_answer_connects_and_then_asks():
 
 @pytest.mark.parametrize(
     "reason",
-    [*SENTENCES, "server_error", "stream_lost", "no_media", "duplicate", "caller_hangup",
+    [*SENTENCES, "server_error", "stream_lost", "no_media", "caller_hangup",
      "bot_hangup", "transferred", "drained"],
 )  # fmt: skip
 def test_an_apology_says_what_is_the_matter_and_hangs_up(reason):
@@ -142,3 +142,9 @@ def test_an_apology_says_what_is_the_matter_and_hangs_up(reason):
     proper = termination(reason).result in (Result.COMPLETED, Result.TRANSFERRED)
     said = [verb.text for verb in root[:-1]]
     assert said == ([] if proper else [SENTENCES.get(reason, APOLOGY)])
+
+
+def test_a_webhook_delivered_again_is_answered_without_a_word_or_deed():
+    answer = CARRIER.apology("duplicate")
+    assert (answer.status, answer.content_type) == (200, "text/xml")
+    assert list(ElementTree.fromstring(answer.body)) == []
