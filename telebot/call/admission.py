@@ -7,6 +7,7 @@ stream has not come yet, and their one-time tokens. No I/O; time, ids and nonces
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from telebot.call.ports import CallLog, Clock, WallClock
 from telebot.call.tokens import StreamTokens
 
 ANY_NUMBER = "*"
+REMEMBERED = 4096  # calls that are over, by the carrier's id: offered again they are no new calls
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class Admission:
     refused: int = 0
     _awaited: dict[str, _Awaited] = field(default_factory=dict)
     _by_carrier: dict[tuple[str, str], str] = field(default_factory=dict)
+    _over: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
     _endings: Endings = field(init=False)
     _empty: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -58,8 +61,11 @@ class Admission:
     def admit(self, offer: CallOffer) -> tuple[Call, str]:
         """The call and its stream token. A webhook delivered again gets the same call and a new
         token, as long as no stream has come. Raises `Refused`; the refusal is on record, except
-        where the call is up already (``duplicate``)."""
-        known = self._by_carrier.get((offer.carrier, offer.carrier_call_id))
+        where the call is up already (``duplicate``) or has ended (the reason it ended for)."""
+        key = (offer.carrier, offer.carrier_call_id)
+        if key in self._over:
+            raise Refused(self._over[key])  # its one record is closed
+        known = self._by_carrier.get(key)
         if known is not None and known in self._awaited:
             return self.live[known], self._token(self.live[known])
         if known is not None:
@@ -73,7 +79,7 @@ class Admission:
             self._endings.end(call, reason)
             raise Refused(reason)
         self.live[call.id] = call
-        self._by_carrier[offer.carrier, offer.carrier_call_id] = call.id
+        self._by_carrier[key] = call.id
         self._empty.clear()
         return call, self._token(call)
 
@@ -142,5 +148,9 @@ class Admission:
         key = (call.offer.carrier, call.offer.carrier_call_id)
         if self._by_carrier.get(key) == call.id:
             del self._by_carrier[key]
+        if call.termination is not None:
+            self._over[key] = call.termination.reason
+            if len(self._over) > REMEMBERED:
+                self._over.popitem(last=False)
         if not self.live:
             self._empty.set()

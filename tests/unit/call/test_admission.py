@@ -66,9 +66,33 @@ def test_full_is_full_until_one_hangs_up(scene):
         scene.admission.admit(offer("CA3"))
     assert len(scene.admission.live) == 2
     scene.admission.end(first, "caller_hangup")
-    scene.admission.admit(offer("CA3"))
+    scene.admission.admit(offer("CA4"))
     assert scene.reasons() == ["capacity", "caller_hangup"]
     assert scene.admission.refused == 1
+
+
+def test_a_call_that_is_over_is_not_offered_again(scene):
+    call, _ = scene.admission.admit(offer())
+    scene.admission.end(call, "caller_hangup")
+    with pytest.raises(Refused, match="caller_hangup"):
+        scene.admission.admit(offer())
+    assert scene.reasons() == ["caller_hangup"]
+
+
+def test_a_refusal_delivered_again_is_the_same_refusal(scene):
+    for _ in range(2):
+        with pytest.raises(Refused, match="unknown_number"):
+            scene.admission.admit(offer(agent="nobody"))
+    assert scene.reasons() == ["unknown_number"]
+
+
+def test_not_every_call_there_ever_was_is_remembered(scene, monkeypatch):
+    monkeypatch.setattr("telebot.call.admission.REMEMBERED", 2)
+    for sid in ("CA1", "CA2", "CA3"):
+        scene.admission.end(scene.admission.admit(offer(sid))[0], "caller_hangup")
+    scene.admission.admit(offer("CA1"))
+    with pytest.raises(Refused, match="caller_hangup"):
+        scene.admission.admit(offer("CA3"))
 
 
 def test_a_webhook_delivered_again_is_one_call_with_one_good_token(scene):
