@@ -6,9 +6,11 @@ Every check says what is fine, what is off and why, or what to write instead. Ex
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from telebot.call.errors import Local
@@ -20,7 +22,8 @@ from telebot.settings import Settings, load_agents, load_numbers
 from telebot.speech.agents import AgentLoader
 from telebot.speech.phrases import PhraseStore
 
-Finding = tuple[str, str, str]  # level (ok, off, fault), what, why
+ANSWER_S = 2.0
+Finding = tuple[str, str, str]  # level (ok, off, warn, fault), what, why
 
 
 def run(settings: Settings) -> int:
@@ -50,19 +53,30 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
 
 
 def _address(settings: Settings) -> Iterator[Finding]:
+    what = f"http {settings.server.http}"
     host, _, port = settings.server.http.rpartition(":")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host.strip("[]"), int(port)))
         except OSError as error:
-            yield (
-                "fault",
-                f"http {settings.server.http}",
-                f"{error.strerror}; name another by --http",
-            )
+            if error.errno == errno.EADDRINUSE and _is_telebot(host.strip("[]"), int(port)):
+                yield "warn", what, "a telebot takes calls there already; a second needs --http"
+            else:
+                yield "fault", what, f"{error.strerror}; name another by --http"
         else:
-            yield "ok", f"http {settings.server.http}", ""
+            yield "ok", what, ""
+
+
+def _is_telebot(host: str, port: int) -> bool:
+    line = HTTPConnection(host, port, timeout=ANSWER_S)
+    try:
+        line.request("GET", "/health/live")
+        return line.getresponse().read(64) == b'{"live": true}'
+    except (OSError, HTTPException):
+        return False
+    finally:
+        line.close()
 
 
 def _carriers(settings: Settings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from telebot.app import Server
+from telebot.carriers.port import OnThisMachine
 
 
 def welcome(server: Server) -> str:
@@ -20,7 +21,7 @@ def welcome(server: Server) -> str:
         why_off = carrier.off()
         if why_off:
             lines.append(f"  {carrier.name:12}  off: {why_off}")
-        elif settings.public_url and carrier.name != "local":
+        elif settings.public_url and not isinstance(carrier, OnThisMachine):
             lines.append(f"  {carrier.name:12}  {settings.public_url}/{carrier.name}/voice")
     lines.append("  SIP and AudioSocket are not served by this version; nothing listens there.")
     return "\n".join(lines)
