@@ -28,6 +28,11 @@ ASSENT = {
     **dict.fromkeys(("aha", "uhhu", "uhhuh", "uhuh"), "Uh-huh."),
 }
 SPELLINGS = (
+    # the model puts sentences in quotes at will; apostrophes stay, inside words and before 'til
+    (re.compile(r'["“”„«»`]'), ""),
+    (re.compile(r"['‘’]{2,}"), ""),
+    (re.compile(r"(?<=\w)[’‘](?=\w)"), "'"),
+    (re.compile(r"(?<!\w)['‘’](?!(?:til|cause|em|bout)\b)|['‘’](?=\W*$)"), ""),
     (re.compile(r"\b([Tt])o-(day|morrow|night)\b"), r"\1o\2"),
     (re.compile(r"\b([Gg])ood[- ]?bye?\b"), r"\1oodbye"),
     (re.compile(r"\bhalf-past\b"), "half past"),
@@ -46,7 +51,8 @@ class Transcript:
 
 
 def normalise(text: str) -> str:
-    """The model's text as one writes it today (tomorrow, goodbye), '' where it made it up."""
+    """The model's text as one writes it today (tomorrow, goodbye), without quotes, '' where it made
+    it up."""
     for pattern, written in SPELLINGS:
         text = pattern.sub(written, text)
     text = " ".join(text.split())

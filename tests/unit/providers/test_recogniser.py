@@ -205,6 +205,14 @@ async def test_before_loading_nothing_is_recognised() -> None:
         ("♪♪♪", ""),
         ("Mama.", "Mm-hmm."),
         ("Aha!", "Uh-huh."),
+        ("\"'I'm sorry, that's all.", "I'm sorry, that's all."),
+        ("'A table for four.'", "A table for four."),
+        ('He said "yes" to it.', "He said yes to it."),
+        ("“No, thanks,” she said.", "No, thanks, she said."),
+        ("It’s the kids' table", "It's the kids' table"),
+        ("'til ten o'clock'", "'til ten o'clock"),
+        ('"You"', ""),
+        ("\"'", ""),
         ("", ""),
     ],
 )
@@ -240,6 +248,6 @@ def test_the_point_to_cut_lies_in_the_tail(size: int, back_s: float, rate_hz: in
     assert max(0, size - round(back_s * rate_hz)) <= point <= size
 
 
-@given(st.text())
+@given(st.text() | st.text(st.sampled_from("'\"’“” tilem.,-♪oday")))
 def test_normalising_twice_changes_nothing(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
