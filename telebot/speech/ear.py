@@ -13,7 +13,7 @@ from telebot.speech.vad import CallVad
 
 LEAK = 1e-4  # how fast the stream clock forgets its best frame (against clock drift)
 JUMP_S = 5.0  # a timestamp this far from where the stream should be is not believed
-DOUBTS = 50
+ENOUGH = 50  # frames that agree are a clock
 TURN_AUDIO = 8 * RATE_HZ  # what the turn model hears
 TURN_PREROLL = RATE_HZ // 2
 
@@ -23,7 +23,8 @@ class StreamClock:
 
     def __init__(self) -> None:
         self._base: float | None = None
-        self._doubted = 0  # frames in a row whose timestamps were not believed
+        self._believed = 0  # frames whose timestamps agree with the first
+        self._doubted = 0  # frames in a row that do not
 
     def observe(self, now: float, timestamp_ms: int, samples: int) -> int:
         """A frame came; returns the sample of the stream at which it begins."""
@@ -32,12 +33,14 @@ class StreamClock:
         base = self._base
         if base is None:
             self._base = offset
-        elif abs(offset - base) > JUMP_S and self._doubted < DOUBTS:
+        elif abs(offset - base) > JUMP_S:
             self._doubted += 1
-            begins = max(0, self.sample_at(now) - samples)
-        elif self._doubted >= DOUBTS:
-            self._base, self._doubted = offset, 0  # so many frames are right, the first was not
+            if self._believed < ENOUGH and self._doubted >= ENOUGH:
+                self._base, self._doubted = offset, 0  # these are right, the first was not
+            else:
+                begins = max(0, self.sample_at(now) - samples)
         else:
+            self._believed += 1
             self._doubted = 0
             self._base = offset if offset < base else base + LEAK * (offset - base)
         return begins

@@ -29,7 +29,8 @@ GATE_HOLD_WINDOWS = 12  # the model goes on this long after the last loud window
 FLOOR_WINDOWS = 47  # the noise floor is the quietest window of the last 1.5 to 3 s
 FLOOR_RATIO = 1.5  # a window louder than this times the floor is worth asking about
 FLOOR_RMS = 40  # below this nothing is speech on a telephone line
-RECENT_WINDOWS = 48  # a second, and what may wait to be judged
+RECENT_WINDOWS = 32  # one second
+UNJUDGED_WINDOWS = 128  # as many may wait to be judged after a stall
 TAIL_RATIO = 0.035  # what is 29 dB below the loudest window is the end of the last word
 RESET_WINDOWS = 62  # the model's memory is cleared after 2 s, in clear silence only
 PAUSE_WINDOWS = 4  # silence after which a pause is announced, ahead of the stop
@@ -154,7 +155,7 @@ class EnergyGate:
         self._quietest = self._quietest_before = 1 << 15
         self._seen = 0
         self._hold = 0
-        self._recent: deque[int] = deque(maxlen=RECENT_WINDOWS)
+        self._recent: deque[int] = deque(maxlen=RECENT_WINDOWS + UNJUDGED_WINDOWS)
         self.known = False
 
     def loud(self, window: bytes) -> bool:
@@ -174,7 +175,8 @@ class EnergyGate:
     def silent_windows(self, later: int) -> int:
         """How many windows hold no sound, against the loudest of the last second: the model's word
         lags the end of speech. The newest `later` windows do not count: they are not judged yet."""
-        recent = list(self._recent)[: len(self._recent) - later]
+        judged = list(self._recent)[: len(self._recent) - later]
+        recent = judged[-RECENT_WINDOWS:]
         if not recent:
             return 0
         floor = self._floor if self.known else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -144,17 +145,13 @@ async def test_a_worker_that_hangs_makes_nobody_wait(model):
         answers = await asyncio.gather(*[model.probability(PAUSE, 0.05) for _ in range(30)])
         assert set(answers) == {None}
         assert not model._waiting
+        await until(lambda: model.pid not in (None, pid) and model.alive)
+        assert await model.probability(PAUSE, TIMEOUT_S) is not None, "another one answers"
     finally:
-        os.kill(pid, signal.SIGCONT)
-    assert await model.probability(PAUSE, TIMEOUT_S) is not None, "it catches up"
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="questions given up on stay in the socket's buffer: a worker that hangs costs 64 KB a "
-    "pause without bound (MAX_WAITING counts only those still waited for)",
-)
 async def test_a_worker_that_hangs_does_not_fill_the_memory(model):
     pid = model.pid
     assert pid is not None
@@ -163,10 +160,12 @@ async def test_a_worker_that_hangs_does_not_fill_the_memory(model):
         for _ in range(40):
             asks = [model.probability(g711.SILENCE * 64_000, 0.001) for _ in range(20)]
             await asyncio.gather(*asks)
-        assert model._writer is not None
-        assert model._writer.transport.get_write_buffer_size() <= 256 * 64_008
+            writer = model._writer
+            unread = writer.transport.get_write_buffer_size() if writer else 0
+            assert unread <= 64 * 64_008
     finally:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 async def test_closing_leaves_no_process_and_no_task(voice):

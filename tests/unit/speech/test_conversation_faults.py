@@ -73,12 +73,6 @@ def test_a_goodbye_in_the_middle_of_a_contest_is_heard(spoken):
     run(scene())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(AssertionError, TimeoutError),
-    reason="TurnTaking.reset ends a contest without giving the voice back: where the reply that "
-    "was contested came to nothing meanwhile, what the bot says next stays held for ever",
-)
 def test_a_goodbye_in_a_contest_over_a_reply_that_came_to_nothing_is_heard(spoken):
     async def scene() -> None:
         agent = TestAgent([""], hears=[QUESTION, ""], llm_delay_s=0.6)

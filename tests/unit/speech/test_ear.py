@@ -87,12 +87,6 @@ def test_lost_frames_leave_a_hole_where_they_were():
         assert begins == number * FRAME
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the first frame is believed whatever its timestamp: after a wrong first one no right "
-    "one is ever believed, and the recording begins hours into the call",
-)
 def test_a_wrong_first_timestamp_does_not_decide_the_whole_call():
     clock = StreamClock()
     arrive(clock, 0, 0.0, offset_ms=10_000_000)
@@ -166,12 +160,6 @@ def test_caller_audio_is_recorded_where_its_timestamps_say():
 
 
 @pytest.mark.parametrize("lost", [0, 7])
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="Ear._ahead counts from the detector's whole windows (`vad.fed`), not from what it was "
-    "fed: a position is up to 255 samples (32 ms) late, so the wait heard is told too short",
-)
 def test_where_in_the_stream_a_sample_of_the_detector_lies(lost):
     worst = 0.0
     for count in range(40, 60):

@@ -133,9 +133,6 @@ def test_nobody_is_left_hanging(pace, model, delay_s, plot):
 
 @given(pace=st.sampled_from([PACE, PLAIN]), model=MODELS, delay_s=st.floats(0, 1), plot=steps(*ANY))
 @settings(max_examples=200, deadline=None)
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="`text` outside a contest takes a turn over a reply"
-)
 def test_no_turn_is_ever_taken_over_a_reply_that_was_not_dropped(pace, model, delay_s, plot):
     scene = Scene(pace, tuple(model))
     scene.model_delay_s = delay_s

@@ -141,12 +141,6 @@ def test_a_call_in_a_crowd_hears_as_it_does_alone(shared, spoken):
 
 @pytest.mark.parametrize("gate", [True, False])
 @pytest.mark.parametrize("frame", [4000, 24_000])
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="CallVad._judge_stop asks the gate for the silence of its *latest* windows, but windows "
-    "are judged later: after a stall of the loop the end of speech is told up to a second early",
-)
 def test_audio_that_comes_late_and_all_at_once_is_heard_the_same(shared, spoken, frame, gate):
     worst = 0
     for at in range(4000, 8000, 500):
@@ -329,12 +323,6 @@ def test_nothing_is_told_of_a_call_that_is_closed(spoken):
     assert heard.events == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="SharedVad._infer calls the listeners unguarded: one that raises takes the verdicts of "
-    "every call behind it in the batch with it",
-)
 def test_one_call_that_fails_does_not_deafen_the_others(spoken):
     shared = SharedVad()
     audio = mixed(spoken(TEXTS[0]), 4000, 24_000)
