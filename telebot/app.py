@@ -33,17 +33,16 @@ from telebot.call.tokens import StreamTokens
 from telebot.carriers.registry import Carriers
 from telebot.console import pages
 from telebot.console.sessions import Sessions
+from telebot.measures import measure
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.recogniser import SpeechToText
 from telebot.providers.synthesiser import TextToSpeech
-from telebot.providers.workers import WorkerStats
 from telebot.records.archive import Archive
 from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
 from telebot.speech.agents import Agent, AgentLoader
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
 from telebot.web.auth import Gate
-from telebot.web.health import Check
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
 
@@ -106,7 +105,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.push_async_callback(speech.close)
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
-        checks = _checks(speech, local, metrics)
+        measure(metrics, speech, local, archive)
+        checks = {"turn_model": speech.turn_model_check}
         gate = Gate(archive.keys, OPEN_PATHS)
         app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))
         _add_pages(app, archive, settings, gate)
@@ -224,18 +224,6 @@ def _end_the_rest(admission: Admission) -> None:
     """Calls whose media stream never came end with the server."""
     for call in list(admission.live.values()):
         admission.end(call, "no_media" if admission.ringing(call) else "drained")
-
-
-def _checks(speech: Speech, local: LocalSpeech, metrics: Metrics) -> dict[str, Check]:
-    metrics.gauge("vad_slots", "Voice detectors in use", lambda: speech.vad.in_use)
-    metrics.gauge("conversations", "Live conversations", lambda: len(speech.live))
-    metrics.gauge("stt_queue", "Local recognitions waiting", lambda: _waiting(local.stt.stats()))
-    metrics.gauge("tts_queue", "Local syntheses waiting", lambda: _waiting(local.tts.stats()))
-    return {"turn_model": speech.turn_model_check}
-
-
-def _waiting(stats: WorkerStats | None) -> int:
-    return 0 if stats is None else stats.waiting
 
 
 def _add_pages(app: web.Application, archive: Archive, settings: Settings, gate: Gate) -> None:

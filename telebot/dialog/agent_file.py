@@ -17,8 +17,6 @@ IntentAction = Literal["repeat", "abandon", "end_call", "transfer", "wait"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 Sentence = Annotated[str, Field(min_length=1, max_length=1000)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
-# Keys that other rooms read from the same file.
-FOREIGN_KEYS = ("agent", "speech", "call")
 
 
 class Part(BaseModel):

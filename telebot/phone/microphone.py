@@ -63,13 +63,6 @@ class Microphone:
         self._queue.append(spoken)
         return spoken
 
-    def hush(self) -> None:
-        """Stop talking in the middle of the word."""
-        for spoken in self._queue:
-            spoken.done = True
-        self._queue.clear()
-        self._offset = 0
-
     def frame(self, position: int) -> bytes:
         """The mu-law frame that begins at `position`."""
         pcm16 = self._speech(position)

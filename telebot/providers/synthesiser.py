@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from telebot.call.errors import ProviderConfigError, ProviderError
@@ -83,12 +83,6 @@ class TextToSpeech:
             if clip.pcm16:
                 yield clip
 
-    async def prepare(self, texts: Iterable[str]) -> None:
-        """Synthesise phrases that will be needed at once (greetings) into the cache."""
-        for text in texts:
-            async for _ in self.stream(text):
-                pass
-
     async def _clip(self, voice: str, rate_hz: int, sentence: str) -> Clip:
         key = (voice, rate_hz, sentence)
         clip = self._cache.get(key)
@@ -105,6 +99,7 @@ class TextToSpeech:
         return self._pool.stats() if self._pool else None
 
     def cache_stats(self) -> CacheStats:
+        """The cache's counters."""
         return self._cache.stats()
 
     def close(self) -> None:

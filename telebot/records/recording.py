@@ -142,6 +142,7 @@ class FileRecorder:
         self._finished = finished
         self._clock = clock
         self._live: dict[str, CallRecording] = {}
+        self.failed = 0  # stopped by a fault, since the start
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -191,6 +192,7 @@ class FileRecorder:
                 self._say(recording, *recording.finish())
 
     def _say(self, recording: CallRecording, state: RecordingState, seconds: float) -> None:
+        self.failed += state is RecordingState.FAILED
         said = (recording.call_id, state, recording.name, seconds, recording.error)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._finished, *said)

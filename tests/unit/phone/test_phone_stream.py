@@ -208,16 +208,6 @@ def test_an_utterance_begins_with_the_next_frame() -> None:
     assert spoken.begun_at == 320
 
 
-def test_hush_ends_it_in_the_middle() -> None:
-    one = stream()
-    spoken = one.microphone.speak(Utterance("hm", b"\x40\x1f" * 1600, 0, 1600))
-    one.advance(START_S + 0.04)
-    one.microphone.hush()
-    one.advance(START_S + 0.2)
-    assert spoken.done
-    assert one.microphone.said(320) == g711.SILENCE * 1280
-
-
 def test_the_line_has_noise_of_the_level_asked_for() -> None:
     from telebot.audio.levels import level_dbfs
 

@@ -94,7 +94,7 @@ async def test_the_same_words_are_heard_by_the_recogniser(speech: LocalSpeech) -
 
 
 async def test_a_sentence_again_comes_from_the_cache(speech: LocalSpeech) -> None:
-    await speech.tts.prepare(["This one is kept."])
+    await clips(speech.tts, "This one is kept.")
     before, jobs = speech.tts.cache_stats(), speech.tts.stats()
     (clip,) = await clips(speech.tts, "This one is kept.")
     after = speech.tts.cache_stats()

@@ -168,6 +168,15 @@ async def test_closing_the_recorder_finishes_every_file(tmp_path, scene, recorde
     assert recorder.start(scene.call("late")) is None
 
 
+async def test_a_recording_that_failed_is_told_and_counted(scene, recorder, told):
+    for call_id in ("good", "broken"):
+        recording = recorder.start(scene.call(call_id))
+        recording.caller(tone(800) if call_id == "good" else "no audio", 0)
+    await recorder.close()
+    assert {said[0]: said[1] for said in told} == {"good": "ready", "broken": "failed"}
+    assert recorder.failed == 1
+
+
 async def test_no_recording_where_it_is_not_wanted_or_the_id_is_no_file_name(
     tmp_path, scene, recorder
 ):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY, generate_latest
 
 from telebot.call.ending import termination
 from telebot.call.errors import CarrierError
-from telebot.call.model import Call, CallOffer
+from telebot.call.model import Call, CallOffer, Turn, TurnLatency
 from telebot.web.hangups import CONCURRENT, HangUps
 from telebot.web.metrics import Metrics
 from telebot.web.recent import RecentCalls
@@ -117,6 +118,36 @@ def test_two_servers_in_one_process_share_no_metrics():
     assert b"telebot_stt_queue 7.0" in generate_latest(one.registry)
     assert b"telebot_media_frames_total 0.0" in generate_latest(two.registry)
     assert b"telebot" not in generate_latest(REGISTRY)
+
+
+def test_totals_and_summaries_are_read_from_those_who_count():
+    metrics, counted = Metrics(), [0.0]
+    metrics.total("clips", "Clips", lambda: counted[0])
+    metrics.summary("wait_seconds", "Waited", lambda: counted[0], lambda: counted[0] / 4)
+    counted[0] = 3.0
+    value = metrics.registry.get_sample_value
+    assert value("telebot_clips_total") == 3
+    assert (value("telebot_wait_seconds_count"), value("telebot_wait_seconds_sum")) == (3, 0.75)
+
+
+def test_the_wait_for_each_reply_is_measured_by_agent_and_part():
+    metrics = Metrics()
+    kept = []
+    log = metrics.metered(
+        SimpleNamespace(turn=lambda *turn: kept.append(turn), answered=0, state=0)
+    )
+    at, call = datetime(2026, 1, 1, tzinfo=UTC), _call()
+    for latency in (TurnLatency(), TurnLatency(heard=640.0, stt=180.0), TurnLatency(heard=1900.0)):
+        log.turn(call, Turn(0, at, "Hello", "Yes?", "Yes?", latency.stt is None, {}, latency))
+    value = metrics.registry.get_sample_value
+    heard = {"agent": "front-desk", "part": "heard"}
+    assert value("telebot_response_latency_seconds_count", heard) == 2
+    assert value("telebot_response_latency_seconds_sum", heard) == pytest.approx(2.54)
+    assert value("telebot_response_latency_seconds_bucket", {**heard, "le": "0.7"}) == 1
+    assert value("telebot_response_latency_seconds_count", {**heard, "part": "stt"}) == 1
+    assert value("telebot_response_latency_seconds_count", {**heard, "part": "transport"}) is None
+    assert value("telebot_turns_total", {"agent": "front-desk", "interrupted": "no"}) == 1
+    assert len(kept) == 3
 
 
 @pytest.mark.parametrize(

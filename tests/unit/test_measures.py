@@ -1,0 +1,63 @@
+"""Every part's numbers are on the page that Prometheus reads."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+
+from telebot.call.errors import ProviderError
+from telebot.call.model import Call, CallOffer
+from telebot.measures import measure
+from telebot.providers.local_speech import LocalSpeech
+from telebot.records.archive import Archive
+from telebot.settings import Settings
+from telebot.speech.factory import Speech
+from telebot.web.metrics import Metrics
+
+pytestmark = pytest.mark.unit
+
+
+def now() -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
+    settings, metrics, local = Settings(), Metrics(), LocalSpeech()
+    archive = Archive(settings.records, tmp_path, clock=lambda: 0.0, now=now)
+    speech = Speech(
+        settings,
+        {},
+        admission=None,  # type: ignore[arg-type]
+        call_log=archive.log,
+        recorder=archive.recorder,
+        clock=lambda: 0.0,
+        wall_clock=now,
+        transfer=lambda _: None,
+    )
+    measure(metrics, speech, local, archive)
+    value = metrics.registry.get_sample_value
+    assert value("telebot_records_waiting_rows") == 0
+    archive.log.opened(Call("c", CallOffer("local", "CA1", "", ""), "echo", now()))
+    archive.recorder.failed += 1
+    assert value("telebot_records_waiting_rows") == 1
+    assert value("telebot_recordings_failed_total") == 1
+    with pytest.raises(ProviderError, match="not loaded"):
+        _ = [clip async for clip in local.tts.stream("Hello.")]
+    assert (value("telebot_tts_cache_hits_total"), value("telebot_tts_cache_misses_total")) == (
+        0,
+        1,
+    )
+    page = generate_latest(metrics.registry).decode()
+    for name in (
+        "stt_queue 0.0",
+        "stt_queue_wait_seconds_sum 0.0",
+        "stt_model_seconds_count 0.0",
+        "tts_queue 0.0",
+        "turn_model_asked_total 0.0",
+        "turn_model_late_total 0.0",
+        "turn_model_up 0.0",
+        "records_lost_rows_total 0.0",
+    ):
+        assert f"\ntelebot_{name}\n" in page
+    await archive.close()
