@@ -26,7 +26,7 @@ MAX_WORDS = 120  # about 45 s of speech; keeps a step short whatever comes in
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Step:
     """What to say and do, and how the conversation then stands.
 
     `expects` is the type of slot awaited next ("phone", "number", "yes_no", …) or None; endpointing
@@ -68,7 +68,7 @@ class Brain:
         """The fixed sentences by name (see phrases.py), to be synthesised ahead and kept."""
         return self._agent.fixed_phrases()
 
-    def step(self, state: DialogState, heard: str, *, now: datetime, digits: bool = False) -> Reply:
+    def step(self, state: DialogState, heard: str, *, now: datetime, digits: bool = False) -> Step:
         """Answer one utterance of the caller, or keyed digits. Never raises for any text."""
         state = self._agent.fitted(state)
         heard = heard[:MAX_CHARS]
@@ -83,7 +83,7 @@ class Brain:
             outcome = dispatch.respond(turn) if turn.hits else outcome
         return self._reply(turn, outcome)
 
-    def _reply(self, turn: Turn, outcome: Outcome) -> Reply:
+    def _reply(self, turn: Turn, outcome: Outcome) -> Step:
         text = " ".join(part for part in outcome.parts if part)[:MAX_REPLY_CHARS]
         state = replace(
             outcome.state,
@@ -94,4 +94,4 @@ class Brain:
         intents = tuple(hit.intent for hit in turn.hits)
         # "Anything else?" invites whole sentences, so endpointing must not count on a yes or no.
         expects = None if state.asked_more else dispatch.expects(turn.agent, state)
-        return Reply(text, state, outcome.actions, intents, expects)
+        return Step(text, state, outcome.actions, intents, expects)

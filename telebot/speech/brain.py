@@ -24,7 +24,7 @@ from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings
 
 from telebot.dialog.actions import Action
-from telebot.dialog.brain import Brain, Reply
+from telebot.dialog.brain import Brain, Step
 
 
 class Mind(Protocol):
@@ -66,7 +66,7 @@ class DialogBrainService(LLMService):
         self._brain = brain
         self._now = now
         self._state = brain.start(now=now(), caller_number=caller_number)
-        self._pending: Reply | None = None
+        self._pending: Step | None = None
         self._expects: str | None = None
 
     @property

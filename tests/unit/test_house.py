@@ -35,6 +35,7 @@ BOUNDARIES = {
     "telebot/doctor.py": "whatever a database driver raises is the finding",
     "telebot/records/recording.py": "one call's recording, in the thread of all",
     "telebot/speech/conversation.py": "the call's own task",
+    "telebot/speech/vad.py": "one call's detector, in the inference of all",
     "telebot/speech/voice.py": "one call's voice, in the ticker of all",
     "telebot/web/errors.py": "a request's task",
     "telebot/web/hangups.py": "a hang-up's task",

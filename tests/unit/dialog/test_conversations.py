@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from telebot.dialog.actions import EndCall, Record, Transfer
-from telebot.dialog.brain import Brain, Reply
+from telebot.dialog.brain import Brain, Step
 from telebot.dialog.state import DialogState
 
 pytestmark = pytest.mark.unit
@@ -25,7 +25,7 @@ def desk() -> Brain:
     return Brain.load(AGENTS / "front-desk.yaml")
 
 
-def _check(turn: dict[str, Any], reply: Reply) -> None:
+def _check(turn: dict[str, Any], reply: Step) -> None:
     for words in turn.get("says", ()):
         assert words.lower() in reply.text.lower(), reply.text
     for words in turn.get("not", ()):

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from telebot.dialog.brain import Brain, Reply
+from telebot.dialog.brain import Brain, Step
 from telebot.dialog.hearing import split
 from telebot.dialog.repairs import entry, repair
 from telebot.dialog.state import DialogState
@@ -33,7 +33,7 @@ def desk() -> Brain:
     return Brain.load(DESK)
 
 
-def _reply(desk: Brain, where: str, heard: str) -> Reply:
+def _reply(desk: Brain, where: str, heard: str) -> Step:
     state = desk.start(now=WEDNESDAY)
     for said in BEFORE[where]:
         state = desk.step(state, said, now=WEDNESDAY).state
