@@ -6,6 +6,8 @@ said (`FIRM`). The reason kept here is the one the call's record gets.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
@@ -16,6 +18,7 @@ from telebot.call.errors import CarrierError
 from telebot.call.session import Move
 from telebot.dialog.actions import Action, EndCall, Transfer
 
+TRANSFER_S = 5.0  # how long a stream that is over waits for the answer to a transfer
 CONFIRM_S = 1.5  # a last mark that does not come back holds the hang-up up this long
 FIRM = frozenset({"max_duration", "server_error", "drained"})
 GOODBYES = {
@@ -58,7 +61,16 @@ class Closing:
         self._transfer = transfer
         self._saying: str | None = None  # the reason for which the bot is saying goodbye
         self._after: list[Action] = []  # what the reply being said asks for once it was heard
+        self._transferring: asyncio.Event | None = None  # set once the carrier has answered
+        self._over = False
         self.reason: str | None = None
+
+    async def settled(self) -> None:
+        """The stream is over. A transfer under way ends it itself: wait for the carrier's word."""
+        self._over = True
+        if self._transferring is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._transferring.wait(), TRANSFER_S)
 
     @property
     def firm(self) -> bool:
@@ -116,16 +128,25 @@ class Closing:
 
     async def _put_through(self, to: str) -> None:
         self._line.move(Move.TRANSFER)
+        self._transferring = answered = asyncio.Event()
         try:
             if self._transfer is None:
                 raise CarrierError("this carrier cannot transfer")
             await self._transfer(to)
+            self.reason = "transferred"
         except CarrierError as error:
             log.warning("transfer failed", error=str(error))
             self._line.note_event("transfer_failed")
-            self._line.move(Move.TRANSFER_FAILED)
-            if not self._line.say("transfer_failed"):
-                self._line.listen()
+            self._stay()
             return
-        self.reason = "transferred"
+        finally:
+            answered.set()
         await self._hang_up()
+
+    def _stay(self) -> None:
+        """Nobody took the caller over."""
+        if self._over:
+            return
+        self._line.move(Move.TRANSFER_FAILED)
+        if not self._line.say("transfer_failed"):
+            self._line.listen()

@@ -132,9 +132,11 @@ class Conversation:
         if self._over:
             return
         self._over = True
-        parts, reason = self.parts, self.closing.reason or reason
+        parts = self.parts
         self._timers.close()
         self._keypad.close()
+        await self.closing.settled()
+        reason = self.closing.reason or reason
         parts.turns.reset()
         if parts.replies.current is not None:
             parts.replies.drop(through_pipeline=False, taken_back=False)

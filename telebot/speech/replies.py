@@ -101,8 +101,9 @@ class Replies:
         if through_pipeline:
             self._stale += 1
         if reply is not None:
-            reply.interrupted = reply.start is not None
             played = min(position, self._voice.played())
+            all_heard = reply.end is not None and played >= reply.end
+            reply.interrupted = reply.start is not None and not all_heard
             self._finalise(reply, played, queued, taken_back=taken_back)
         return reply
 
