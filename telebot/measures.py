@@ -6,6 +6,7 @@ Latencies and calls are counted on their way into the record (`web/metrics.py:Me
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from telebot.providers.local_speech import LocalSpeech
@@ -18,6 +19,7 @@ from telebot.web.metrics import Metrics
 
 def measure(metrics: Metrics, speech: Speech, local: LocalSpeech, archive: Archive) -> None:
     """Register everything that is not the edge's own."""
+    metrics.gauge("tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.gauge("conversations", "Live conversations", lambda: len(speech.live))
     metrics.gauge("vad_slots", "Voice detectors in use", lambda: speech.vad.in_use)
     _turn_model(metrics, speech)

@@ -18,10 +18,11 @@ from telebot.phone.dialling import Destination, secret_for
 from telebot.phone.phone import Phone
 from telebot.phone.voices import LocalSpeech
 
-# agents like the front desk, with less patience than a real one should have
+# agents like those that ship, with less patience than a real one should have
 VARIANTS = {
-    "impatient": {"silence_s": 2.0, "reprompts": 2},
-    "brief": {"max_duration_s": 9.0},
+    "impatient": ("front-desk", {"silence_s": 2.0, "reprompts": 2}),
+    "brief": ("front-desk", {"max_duration_s": 9.0}),
+    "hasty": ("bench", {"silence_s": 1.0, "reprompts": 0}),  # models cost it nothing
 }
 
 
@@ -32,9 +33,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "agents").mkdir()
     for path in (REPOSITORY / "config" / "agents").glob("*.yaml"):
         (folder / "agents" / path.name).write_text(path.read_text())
-    front_desk = (REPOSITORY / "config" / "agents" / "front-desk.yaml").read_text()
-    for name, call in VARIANTS.items():
-        tree = yaml.safe_load(front_desk)
+    for name, (like, call) in VARIANTS.items():
+        tree = yaml.safe_load((folder / "agents" / f"{like}.yaml").read_text())
         tree["agent"] = {**tree.get("agent", {}), "name": name}
         tree["call"] = {**tree.get("call", {}), **call}
         text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
@@ -46,7 +46,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for the whole run."""
+    """One server for the whole run, or for each of the processes that share it."""
     with Server(tmp_path_factory.mktemp("data"), config) as one:
         yield one
 
