@@ -36,8 +36,9 @@ records:
   retention_days: 14
 ```
 
-A name that is not known and a value that is not allowed are refused at the start, with file and line
-(or the variable it came from), and what to write instead. `telebot doctor` checks a configuration without taking a call.
+A name that is not known and a value that is not allowed are refused at the start, with file
+and line (or the variable it came from) and what to write instead. `telebot doctor` checks a
+configuration without taking a call.
 """
 
 CARRIERS_TEXT = """\
