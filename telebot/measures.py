@@ -22,6 +22,8 @@ def measure(metrics: Metrics, speech: Speech, local: LocalSpeech, archive: Archi
     metrics.gauge("tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.gauge("conversations", "Live conversations", lambda: len(speech.live))
     metrics.gauge("vad_slots", "Voice detectors in use", lambda: speech.vad.in_use)
+    metrics.total("vad_windows", "Windows judged by the voice detector", lambda: speech.vad.windows)
+    metrics.total("vad_batches", "Inferences they took", lambda: speech.vad.batches)
     _turn_model(metrics, speech)
     _worker(metrics, "stt", "Local recognitions", local.stt.stats)
     _worker(metrics, "tts", "Local syntheses", local.tts.stats)

@@ -8,74 +8,26 @@ done in order by one task, the call's only own one, which is also the boundary f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
 
-from telebot.call.model import Call, Note, State, Turn, WireEvent
-from telebot.call.ports import CallLog, Clock, WallClock
-from telebot.call.session import Move, Patience, Session, WrongMove
+from telebot.call.model import Note, State, Turn, WireEvent
+from telebot.call.session import Move, Patience, WrongMove
 from telebot.dialog.actions import Record
-from telebot.settings import AgentCall, SpeechSettings
-from telebot.speech.brain import DIGITS_PREFIX, Mind
+from telebot.speech.brain import DIGITS_PREFIX
 from telebot.speech.closing import Closing
-from telebot.speech.ear import Ear
 from telebot.speech.keypad import Keypad
-from telebot.speech.phrases import Phrase
-from telebot.speech.pipeline import CallPipeline
-from telebot.speech.replies import Replies
+from telebot.speech.parts import Outside, Parts
 from telebot.speech.reply import Reply
-from telebot.speech.timers import Later, Timers
-from telebot.speech.transport import PhoneInput, TurnGate
-from telebot.speech.turn_model import TurnModelProcess
-from telebot.speech.turns import TurnTaking
-from telebot.speech.voice import Voice
+from telebot.speech.timers import Timers
 
 AFTER_ERROR_S = 1.5  # what a reply has left to begin once its provider reported an error
 PIPELINE_START_S = 8.0  # a vendor that cannot be connected to by then is given up
 log = structlog.get_logger()
 
 Effect = Callable[[], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class Parts:
-    """What a conversation is made of; `factory.py` puts them together, the conversation owns
-    `ear`, `voice` and `pipeline` and closes them."""
-
-    call: Call
-    ear: Ear
-    voice: Voice
-    replies: Replies
-    turns: TurnTaking
-    session: Session
-    mind: Mind
-    pipeline: CallPipeline
-    phone_input: PhoneInput
-    gate: TurnGate
-    pause_stt: Callable[[], None]
-    resume_stt: Callable[[], None]
-    phrases: Mapping[str, Phrase]
-    agent: AgentCall
-    speech: SpeechSettings
-    providers: Mapping[str, str | None]
-    turn_model: TurnModelProcess | None
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What a conversation asks of the rest of the house."""
-
-    log: CallLog
-    clock: Clock
-    wall_clock: WallClock
-    later: Later
-    hang_up: Callable[[], Awaitable[None]]  # close the stream; the carrier's leg follows
-    transfer: Callable[[str], Awaitable[None]] | None  # raises CarrierError
-    end: Callable[[str], None]  # the call's record is closed with this reason
-    gone: Callable[[Conversation], None]  # nothing of this conversation is left
 
 
 class Conversation:
@@ -150,7 +102,7 @@ class Conversation:
             task.cancel()
         await parts.pipeline.cancel()
         await asyncio.gather(*own, return_exceptions=True)
-        self._outside.gone(self)
+        self._outside.gone()
 
     # SpeechListener: what the detector says
 

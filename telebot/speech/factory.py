@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
-from pipecat.frames.frames import Frame, LLMTextFrame
+from pipecat.frames.frames import ErrorFrame, Frame, LLMTextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.tts_service import TTSService
@@ -24,8 +24,9 @@ from telebot.call.ports import CallLog, Clock, Recorder, WallClock
 from telebot.call.session import Session
 from telebot.settings import Settings
 from telebot.speech.agents import Agent
-from telebot.speech.conversation import Conversation, Outside, Parts
+from telebot.speech.conversation import Conversation
 from telebot.speech.ear import Ear
+from telebot.speech.parts import Outside, Parts
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
 from telebot.speech.transport import PhoneInput, PhoneOutput, TurnGate
@@ -130,7 +131,7 @@ class Speech:
                 hang_up=wire.close,
                 transfer=carry,
                 end=end,
-                gone=self.live.discard,
+                gone=lambda: self.live.discard(conversation),
             )
         )
         self.live.add(conversation)
@@ -165,8 +166,10 @@ class Speech:
         )
         _time_parts(tts, replies, clock)
 
-        def failed(error: str) -> None:
-            log.warning("provider error", call_id=call.id, text=error)
+        def failed(frame: ErrorFrame) -> None:
+            kind = type(frame.exception).__name__ if frame.exception else None
+            by = getattr(frame.processor, "name", None)
+            log.warning("provider error", call_id=call.id, by=by, error=kind, text=frame.error)
             conversation.provider_failed()
 
         pipeline = CallPipeline(

@@ -30,7 +30,7 @@ class CallPipeline:
         pipeline: Pipeline,
         *,
         on_started: Callable[[], Awaitable[None]] | None = None,
-        on_error: Callable[[str], None] | None = None,
+        on_error: Callable[[ErrorFrame], None] | None = None,
     ) -> None:
         self._started = asyncio.Event()
         self._on_started = on_started
@@ -87,4 +87,4 @@ class CallPipeline:
 
     async def _pipeline_error(self, _worker: PipelineWorker, frame: ErrorFrame) -> None:
         if self._on_error is not None:
-            self._on_error(frame.error)
+            self._on_error(frame)

@@ -204,7 +204,7 @@ class Replies:
     def _finalise(
         self, reply: Reply, played: int, queued: int, *, taken_back: bool = False
     ) -> None:
-        heard = reply.heard_text = reply.heard(played, queued)
+        heard = reply.heard(played, queued)
         turn = None
         if heard:
             self._count(reply)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from telebot.audio.g711 import RATE_HZ
 from telebot.call.model import Turn, TurnLatency
 from telebot.speech.script import Script
 
@@ -40,7 +39,6 @@ class Reply:
     generated: bool = False  # nothing more will come
     interrupted: bool = False
     counted: bool = False  # enough was heard that the turn cannot be taken back
-    heard_text: str = ""  # once it is over
     script: Script = field(default_factory=Script)
 
     def heard(self, played: int, queued: int) -> str:
@@ -94,8 +92,3 @@ def _span(start: float | None, end: float | None) -> float | None:
 
 def _ms_between(start_ms: float | None, end_ms: float | None) -> float | None:
     return None if start_ms is None or end_ms is None else round(max(0.0, end_ms - start_ms), 1)
-
-
-def samples_ms(samples: int) -> float:
-    """Milliseconds of `samples` at 8 kHz."""
-    return samples * 1000 / RATE_HZ

@@ -1,0 +1,62 @@
+"""What a conversation is made of, and what it asks of the rest of the house.
+
+`factory.py` fills both in, `conversation.py` lives by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from telebot.call.model import Call
+from telebot.call.ports import CallLog, Clock, WallClock
+from telebot.call.session import Session
+from telebot.settings import AgentCall, SpeechSettings
+from telebot.speech.brain import Mind
+from telebot.speech.ear import Ear
+from telebot.speech.phrases import Phrase
+from telebot.speech.pipeline import CallPipeline
+from telebot.speech.replies import Replies
+from telebot.speech.timers import Later
+from telebot.speech.transport import PhoneInput, TurnGate
+from telebot.speech.turn_model import TurnModelProcess
+from telebot.speech.turns import TurnTaking
+from telebot.speech.voice import Voice
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a conversation is made of; `factory.py` puts them together, the conversation owns
+    `ear`, `voice` and `pipeline` and closes them."""
+
+    call: Call
+    ear: Ear
+    voice: Voice
+    replies: Replies
+    turns: TurnTaking
+    session: Session
+    mind: Mind
+    pipeline: CallPipeline
+    phone_input: PhoneInput
+    gate: TurnGate
+    pause_stt: Callable[[], None]
+    resume_stt: Callable[[], None]
+    phrases: Mapping[str, Phrase]
+    agent: AgentCall
+    speech: SpeechSettings
+    providers: Mapping[str, str | None]
+    turn_model: TurnModelProcess | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a conversation asks of the rest of the house."""
+
+    log: CallLog
+    clock: Clock
+    wall_clock: WallClock
+    later: Later
+    hang_up: Callable[[], Awaitable[None]]  # close the stream; the carrier's leg follows
+    transfer: Callable[[str], Awaitable[None]] | None  # raises CarrierError
+    end: Callable[[str], None]  # the call's record is closed with this reason
+    gone: Callable[[], None]  # nothing of this conversation is left
