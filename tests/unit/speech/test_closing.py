@@ -1,0 +1,307 @@
+"""How a call ends from our side: goodbyes, taken back or firm; the hang-up; the transfer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from virtual_time import run
+
+from telebot.call.errors import CarrierError
+from telebot.call.session import Move
+from telebot.dialog.actions import EndCall, Transfer
+from telebot.speech.closing import CONFIRM_S, FIRM, GOODBYES, TRANSFER_S, Closing
+
+pytestmark = pytest.mark.unit
+
+STAFF = "+442079460018"
+EVERY_PHRASE = frozenset({*GOODBYES.values(), "transfer_failed"})
+
+
+@dataclass
+class Scene:
+    """A conversation as an ending sees it. Effects wait until `work` does them, in order."""
+
+    phrases: frozenset[str] = EVERY_PHRASE
+    refuses: str = ""  # why the carrier does not put through
+    transfers: bool = True
+    answer_s: float = 0.0
+    done: list[str] = field(default_factory=list)  # what happened, in order
+    effects: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    confirm: Callable[[], None] = lambda: None  # while the last mark is awaited
+
+    def __post_init__(self) -> None:
+        self.closing = Closing(
+            self,
+            confirmed=self._confirmed,
+            hang_up=self._hang_up,
+            transfer=self._put_through if self.transfers else None,
+        )
+
+    def say(self, name: str) -> bool:
+        self.done.append(f"say {name}")
+        return name in self.phrases
+
+    def listen(self) -> None:
+        self.done.append("listen")
+
+    def move(self, move: Move) -> None:
+        self.done.append(move.value)
+
+    def do(self, effect: Callable[[], Awaitable[None]]) -> None:
+        self.effects.append(effect)
+
+    def note_event(self, name: str, **fields: object) -> None:
+        self.done.append(f"note {name}")
+
+    async def _confirmed(self, within_s: float) -> None:
+        assert within_s == CONFIRM_S
+        self.done.append("confirmed")
+        self.confirm()
+
+    async def _hang_up(self) -> None:
+        self.done.append("hang up")
+
+    async def _put_through(self, to: str) -> None:
+        self.done.append(f"put through to {to}")
+        await asyncio.sleep(self.answer_s)
+        if self.refuses:
+            raise CarrierError(self.refuses)
+
+    async def _work(self) -> None:
+        while self.effects:
+            await self.effects.pop(0)()
+
+    def work(self) -> list[str]:
+        """Do what waits to be done; everything that has happened until then."""
+        run(self._work())
+        return self.done
+
+
+# --- goodbyes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "phrase"), [*GOODBYES.items(), ("bot_hangup", "closing"), ("unheard_of", "closing")]
+)
+def test_a_goodbye_is_said_and_heard_before_the_hang_up(reason: str, phrase: str) -> None:
+    scene = Scene()
+    scene.closing.goodbye(reason)
+    assert scene.done == [f"say {phrase}"]
+    assert scene.work() == [f"say {phrase}"], "nothing before it was heard"
+    assert scene.closing.reason is None
+    assert scene.closing.reply_was_heard()
+    assert scene.work()[1:] == ["confirmed", "note hang_up", "hang up"]
+    assert scene.closing.reason == reason
+
+
+def test_without_a_phrase_the_call_ends_all_the_same() -> None:
+    scene = Scene(phrases=frozenset())
+    scene.closing.goodbye("silence")
+    assert scene.work() == ["say silence_goodbye", "confirmed", "note hang_up", "hang up"]
+    assert scene.closing.reason == "silence"
+
+
+def test_one_reason_is_said_once() -> None:
+    scene = Scene()
+    scene.closing.goodbye("silence")
+    scene.closing.goodbye("silence")
+    assert scene.done == ["say silence_goodbye"]
+
+
+def test_a_firm_reason_takes_the_place_of_one_that_is_not() -> None:
+    scene = Scene()
+    scene.closing.goodbye("silence")
+    scene.closing.goodbye("drained")
+    assert scene.done == ["say silence_goodbye", "say closing"]
+    assert scene.closing.reply_was_heard()
+    scene.work()
+    assert scene.closing.reason == "drained"
+
+
+@pytest.mark.parametrize("first", sorted(FIRM))
+@pytest.mark.parametrize("second", ["silence", "drained", "server_error", "max_duration"])
+def test_a_firm_goodbye_is_not_begun_again(first: str, second: str) -> None:
+    scene = Scene()
+    scene.closing.goodbye(first)
+    scene.closing.goodbye(second)
+    assert len(scene.done) == 1
+    assert scene.closing.reply_was_heard()
+    scene.work()
+    assert scene.closing.reason == first
+
+
+@pytest.mark.parametrize("reason", ["silence", "max_duration", "server_error", "drained", "other"])
+def test_the_caller_has_no_say_in_a_firm_ending(reason: str) -> None:
+    scene = Scene()
+    assert not scene.closing.firm
+    scene.closing.goodbye(reason)
+    assert scene.closing.firm is (reason in FIRM)
+
+
+def test_a_goodbye_that_is_interrupted_is_taken_back() -> None:
+    scene = Scene()
+    scene.closing.goodbye("silence")
+    scene.closing.take_back()
+    assert not scene.closing.reply_was_heard()
+    assert scene.work() == ["say silence_goodbye"]
+    assert scene.closing.reason is None
+    scene.closing.goodbye("silence")
+    assert scene.done == ["say silence_goodbye"] * 2, "and said again when it is due again"
+
+
+def test_an_interruption_while_the_last_mark_is_awaited_takes_the_hang_up_back() -> None:
+    scene = Scene()
+    scene.closing.goodbye("silence")
+    assert scene.closing.reply_was_heard()
+    scene.confirm = scene.closing.take_back
+    assert scene.work() == ["say silence_goodbye", "confirmed"]
+    assert scene.closing.reason is None
+
+
+def test_a_call_that_fails_is_hung_up_without_a_word() -> None:
+    scene = Scene()
+    scene.closing.fail()
+    assert scene.work() == ["hang up"]
+    assert scene.closing.reason == "server_error"
+
+
+def test_a_fault_in_the_hang_up_does_not_change_why_we_hung_up() -> None:
+    scene = Scene()
+    scene.closing.goodbye("max_duration")
+    assert scene.closing.reply_was_heard()
+    scene.work()
+    scene.closing.fail()
+    assert scene.closing.reason == "max_duration"
+
+
+# --- what a reply asks for ---------------------------------------------------------------------
+
+
+def test_a_reply_that_asks_for_nothing_ends_nothing() -> None:
+    scene = Scene()
+    scene.closing.after_reply([])
+    assert not scene.closing.reply_was_heard()
+    assert scene.work() == []
+
+
+def test_the_brains_own_goodbye_was_said_already() -> None:
+    scene = Scene()
+    scene.closing.after_reply([EndCall("goodbye")])
+    assert scene.work() == [], "nothing before it was heard"
+    assert scene.closing.reply_was_heard()
+    assert scene.work() == ["confirmed", "note hang_up", "hang up"]
+    assert scene.closing.reason == "bot_hangup"
+
+
+def test_what_an_interrupted_reply_asked_for_does_not_happen() -> None:
+    scene = Scene()
+    scene.closing.after_reply([Transfer(STAFF), EndCall("goodbye")])
+    scene.closing.take_back()
+    assert not scene.closing.reply_was_heard()
+    assert scene.work() == []
+
+
+def test_what_a_reply_asked_for_happens_once() -> None:
+    scene = Scene()
+    scene.closing.after_reply([Transfer(STAFF)])
+    assert scene.closing.reply_was_heard()
+    assert not scene.closing.reply_was_heard()
+    assert scene.work().count(f"put through to {STAFF}") == 1
+
+
+# --- transfers ---------------------------------------------------------------------------------
+
+
+def transferred(scene: Scene) -> list[str]:
+    scene.closing.after_reply([Transfer(STAFF)])
+    assert scene.closing.reply_was_heard()
+    return scene.work()
+
+
+def test_a_caller_is_put_through_and_our_leg_ends() -> None:
+    scene = Scene()
+    assert transferred(scene) == ["transfer", f"put through to {STAFF}", "hang up"]
+    assert scene.closing.reason == "transferred"
+
+
+@pytest.mark.parametrize(
+    ("carrier", "tried"),
+    [
+        ({"refuses": "HTTP 503"}, [f"put through to {STAFF}"]),
+        ({"transfers": False}, []),
+    ],
+    ids=["refused", "a carrier that cannot"],
+)
+def test_a_transfer_that_fails_is_told_and_the_call_goes_on(
+    carrier: dict[str, Any], tried: list[str]
+) -> None:
+    scene = Scene(**carrier)
+    assert transferred(scene) == [
+        "transfer", *tried, "note transfer_failed", "transfer_failed", "say transfer_failed",
+    ]  # fmt: skip
+    assert scene.closing.reason is None
+
+
+def test_a_transfer_that_fails_without_a_phrase_for_it_listens_again() -> None:
+    assert transferred(Scene(frozenset(), refuses="no"))[-2:] == ["say transfer_failed", "listen"]
+
+
+def test_a_stream_that_ends_first_waits_for_the_carriers_word() -> None:
+    """A carrier takes the stream away as soon as it puts the caller through."""
+    scene = Scene(answer_s=1.0)
+
+    async def call() -> str | None:
+        putting_through = asyncio.create_task(scene.closing._put_through(STAFF))
+        await asyncio.sleep(0.5)
+        await scene.closing.settled()
+        reason = scene.closing.reason
+        await putting_through
+        return reason
+
+    assert run(call()) == "transferred"
+
+
+def test_a_carrier_that_says_nothing_is_not_waited_for_for_ever() -> None:
+    scene = Scene(answer_s=3600.0)
+
+    async def call() -> float:
+        loop = asyncio.get_running_loop()
+        putting_through = asyncio.create_task(scene.closing._put_through(STAFF))
+        await asyncio.sleep(0)
+        began = loop.time()
+        await scene.closing.settled()
+        waited_s = loop.time() - began
+        putting_through.cancel()
+        return waited_s
+
+    assert run(call()) == pytest.approx(TRANSFER_S)
+    assert scene.closing.reason is None
+
+
+def test_a_transfer_that_fails_after_the_stream_ended_says_nothing_more() -> None:
+    scene = Scene(answer_s=1.0, refuses="HTTP 404")
+
+    async def call() -> None:
+        putting_through = asyncio.create_task(scene.closing._put_through(STAFF))
+        await asyncio.sleep(0.5)
+        await scene.closing.settled()
+        await putting_through
+
+    run(call())
+    assert scene.done[-1] == "note transfer_failed"
+    assert scene.closing.reason is None
+
+
+def test_a_call_without_a_transfer_settles_at_once() -> None:
+    scene = Scene()
+
+    async def call() -> float:
+        began = asyncio.get_running_loop().time()
+        await scene.closing.settled()
+        return asyncio.get_running_loop().time() - began
+
+    assert run(call()) == 0.0
