@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from telebot.call.model import TurnLatency
-from telebot.speech.reply import Reply, samples_ms
+from telebot.speech.reply import Reply
 
 pytestmark = pytest.mark.unit
 
@@ -96,7 +96,3 @@ def test_a_reply_that_began_with_the_stream():
 
 def test_what_was_heard_of_a_reply_that_has_not_begun():
     assert answered().heard(100, 100) == ""
-
-
-def test_samples_are_milliseconds():
-    assert samples_ms(160) == 20.0
