@@ -101,8 +101,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             wall_clock=wall_clock,
             transfer=_transfers(carriers),
         )
-        await speech.open()
         stack.push_async_callback(speech.close)
+        await speech.open()
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
         measure(metrics, speech, local, archive)
@@ -162,8 +162,8 @@ async def _archive(stack: AsyncExitStack, settings: Settings) -> Archive:
         admin_key=settings.security.admin_key.get_secret_value(),
         wanted=lambda _: True,  # whether a call is recorded is decided with its agent, in speech
     )
+    stack.push_async_callback(archive.close)  # also of what a failed start has opened
     await archive.open()
-    stack.push_async_callback(archive.close)
     return archive
 
 

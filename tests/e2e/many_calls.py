@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from telebot.phone import turns
 from telebot.phone.phone import Phone
 
 SIDE_BY_SIDE = 4
+POOLED = 8  # threads that pools may still start: connections to the database, asyncio's own
 QUIET_TRIES = 150  # a fifth of a second each: until everything has come back
 GAUGES = ("tasks", "conversations", "vad_slots", "calls", "stt_queue", "tts_queue")
 AGENTS = ("hasty", "front-desk")  # of no cost, and with all its models
@@ -26,9 +28,12 @@ QUESTION = "What are your opening hours?"
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What a server holds on to. `counted` is the same before and after: its own gauges, and what
-    the system counts of its process. `rss_mb` is of the processes it has started, too."""
+    the system counts of its process. `threads` also grow with the pool of the database's
+    connections, up to its size, which is why the files of the database are not counted.
+    `rss_mb` is of the processes it has started, too."""
 
     counted: dict[str, float]
+    threads: int
     rss_mb: float
 
 
@@ -49,10 +54,10 @@ async def holding(server: Server) -> Holding:
         {
             **{name: gauges[name] for name in GAUGES},
             "rows": gauges["records_waiting_rows"],
-            "files": len(os.listdir(f"/proc/{pid}/fd")),
-            "threads": _status(pid, "Threads"),
+            "files": sum("/telebot.db" not in name for name in _files(pid)),
             "processes": len(children),
         },
+        _status(pid, "Threads"),
         sum(_status(one, "VmRSS") for one in (pid, *children)) / 1024,
     )
 
@@ -60,6 +65,13 @@ async def holding(server: Server) -> Holding:
 def _status(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def _files(pid: int) -> Iterator[str]:
+    """Whatever it has open: files by their paths, sockets by their numbers."""
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            yield os.readlink(file)
 
 
 def _children(pid: int) -> list[int]:

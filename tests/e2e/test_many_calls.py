@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from many_calls import at_rest, calls, holding
+from many_calls import POOLED, at_rest, calls, holding
 from serving import Dial, Start
 
 pytestmark = pytest.mark.e2e
@@ -17,3 +17,4 @@ async def test_calls_that_end_in_every_way_leave_nothing(start: Start, dial: Dia
     await calls(server, dial, 8, 16)
     after = await at_rest(server, before)
     assert after.counted == before.counted
+    assert after.threads <= before.threads + POOLED

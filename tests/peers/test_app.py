@@ -1,0 +1,203 @@
+"""The composition root: a whole server from its first part to its last, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from telebot import app
+from telebot.call import local_access
+from telebot.call.errors import ConfigError
+from telebot.call.model import CallOffer
+from telebot.config_file import SettingsError
+from telebot.records.reading import CallFilter
+from telebot.settings import Settings, load
+
+pytestmark = pytest.mark.peers
+
+SCRIPTED = {"stt": "scripted", "llm": "scripted", "tts": "scripted", "endpointing": "vad"}
+STOP_S = 60.0  # this machine may be busy; nobody waits for it here
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """The collector's thresholds, which a server sets for its process."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+def settings_of(
+    folder: Path, http: str = "127.0.0.1:0", data: str = "data", **agent: Any
+) -> Settings:
+    """A server with one agent of no cost."""
+    (folder / "agents").mkdir(exist_ok=True)
+    tree = {"speech": SCRIPTED, "phrases": {"greeting": "Hello there."}, **agent}
+    (folder / "agents" / "test.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "numbers.yaml").write_text('numbers:\n  "*": test\n')
+    config = folder / "telebot.yaml"
+    config.write_text("server:\n  drain_s: 0.2\n")
+    run_files = folder / "run"
+    run_files.mkdir(mode=0o700, exist_ok=True)
+    overrides = {"server.http": http, "server.data": str(folder / data)}
+    return load(config, {"XDG_RUNTIME_DIR": str(run_files)}, overrides)
+
+
+def threads() -> set[str]:
+    """Those that a server may have started: asyncio's own pool stays for the next."""
+    return {one.name for one in threading.enumerate() if not one.name.startswith("asyncio_")}
+
+
+def sockets() -> int:
+    found = 0
+    for file in Path("/proc/self/fd").iterdir():
+        try:
+            found += os.readlink(file).startswith("socket:")
+        except FileNotFoundError:  # the folder's own
+            continue
+    return found
+
+
+@asynccontextmanager
+async def leaving_nothing() -> AsyncIterator[None]:
+    """What runs inside has no task, thread or socket left at its end, or soon after it: a thread
+    that was told to end is not always joined."""
+    tasks, threads_before, sockets_before = asyncio.all_tasks(), threads(), sockets()
+    yield
+    async with asyncio.timeout(STOP_S):
+        while len(threads()) > len(threads_before):  # noqa: ASYNC110  (threads tell nobody)
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0)
+    assert [task.get_name() for task in asyncio.all_tasks() - tasks if not task.done()] == []
+    assert threads() == threads_before
+    assert sockets() <= sockets_before
+
+
+async def status(url: str, **headers: str) -> int:
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status
+
+
+async def test_a_server_opens_everything_and_closes_it(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    async with leaving_nothing():
+        before = threads()
+        async with app.running(settings) as server:
+            url, port = f"http://{server.http}", int(server.http.rpartition(":")[2])
+            for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json"):
+                assert await status(url + path) == 200, path
+            assert await status(url + "/v1/calls") == 401
+            key = (settings.server.data / "admin-key").read_text().strip()
+            assert await status(url + "/v1/calls", Authorization=f"Bearer {key}") == 200
+            assert local_access.discover(port, settings.environ), "telebot call finds it"
+            assert threads() > before, "what leaves nothing has had something"
+    assert local_access.discover(port, settings.environ) is None
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await status(f"{url}/health/live")
+
+
+async def test_what_is_kept_is_there_for_the_next_server(tmp_path: Path) -> None:
+    keys = []
+    for _ in range(2):
+        async with app.running(settings_of(tmp_path)):
+            names = ("admin-key", "secret.key", "local.key")
+            keys.append([(tmp_path / "data" / name).read_text() for name in names])
+    assert keys[0] == keys[1]
+    assert list((tmp_path / "data" / "phrases").iterdir())
+
+
+async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = settings_of(tmp_path, f"127.0.0.1:{taken.getsockname()[1]}")
+        async with leaving_nothing():
+            with pytest.raises(OSError, match="address already in use"):
+                async with app.running(settings):
+                    pass
+    async with app.running(settings) as server:  # the port and the data folder are free again
+        assert await status(f"http://{server.http}/health/ready") == 200
+
+
+async def test_a_second_server_on_one_data_folder_is_refused(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    async with app.running(settings) as server:
+        async with leaving_nothing():
+            with pytest.raises(ConfigError, match="another telebot uses this data folder"):
+                async with app.running(settings):
+                    pass
+        assert await status(f"http://{server.http}/health/ready") == 200, "the first goes on"
+
+
+@pytest.mark.parametrize(
+    ("agent", "says"),
+    [
+        ({"speech": {"tts": "hal"}}, "no provider 'hal'"),
+        ({"agent": {"name": "test", "timezone": "Mars/Olympus"}}, "no zone 'Mars/Olympus'"),
+        ({"speech": {"stt": "local", "voice": "x"}}, "speech.voice"),
+    ],
+)
+async def test_an_agent_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, agent: dict[str, Any], says: str
+) -> None:
+    async with leaving_nothing():
+        with pytest.raises((ConfigError, SettingsError), match=says):
+            async with app.running(settings_of(tmp_path, **agent)):
+                pass
+
+
+async def test_a_database_that_cannot_be_used_leaves_the_data_folder_free(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.server.data.mkdir()
+    spoilt = settings.server.data / "telebot.db"
+    spoilt.write_bytes(b"this is no database" * 400)
+    async with leaving_nothing():
+        with pytest.raises(ConfigError, match="the database cannot be used"):
+            async with app.running(settings):
+                pass
+    spoilt.unlink()
+    async with app.running(settings) as server:
+        assert await status(f"http://{server.http}/health/ready") == 200
+
+
+async def test_calls_that_never_had_a_stream_end_with_the_server(tmp_path: Path) -> None:
+    async with app.running(settings_of(tmp_path)) as server:
+        server.admission.admit(CallOffer("local", "CA1", "+15550001", "+15550002"))
+        assert len(server.admission.live) == 1
+    async with app.running(settings_of(tmp_path)) as server:
+        [call] = (await server.archive.reader.page(CallFilter(), 10)).data
+        assert call.termination is not None
+        assert call.termination.reason == "no_media"
+
+
+async def test_draining_waits_no_longer_than_it_may(tmp_path: Path) -> None:
+    async with app.running(settings_of(tmp_path)) as server:
+        await asyncio.wait_for(server.drain(), STOP_S)
+        assert await status(f"http://{server.http}/health/ready") == 503
+        assert await status(f"http://{server.http}/health/live") == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
+    ready = asyncio.Event()
+    async with leaving_nothing():
+        serving = asyncio.create_task(app.serve(settings_of(tmp_path), lambda _: ready.set()))
+        try:
+            await asyncio.wait_for(ready.wait(), STOP_S)
+            os.kill(os.getpid(), number)
+            await asyncio.wait_for(serving, STOP_S)
+        finally:
+            asyncio.get_running_loop().remove_signal_handler(number)
