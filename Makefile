@@ -10,6 +10,9 @@ ARGS ?=
 # UPGRADE=1 lets `make lock` move pins that still satisfy pyproject.toml.
 UPGRADE ?=
 UV ?= .venv/bin/uv
+# Conversations mostly wait, so three processes are right for two cores; tests/conftest.py says in
+# which order. ARGS='-n 0' runs them one after another.
+SIDE_BY_SIDE = -n 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup setup-dev peers run test soak lint bench lock clean
 
@@ -29,10 +32,10 @@ run: setup  ## set-up, then the server on its embedded defaults (ARGS: telebot s
 	@exec .venv/bin/telebot serve $(ARGS)
 
 test: setup-dev peers  ## set-up, then every test but the soak tests (ARGS: pytest's)
-	@exec .venv/bin/python -m pytest -m "not soak" $(ARGS)
+	@exec .venv/bin/python -m pytest -m "not soak" $(SIDE_BY_SIDE) $(ARGS)
 
 soak: setup-dev peers  ## the tests that take longer than ten minutes
-	@.venv/bin/python -m pytest -m soak $(ARGS) || { code=$$?; \
+	@.venv/bin/python -m pytest -m soak --timeout 3600 $(ARGS) || { code=$$?; \
 	  if [ $$code -eq 5 ]; then echo "no soak test in this version"; else exit $$code; fi; }
 
 lint: setup-dev  ## style, types, direction of imports, YAML, shell, Dockerfile, Compose

@@ -1,8 +1,9 @@
-"""What holds for every test: one marker a module, where shared modules are found, and who waits
-for whom when tests run side by side (`make test`).
+"""What holds for every test: one marker a module, where shared modules are found, and who goes
+first when tests run side by side (`make test`).
 
-Real-time conversations (`e2e`) come first, in few groups of one server each; everything else is one
-group a module and gives way to them, so that no model being loaded next door breaks up a voice.
+Conversations in real time come first, each module in one process with a server of its own;
+everything else follows and gives way to what is left of them, so that no model being loaded next
+door breaks up a voice.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ HERE = Path(__file__).parent
 KINDS = ("unit", "wire", "peers", "e2e", "soak")
 REAL_TIME = ("e2e", "soak")
 GIVES_WAY = 10  # niceness of what is not in real time
-# e2e modules that go one after another; the others share one more group
-E2E_GROUPS: dict[str, str] = {}
 
 
 def _share_modules() -> None:
@@ -59,17 +58,18 @@ def _check_kinds(items: list[pytest.Item]) -> None:
         )
 
 
+def in_real_time(item: pytest.Item) -> bool:
+    return kinds_of(item)[0] in REAL_TIME
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     _check_kinds(items)
-    items.sort(key=lambda item: kinds_of(item)[0] not in REAL_TIME)
+    items.sort(key=in_real_time, reverse=True)
     for item in items:
-        in_real_time = kinds_of(item)[0] in REAL_TIME
-        group = E2E_GROUPS.get(item.path.stem, "e2e") if in_real_time else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    side_by_side = "PYTEST_XDIST_WORKER" in os.environ
-    if side_by_side and kinds_of(item)[0] not in REAL_TIME:
+    if "PYTEST_XDIST_WORKER" in os.environ and not in_real_time(item):
         os.nice(max(0, GIVES_WAY - os.nice(0)))
