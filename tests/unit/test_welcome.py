@@ -1,5 +1,6 @@
 """What a server prints when it takes calls."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,38 @@ def test_the_webhooks_of_those_that_come_from_outside_are_told(tmp_path: Path) -
     url = "https://voice.example"
     told = lines(tmp_path, TELEBOT_PUBLIC_URL=url, TWILIO_AUTH_TOKEN="t")
     assert [line.split() for line in told if url in line] == [["twilio", f"{url}/twilio/voice"]]
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("{here}/.venv/bin/telebot", ".venv/bin/telebot"),
+        ("/opt/telebot/bin/telebot", "/opt/telebot/bin/telebot"),
+        ("/usr/lib/python3/site-packages/telebot/__main__.py", "telebot"),
+        ("pytest", "telebot"),
+    ],
+)
+def test_the_command_is_shown_as_it_is_typed_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, shown: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [typed.format(here=tmp_path), "serve"])
+    told = next(line for line in lines(tmp_path) if "talk to it" in line)
+    assert told.split("talk to it")[1].split()[:3] == [shown, "call", "http://127.0.0.1:4711"]
+
+
+def test_a_command_on_the_path_is_shown_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "telebot"
+    command.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [str(command), "serve"])
+    assert any("talk to it    telebot call" in line for line in lines(tmp_path))
+
+
+def test_where_the_key_of_the_console_lies_is_told_and_not_the_key(tmp_path: Path) -> None:
+    (tmp_path / "admin-key").write_text("tb_secret")
+    told = next(line for line in lines(tmp_path) if "/console/" in line)
+    assert str(tmp_path / "admin-key") in told
+    assert "tb_secret" not in told
