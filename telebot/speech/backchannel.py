@@ -77,6 +77,12 @@ def _is_murmur(said: list[str]) -> bool:
     return "no" not in said and all(_MURMUR_LETTERS.issuperset(word) for word in said)
 
 
+def may_be_murmur(text: str, *, speech_s: float) -> bool:
+    """True for one word in a sound so short that it may have been a hum: small recognisers write
+    "Man." and "Her." for them. Only where the brain makes nothing of it is it taken for one."""
+    return speech_s < MURMUR_S and len(words(text)) == 1
+
+
 def is_answer(text: str, expects: str | None) -> bool:
     """True where the words answer the question that the bot is about to put, said early."""
     return expects == "yes_no" and any(word in _ANSWERS for word in words(text))

@@ -35,6 +35,10 @@ class Mind(Protocol):
         """The type of the answer awaited, where the brain knows it."""
         ...
 
+    def understands(self, text: str) -> bool:
+        """The brain would make something of `text` now, or cannot tell. Changes nothing."""
+        ...
+
     def commit(self) -> Sequence[Action]:
         """The reply to the last turn is being heard: it counts. Returns its actions, once."""
         ...
@@ -48,6 +52,9 @@ class PlainMind:
     """A language model without tools: it awaits nothing in particular and does nothing."""
 
     expects: str | None = None
+
+    def understands(self, text: str) -> bool:
+        return True
 
     def commit(self) -> Sequence[Action]:
         return ()
@@ -80,6 +87,10 @@ class DialogBrainService(LLMService):
         self._state = pending.state
         self._expects = pending.expects
         return pending.actions
+
+    def understands(self, text: str) -> bool:
+        state = self._state if self._pending is None else self._pending.state
+        return self._brain.step(state, text, now=self._now()).state.misses == 0
 
     def discard(self) -> None:
         self._pending = None

@@ -171,6 +171,9 @@ class Conversation:
     def expects(self) -> str | None:
         return self.parts.mind.expects
 
+    def understands(self, text: str) -> bool:
+        return self.parts.mind.understands(text)
+
     def caller_speaks(self) -> None:
         self._timers.cancel("silence")
         self.move(Move.CALLER_SPEAKS)

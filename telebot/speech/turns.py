@@ -19,7 +19,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from telebot.call.ports import Clock
-from telebot.speech.backchannel import Shape, is_answer, is_backchannel, shape, words
+from telebot.speech.backchannel import (
+    Shape,
+    is_answer,
+    is_backchannel,
+    may_be_murmur,
+    shape,
+    words,
+)
 from telebot.speech.timers import Later, Timers
 
 COMPLETE = 0.5  # the turn model's probability from which a turn is over
@@ -49,6 +56,10 @@ class Floor(Protocol):
     @property
     def expects(self) -> str | None:
         """The type of answer the bot is waiting for (``phone``, ``yes_no``, …)."""
+        ...
+
+    def understands(self, text: str) -> bool:
+        """The brain would make something of `text`, or cannot tell."""
         ...
 
     def caller_speaks(self) -> None:
@@ -250,7 +261,10 @@ class TurnTaking:
 
     def _is_hum(self, said: str) -> bool:
         asked = self._floor.asked or is_answer(said, self._floor.expects)
-        return is_backchannel(said, asked=asked, speech_s=self._speech_s)
+        if is_backchannel(said, asked=asked, speech_s=self._speech_s):
+            return True
+        murmur = not asked and may_be_murmur(said, speech_s=self._speech_s)
+        return murmur and not self._floor.understands(said)
 
     def _take_floor(self) -> None:
         """The caller interrupts: the reply is dropped, the caller's turn is open."""

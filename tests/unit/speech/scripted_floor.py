@@ -36,6 +36,7 @@ class Scene:
         self.asked = False
         self.expects: str | None = None
         self.thinking = ""
+        self.nonsense: set[str] = set()
         self.held = False
         self.taken: list[tuple[float, str]] = []
         self.log: list[str] = []
@@ -44,6 +45,9 @@ class Scene:
         self.turns = TurnTaking(self, pace, self.time.clock, self.time.later)
 
     # Floor
+
+    def understands(self, text: str) -> bool:
+        return text not in self.nonsense
 
     def caller_speaks(self) -> None:
         self.log.append("caller_speaks")

@@ -104,6 +104,9 @@ class Mind:
     discarded: int = 0
     expects: str | None = None
 
+    def understands(self, text: str) -> bool:
+        return True
+
     def commit(self) -> Sequence[Action]:
         self.committed += 1
         return self.actions.pop(0) if self.actions else ()

@@ -507,3 +507,19 @@ def test_forgetting_leaves_nothing_behind():
     scene.time.run(10)
     assert scene.taken == []
     assert scene.time.pending == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "nonsense", "interrupts"),
+    [("Man.", 0.4, True, False), ("Stop.", 0.4, False, True), ("Man overboard.", 0.4, True, True)],
+)
+def test_a_short_word_that_means_nothing_may_have_been_a_hum(text, seconds, nonsense, interrupts):
+    scene = Scene()
+    scene.bot_speaks()
+    if nonsense:
+        scene.nonsense.add(text)
+    scene.speak(seconds)
+    scene.hear(text)
+    scene.time.run(3)
+    assert scene.texts == ([text] if interrupts else [])
+    assert ("resume" in scene.log) is not interrupts
