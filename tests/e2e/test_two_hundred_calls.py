@@ -10,7 +10,7 @@ pytestmark = pytest.mark.soak
 
 WARM = 50  # calls after which every cache, pool and arena has its size
 MORE = 50
-GROWTH_MB = 6.0  # of the 150 calls after them
+GROWTH_MB = 12.0  # of the 150 calls after them: 80 kB a call; one that is kept has more
 
 
 def tell(calls: int, now: Holding) -> None:
