@@ -2,23 +2,27 @@
 first when tests run side by side (`make test`).
 
 Conversations in real time come first, each module in one process with a server of its own;
-everything else follows and gives way to what is left of them, so that no model being loaded next
-door breaks up a voice.
+everything else follows, so that no model being loaded next door breaks up a voice.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
 KINDS = ("unit", "wire", "peers", "e2e", "soak")
 REAL_TIME = ("e2e", "soak")
-GIVES_WAY = 10  # niceness of what is not in real time
+
+# how long an example takes is the machine's business
+settings.register_profile(
+    "telebot", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("telebot")
 
 
 def _share_modules() -> None:
@@ -68,8 +72,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=in_real_time, reverse=True)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ and not in_real_time(item):
-        os.nice(max(0, GIVES_WAY - os.nice(0)))

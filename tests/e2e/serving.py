@@ -24,8 +24,8 @@ from telebot.phone.phone import Phone
 REPOSITORY = Path(__file__).resolve().parents[2]
 TELEBOT = Path(sys.executable).parent / "telebot"
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 30.0
-RECORD_TIMEOUT_S = 5.0  # the record is there a second after the end; this machine may be busy
+STOP_TIMEOUT_S = 60.0
+RECORD_TIMEOUT_S = 20.0  # the record is there a second after the end; this machine may be busy
 READY = re.compile(r"\bready\b.*\bhttp=(?:http://)?([\w.\[\]:]+:\d+)")
 # what the tests' own environment must not change about the server
 FOREIGN = re.compile(r"TELEBOT_|TWILIO_|_API_KEY$|_proxy$|_PROXY$")

@@ -129,8 +129,8 @@ class Edge:
     app: web.Application
 
     async def until(self, condition: Any) -> None:
-        """Give the server its turns until `condition()`; fails after five seconds."""
-        async with asyncio.timeout(5):
+        """Give the server its turns until `condition()`; fails after half a minute."""
+        async with asyncio.timeout(30):
             while not condition():  # noqa: ASYNC110  # any condition, of either side
                 await asyncio.sleep(0.002)
 

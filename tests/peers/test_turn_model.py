@@ -27,7 +27,7 @@ CUT = (  # the same voice, stopped inside a sentence
     ("My telephone number is five five five one two three.", "five"),
     ("Could you please tell me whether you are open tomorrow?", "whether"),
 )
-TIMEOUT_S = 20.0  # this machine may be busy; nobody waits for it here
+TIMEOUT_S = 60.0  # this machine may be busy; nobody waits for it here
 PAUSE = g711.SILENCE * 1600
 
 

@@ -191,7 +191,7 @@ class Stream:
 
     async def next(self) -> dict[str, Any]:
         """Our server's next message, checked against what Twilio takes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             message = await self.socket.receive()
         assert message.type is aiohttp.WSMsgType.TEXT, (message.type, message.data)
         tree: dict[str, Any] = json.loads(message.data)
@@ -211,7 +211,7 @@ class Stream:
 
     async def closed(self) -> int | None:
         """The close code; drops what comes before it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.socket.closed:
                 await self.socket.receive()
         return self.socket.close_code

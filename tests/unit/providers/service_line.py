@@ -34,7 +34,7 @@ class Sink(FrameProcessor):
 
     async def wait_for(self, kind: type[Frame], count: int = 1) -> list[Frame]:
         """Until `count` frames of `kind` have arrived (at most 20 s)."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.of(kind)) < count:
                 self.arrived.clear()
                 await self.arrived.wait()

@@ -176,7 +176,7 @@ async def test_an_interrupted_reply_stops_and_the_next_one_is_spoken(speech: Loc
     await asyncio.to_thread(taken.wait, 20)
     async with running(LocalTTSService(speech.tts)) as line:
         await line.worker.queue_frame(TTSSpeakFrame("A reply that nobody will hear."))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (speech.tts.stats() or before).waiting:  # noqa: ASYNC110 - a thread's queue
                 await asyncio.sleep(0)
         await line.worker.queue_frame(InterruptionFrame())

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 START_S = 1000.0  # a monotonic clock never begins at zero
-STUCK_S = 20.0  # of real time, for threads that something may wait for
+STUCK_S = 60.0  # of real time, for threads that something may wait for
 
 
 class _JumpingSelector(selectors.DefaultSelector):
