@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -44,22 +45,28 @@ def _share_modules() -> None:
 _share_modules()
 
 
-def kinds_of(item: pytest.Item) -> list[str]:
+def kinds_of(node: pytest.Item | pytest.Collector) -> list[str]:
     """The kinds a test is marked with, each as often as it is."""
-    return [mark.name for mark in item.iter_markers() if mark.name in KINDS]
+    return [mark.name for mark in node.iter_markers() if mark.name in KINDS]
 
 
-def _check_kinds(items: list[pytest.Item]) -> None:
-    wrong = {
-        f"{item.path.relative_to(HERE.parent)} ({', '.join(kinds) or 'none'})"
-        for item in items
-        if len(kinds := kinds_of(item)) != 1
-    }
-    if wrong:
-        raise pytest.UsageError(
-            "a test module has exactly one of the markers "
-            f"{', '.join(KINDS)}: {'; '.join(sorted(wrong))}"
-        )
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A module that is not marked with exactly one kind cannot be collected."""
+    report = yield
+    if isinstance(collector, pytest.Module):
+        for node in report.result or ():
+            if len(kinds := kinds_of(node)) != 1:
+                report.outcome = "failed"
+                report.longrepr = (
+                    f"{node.name} is marked {', '.join(kinds) or 'with no kind'}; a test module "
+                    f"has `pytestmark = pytest.mark.KIND` once: {', '.join(KINDS)}"
+                )
+                report.result = []
+                break
+    return report
 
 
 def in_real_time(item: pytest.Item) -> bool:
@@ -68,7 +75,6 @@ def in_real_time(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    _check_kinds(items)
     items.sort(key=in_real_time, reverse=True)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(item.path.stem))
