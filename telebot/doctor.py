@@ -46,7 +46,9 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
     nearest: Path = folder
     while not nearest.exists():
         nearest = nearest.parent
-    if not os.access(nearest, os.W_OK):
+    if not nearest.is_dir():
+        yield "fault", "data folder", f"{nearest} is no folder; name another by --data"
+    elif not os.access(nearest, os.W_OK):
         yield "fault", "data folder", f"{folder} cannot be written; name another by --data"
     else:
         yield "ok", "data folder", str(folder.resolve())
@@ -109,8 +111,9 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield "ok", "database", "SQLite in the data folder"
         return
 
+    store = Store(url, settings.server.data)
+
     async def reach() -> None:
-        store = Store(url, settings.server.data)
         try:
             async with asyncio.timeout(10), store.reading():
                 pass
