@@ -43,15 +43,20 @@ def _guarded(check: Callable[[Settings], Iterator[Finding]], settings: Settings)
 
 def _data_folder(settings: Settings) -> Iterator[Finding]:
     folder = settings.server.data
-    nearest: Path = folder
+    if why := _unwritable(folder):
+        yield "fault", "data folder", f"{why}; name another by --data"
+    else:
+        yield "ok", "data folder", str(folder.resolve())
+
+
+def _unwritable(folder: Path) -> str:
+    """Why nothing can be made in `folder`, which need not be there yet; '' where it can."""
+    nearest = folder
     while not nearest.exists():
         nearest = nearest.parent
     if not nearest.is_dir():
-        yield "fault", "data folder", f"{nearest} is no folder; name another by --data"
-    elif not os.access(nearest, os.W_OK):
-        yield "fault", "data folder", f"{folder} cannot be written; name another by --data"
-    else:
-        yield "ok", "data folder", str(folder.resolve())
+        return f"{nearest} is no folder"
+    return "" if os.access(nearest, os.W_OK) else f"{folder} cannot be written"
 
 
 def _address(settings: Settings) -> Iterator[Finding]:
@@ -112,6 +117,10 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
 
     store = Store(url, settings.server.data)
+    if store.file is not None and not store.file.exists():  # asking must not make it
+        why = _unwritable(store.file.parent)
+        yield ("fault" if why else "ok"), "database", why or f"{store.file} will be made"
+        return
 
     async def reach() -> None:
         try:

@@ -101,7 +101,7 @@ def test_a_number_of_no_agent(settings_of: Callable[..., Settings]) -> None:
         ("", "ok", "SQLite in the data folder"),
         ("nonsense", "fault", "records.database_url: write DIALECT+DRIVER://"),
         ("oracle+nodriver://ann:secret@host/x", "fault", "records.database_url: oracle+nodriver"),
-        ("sqlite+aiosqlite:////nowhere/at/all.db", "fault", "RecordsAway"),
+        ("sqlite+aiosqlite:////proc/version/all.db", "fault", "/proc/version is no folder"),
     ],
 )
 def test_the_database(settings_of: Callable[..., Settings], url: str, level: str, why: str) -> None:
@@ -112,9 +112,22 @@ def test_the_database(settings_of: Callable[..., Settings], url: str, level: str
     assert "secret" not in found[2]
 
 
+def test_a_database_that_is_not_there_yet_is_not_made(
+    settings_of: Callable[..., Settings], tmp_path: Path
+) -> None:
+    file = tmp_path / "to" / "come.db"
+    settings = settings_of(records={"database_url": f"sqlite+aiosqlite:///{file}"})
+    assert doctor._guarded(doctor._database, settings) == [
+        ("ok", "database", f"{file} will be made")
+    ]
+    assert not file.parent.exists()
+
+
 def test_a_database_that_answers(settings_of: Callable[..., Settings], tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'own.db'}"
-    [(level, _, _)] = doctor._guarded(doctor._database, settings_of(records={"database_url": url}))
+    file = tmp_path / "own.db"
+    file.touch()
+    settings = settings_of(records={"database_url": f"sqlite+aiosqlite:///{file}"})
+    [(level, _, _)] = doctor._guarded(doctor._database, settings)
     assert level == "ok"
 
 
