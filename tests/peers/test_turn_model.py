@@ -163,6 +163,7 @@ async def test_a_worker_that_hangs_does_not_fill_the_memory(model):
             writer = model._writer
             unread = writer.transport.get_write_buffer_size() if writer else 0
             assert unread <= 64 * 64_008
+        await until(lambda: model.pid != pid)  # given up, and nothing waits for it any more
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -205,3 +206,4 @@ async def test_the_worker_ends_with_its_server(model):
     assert pid is not None
     model._writer.transport.abort()
     await until(lambda: not running(pid))
+    await until(lambda: model.pid != pid)
