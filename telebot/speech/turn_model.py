@@ -50,6 +50,7 @@ class TurnModelProcess:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
             self._supervisor = None
+            await self._stop()  # where it was cancelled in the middle of that
 
     @property
     def pid(self) -> int | None:
@@ -136,6 +137,6 @@ class TurnModelProcess:
             self._writer = None
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
+                self._process.kill()  # it has nothing to put away, and may hang
             await self._process.wait()
             self._process = None
