@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from absent import absent
 from browser import Browser, installed
 from records_server import ADMIN, records_server
 
@@ -46,7 +47,7 @@ async def server(tmp_path):
 @pytest.fixture
 async def browser(tmp_path):
     if not installed():
-        pytest.skip("Chromium or its driver is not installed: nobody looks at the console")
+        absent("Chromium or its driver is not installed: nobody looks at the console")
     browser = Browser(tmp_path / "profile")
     try:
         await browser.open()

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from absent import absent
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from postgres import Postgres, programs
@@ -33,7 +34,7 @@ KEY = {"Authorization": f"Bearer {ADMIN}"}
 def postgres():
     folder = programs()
     if folder is None:
-        pytest.skip("PostgreSQL is not installed: the records are tested on SQLite alone")
+        absent("PostgreSQL is not installed: the records are tested on SQLite alone")
     server = Postgres(folder)
     try:
         server.start()
