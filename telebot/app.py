@@ -36,6 +36,7 @@ from telebot.console.sessions import Sessions
 from telebot.measures import measure
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.recogniser import SpeechToText
+from telebot.providers.resources import Resources
 from telebot.providers.synthesiser import TextToSpeech
 from telebot.records.archive import Archive
 from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
@@ -88,7 +89,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         archive = await _archive(stack, settings)
         call_log = metrics.metered(archive.log)
         local = await _local_speech(stack, settings)
-        ready_agents = await _agents(settings, agents, local)
+        resources = Resources(local, settings.environ)
+        stack.push_async_callback(resources.close)
+        ready_agents = await _agents(settings, agents, resources)
         admission = _admission(settings, call_log, numbers, frozenset(agents))
         carriers = Carriers(settings)
         speech = Speech(
@@ -178,10 +181,10 @@ async def _local_speech(stack: AsyncExitStack, settings: Settings) -> LocalSpeec
 
 
 async def _agents(
-    settings: Settings, agents: dict[str, AgentSettings], local: LocalSpeech
+    settings: Settings, agents: dict[str, AgentSettings], resources: Resources
 ) -> dict[str, Agent]:
     phrases = PhraseStore(settings.server.data / "phrases")
-    loader = AgentLoader(local, phrases, settings.environ)
+    loader = AgentLoader(resources, phrases)
     return {name: await loader.load(agent) for name, agent in agents.items()}
 
 

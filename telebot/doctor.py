@@ -17,6 +17,7 @@ from telebot.call.errors import Local
 from telebot.carriers.registry import Carriers
 from telebot.config_file import SettingsError
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
 from telebot.records.store import Store
 from telebot.settings import Settings, load_agents, load_numbers
 from telebot.speech.agents import AgentLoader
@@ -98,9 +99,8 @@ def _carriers(settings: Settings) -> Iterator[Finding]:
 def _agents(settings: Settings) -> Iterator[Finding]:
     agents = load_agents(settings.config_dir)
     load_numbers(settings.config_dir, agents)
-    loader = AgentLoader(
-        LocalSpeech(), PhraseStore(settings.server.data / "phrases"), settings.environ
-    )
+    resources = Resources(LocalSpeech(), settings.environ)
+    loader = AgentLoader(resources, PhraseStore(settings.server.data / "phrases"))
     for name, agent in agents.items():
         try:
             loader.check(agent)

@@ -26,11 +26,11 @@ from pipecat.utils.time import time_now_iso8601
 
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers.answering_stt import AnsweringSTTService
-from telebot.providers.catalogue import check_known
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.recogniser import LONGEST_S as MODEL_LONGEST_S
 from telebot.providers.recogniser import SpeechToText, Transcript
+from telebot.providers.resources import Resources
+from telebot.providers.vendor import check_known
 from telebot.providers.voicing import quiet_point, to_float
 from telebot.providers.workers import Done
 
@@ -211,11 +211,11 @@ def _failed(error: ProviderError) -> Job:
     return job
 
 
-def build(options: Mapping[str, Any], shared: LocalSpeech) -> LocalSTTService:
+def build(options: Mapping[str, Any], resources: Resources) -> LocalSTTService:
     """`stt: local`, or `{service: local, preroll_s: 0.5, longest_s: 30}` (seconds)."""
     check_known("option", options, ("preroll_s", "longest_s"), "local")
     return LocalSTTService(
-        shared.stt,
+        resources.local.stt,
         preroll_s=_seconds(options, "preroll_s", PREROLL_S, 2.0),
         longest_s=_seconds(options, "longest_s", LONGEST_S, MODEL_LONGEST_S),
     )

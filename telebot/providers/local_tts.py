@@ -14,10 +14,10 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 
 from telebot.call.errors import ProviderError
-from telebot.providers.catalogue import check_known
 from telebot.providers.frames import WordTimesFrame
-from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
 from telebot.providers.synthesiser import PHONE_RATE_HZ, TextToSpeech, check_voice
+from telebot.providers.vendor import check_known
 from telebot.providers.voice import VOICES
 
 
@@ -55,7 +55,7 @@ class LocalTTSService(TTSService):
             yield ErrorFrame(error=str(error), exception=error)
 
 
-def build(options: Mapping[str, Any], shared: LocalSpeech) -> LocalTTSService:
+def build(options: Mapping[str, Any], resources: Resources) -> LocalTTSService:
     """`tts: local`, or `{service: local, voice: heart}`."""
     check_known("option", options, ("voice",), "local")
-    return LocalTTSService(shared.tts, voice=str(options.get("voice", VOICES[0])))
+    return LocalTTSService(resources.local.tts, voice=str(options.get("voice", VOICES[0])))

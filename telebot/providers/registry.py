@@ -1,66 +1,129 @@
 """Which provider a name in an agent's file stands for, and how a service is built from it.
 
-`app.py` calls `build_stt`, `build_tts` and `build_llm` for each call; what they return goes into
-the Pipecat pipeline in `speech/`. A provider is imported when it is first asked for.
+`speech/agents.py` calls `build_stt`, `build_tts` and `build_llm` for each call; what they return
+goes into the Pipecat pipeline. A provider's file is imported when it is first asked for, its
+vendor's package with it.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from telebot.call.errors import ProviderConfigError
-from telebot.providers.catalogue import build_vendor_service, near
+from telebot.providers.resources import Resources
+from telebot.providers.vendor import build_vendor_service, near
 
 if TYPE_CHECKING:
     from pipecat.services.llm_service import LLMService
     from pipecat.services.stt_service import STTService
     from pipecat.services.tts_service import TTSService
 
-    from telebot.providers.local_speech import LocalSpeech
-
 Kind = Literal["stt", "tts", "llm"]
 Spec = str | Mapping[str, Any]
 
-# name → a function (options, shared) → service
+# name → a function (options, resources) → service. Its module may have
+# `async probe(kind, options, resources)`, which asks the vendor whether the key, the model and the
+# voice are good.
 PROVIDERS: dict[Kind, dict[str, str]] = {
     "stt": {
         "local": "telebot.providers.local_stt:build",
+        "faster-whisper": "telebot.providers.faster_whisper:build_stt",
+        "assemblyai": "telebot.providers.assemblyai:build_stt",
+        "azure": "telebot.providers.azure:build_stt",
+        "cartesia": "telebot.providers.cartesia:build_stt",
+        "deepgram": "telebot.providers.deepgram:build_stt",
+        "deepgram-flux": "telebot.providers.deepgram:build_flux",
+        "elevenlabs": "telebot.providers.elevenlabs:build_stt",
+        "google": "telebot.providers.google:build_stt",
+        "groq": "telebot.providers.groq:build_stt",
+        "openai": "telebot.providers.openai:build_stt",
+        "openai-whisper": "telebot.providers.openai:build_segmented_stt",
+        "soniox": "telebot.providers.soniox:build_stt",
+        "speechmatics": "telebot.providers.speechmatics:build_stt",
         "scripted": "telebot.providers.scripted:build_stt",
+    },
+    "llm": {
+        "anthropic": "telebot.providers.anthropic:build_llm",
+        "gemini": "telebot.providers.gemini:build_llm",
+        "groq": "telebot.providers.groq:build_llm",
+        "openai": "telebot.providers.openai:build_llm",
+        "openai-compatible": "telebot.providers.openai_compatible:build_llm",
+        "scripted": "telebot.providers.scripted:build_llm",
     },
     "tts": {
         "local": "telebot.providers.local_tts:build",
+        "azure": "telebot.providers.azure:build_tts",
+        "cartesia": "telebot.providers.cartesia:build_tts",
+        "deepgram": "telebot.providers.deepgram:build_tts",
+        "elevenlabs": "telebot.providers.elevenlabs:build_tts",
+        "google": "telebot.providers.google:build_tts",
+        "openai": "telebot.providers.openai:build_tts",
+        "openai-compatible": "telebot.providers.openai_compatible:build_tts",
+        "piper": "telebot.providers.piper:build_tts",
+        "polly": "telebot.providers.polly:build_tts",
+        "rime": "telebot.providers.rime:build_tts",
         "scripted": "telebot.providers.scripted:build_tts",
     },
-    "llm": {"scripted": "telebot.providers.scripted:build_llm"},
 }
 
 
-def build_stt(spec: Spec, shared: LocalSpeech, environ: Mapping[str, str]) -> STTService:
+def build_stt(spec: Spec, resources: Resources) -> STTService:
     """The recogniser of an agent's `speech.stt`; takes 8 kHz int16 audio. Errors as in `build`."""
-    return cast("STTService", build("stt", spec, shared, environ))
+    return cast("STTService", build("stt", spec, resources))
 
 
-def build_tts(spec: Spec, shared: LocalSpeech, environ: Mapping[str, str]) -> TTSService:
+def build_tts(spec: Spec, resources: Resources) -> TTSService:
     """The voice of an agent's `speech.tts`; gives 8 kHz int16 where the vendor can."""
-    return cast("TTSService", build("tts", spec, shared, environ))
+    return cast("TTSService", build("tts", spec, resources))
 
 
-def build_llm(spec: Spec, shared: LocalSpeech, environ: Mapping[str, str]) -> LLMService:
+def build_llm(spec: Spec, resources: Resources) -> LLMService:
     """The language model of an agent's `speech.llm`."""
-    return cast("LLMService", build("llm", spec, shared, environ))
+    return cast("LLMService", build("llm", spec, resources))
 
 
-def build(kind: Kind, spec: Spec, shared: LocalSpeech, environ: Mapping[str, str]) -> object:
+def build(kind: Kind, spec: Spec, resources: Resources) -> object:
     """A new service for one call.
 
-    `spec` is a name (``local``), a name with options (``{service: local, voice: heart}``) or any
-    Pipecat service: ``{service: "pipecat.services.deepgram.stt:DeepgramSTTService",
+    `spec` is a name (``local``), a name with options (``{service: deepgram, model: nova-3}``) or
+    any Pipecat service: ``{service: "pipecat.services.deepgram.stt:DeepgramSTTService",
     api_key_env: DEEPGRAM_API_KEY, base_url: …, settings: {model: nova-3}, options: {…}}``.
-    Keys and ``<VENDOR>_BASE_URL`` are looked up in `environ`. Nothing is connected. Raises
-    ProviderConfigError, which says what to write instead.
+    Nothing is connected. Raises ProviderConfigError, which says what to write instead.
     """
+    service, options = _parts(kind, spec)
+    if ":" in service:
+        return build_vendor_service(kind, service, options, resources.environ)
+    module, function = _module(kind, service)
+    return getattr(module, function)(options, resources)
+
+
+async def probe(kind: Kind, spec: Spec, resources: Resources) -> None:
+    """Ask the vendor whether a call could use this spec; a provider that has no way to tell is
+    taken for good. Raises ProviderConfigError (the key, the model or the voice is refused) and
+    ProviderError (the vendor cannot be reached)."""
+    service, options = _parts(kind, spec)
+    if ":" in service:
+        return
+    module, _ = _module(kind, service)
+    asks = getattr(module, "probe", None)
+    if asks is not None:
+        await asks(kind, options, resources)
+
+
+def check(kind: Kind, spec: Spec, resources: Resources) -> str | None:
+    """The fault of a spec, for `telebot doctor` and the start; None where a call can use it."""
+    try:
+        build(kind, spec, resources)
+    except ProviderConfigError as error:
+        return str(error)
+    return None
+
+
+def _parts(kind: Kind, spec: Spec) -> tuple[str, dict[str, Any]]:
+    """The service's name and its options."""
     options = {"service": spec} if isinstance(spec, str) else dict(spec)
     service = options.pop("service", None)
     if not isinstance(service, str) or not service:
@@ -68,22 +131,15 @@ def build(kind: Kind, spec: Spec, shared: LocalSpeech, environ: Mapping[str, str
             f"speech.{kind} names no service; write `{kind}: local` or "
             f'`{kind}: {{service: "pipecat.services.VENDOR.{kind}:CLASS", …}}`'
         )
-    if ":" in service:
-        return build_vendor_service(kind, service, options, environ)
+    return service, options
+
+
+def _module(kind: Kind, service: str) -> tuple[ModuleType, str]:
     names = PROVIDERS[kind]
     if service not in names:
         raise ProviderConfigError(
             f"speech.{kind}: no provider {service!r}{near(service, names)}; write one of "
             f"{', '.join(sorted(names))}, or a Pipecat service as `module:Class`"
         )
-    module, _, function = names[service].partition(":")
-    return getattr(importlib.import_module(module), function)(options, shared)
-
-
-def check(kind: Kind, spec: Spec, shared: LocalSpeech, environ: Mapping[str, str]) -> str | None:
-    """The fault of a spec, for `telebot doctor` and the start; None where a call can use it."""
-    try:
-        build(kind, spec, shared, environ)
-    except ProviderConfigError as error:
-        return str(error)
-    return None
+    path, _, function = names[service].partition(":")
+    return importlib.import_module(path), function

@@ -27,9 +27,9 @@ from pipecat.services.tts_service import TTSService
 from pipecat.utils.time import time_now_iso8601
 
 from telebot.providers.answering_stt import AnsweringSTTService
-from telebot.providers.catalogue import check_known
-from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
 from telebot.providers.scripted_audio import RATE_HZ
+from telebot.providers.vendor import check_known
 
 TRANSCRIPT_DELAY_S = 0.02
 # no question: those are answered without asking the turn model, which is to be measured too
@@ -141,19 +141,19 @@ class ScriptedTTSService(TTSService):
             yield TTSAudioRawFrame(piece, RATE_HZ, 1, context_id=context_id)
 
 
-def build_stt(options: Mapping[str, Any], shared: LocalSpeech) -> ScriptedSTTService:
+def build_stt(options: Mapping[str, Any], resources: Resources) -> ScriptedSTTService:
     """`stt: scripted`; takes no options."""
     check_known("option", options, (), "scripted")
     return ScriptedSTTService()
 
 
-def build_llm(options: Mapping[str, Any], shared: LocalSpeech) -> ScriptedLLMService:
+def build_llm(options: Mapping[str, Any], resources: Resources) -> ScriptedLLMService:
     """`llm: scripted`; takes no options."""
     check_known("option", options, (), "scripted")
     return ScriptedLLMService()
 
 
-def build_tts(options: Mapping[str, Any], shared: LocalSpeech) -> ScriptedTTSService:
+def build_tts(options: Mapping[str, Any], resources: Resources) -> ScriptedTTSService:
     """`tts: scripted`; takes no options."""
     check_known("option", options, (), "scripted")
-    return ScriptedTTSService(shared.scripted)
+    return ScriptedTTSService(resources.local.scripted)

@@ -20,7 +20,7 @@ from pipecat.services.tts_service import TTSService
 from telebot.call.errors import ConfigError, ProviderError
 from telebot.dialog.brain import Brain
 from telebot.providers import registry
-from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
 from telebot.settings import AgentSettings
 from telebot.speech.brain import DialogBrainService, Mind, PlainMind
 from telebot.speech.phrases import Phrase, PhraseStore
@@ -37,15 +37,14 @@ class Agent:
     settings: AgentSettings
     brain: Brain
     phrases: Mapping[str, Phrase]
-    local: LocalSpeech
-    environ: Mapping[str, str]
+    resources: Resources
     zone: ZoneInfo
 
     def stt(self) -> STTService:
-        return registry.build_stt(self.settings.speech.stt, self.local, self.environ)
+        return registry.build_stt(self.settings.speech.stt, self.resources)
 
     def tts(self) -> TTSService:
-        return registry.build_tts(self.settings.speech.tts, self.local, self.environ)
+        return registry.build_tts(self.settings.speech.tts, self.resources)
 
     def thinker(self, now: Callable[[], datetime], caller: str | None) -> tuple[LLMService, Mind]:
         """The service that answers, and what the conversation asks of it beside."""
@@ -54,7 +53,7 @@ class Agent:
                 self.brain, now=lambda: now().astimezone(self.zone), caller_number=caller
             )
             return service, service
-        return registry.build_llm(self._llm(), self.local, self.environ), PlainMind()
+        return registry.build_llm(self._llm(), self.resources), PlainMind()
 
     def _llm(self) -> registry.Spec:
         """The language model with the agent's prompt as its system instruction."""
@@ -79,12 +78,9 @@ class Agent:
 class AgentLoader:
     """Makes agents ready. `phrases` keeps what their voices say word for word."""
 
-    def __init__(
-        self, local: LocalSpeech, phrases: PhraseStore, environ: Mapping[str, str]
-    ) -> None:
-        self._local = local
+    def __init__(self, resources: Resources, phrases: PhraseStore) -> None:
+        self._resources = resources
         self._phrases = phrases
-        self._environ = environ
 
     def check(self, settings: AgentSettings) -> Agent:
         """An agent without its phrases. Raises `ConfigError` with what to write instead."""
@@ -97,7 +93,7 @@ class AgentLoader:
                 f"{settings.path}: agent.timezone: no zone {name!r}; write one like Europe/London"
             ) from None
         brain = Brain.load(settings.path)
-        agent = Agent(settings, brain, {}, self._local, self._environ, zone)
+        agent = Agent(settings, brain, {}, self._resources, zone)
         kinds: list[tuple[registry.Kind, registry.Spec]] = [
             ("stt", speech.stt),
             ("tts", speech.tts),
@@ -105,7 +101,7 @@ class AgentLoader:
         if speech.llm != DIALOG:
             kinds.append(("llm", speech.llm))
         for kind, spec in kinds:
-            fault = registry.check(kind, spec, self._local, self._environ)
+            fault = registry.check(kind, spec, self._resources)
             if fault:
                 raise ConfigError(f"{settings.path}: {fault}")
         return agent
@@ -123,7 +119,7 @@ class AgentLoader:
         return agent
 
     def _local_tts(self) -> TTSService:
-        return registry.build_tts(LOCAL, self._local, self._environ)
+        return registry.build_tts(LOCAL, self._resources)
 
 
 def _voice(settings: AgentSettings) -> str:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import pytest
 from edge_server import AUTH_TOKEN, edge
 from twilio_peer import Twilio, rest
+
+from telebot.providers.local_speech import LocalSpeech
+
+
+@pytest.fixture(scope="session")
+def speech():
+    """The real models of this machine, which speak and listen for the simulated vendors."""
+    loaded = LocalSpeech()
+    asyncio.run(loaded.load())
+    yield loaded
+    loaded.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from virtual_time import run
 
 from telebot.call.errors import ConfigError, ProviderConfigError, ProviderError
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
 from telebot.providers.scripted import ScriptedLLMService
 from telebot.settings import AgentSettings, load_agents
 from telebot.speech.agents import Agent, AgentLoader
@@ -55,7 +56,7 @@ def settings_of(folder: Path, **tree: Any) -> AgentSettings:
 
 
 def checked(folder: Path, environ: Mapping[str, str] | None = None, **tree: Any) -> Agent:
-    loader = AgentLoader(LocalSpeech(), Store(), environ or {})
+    loader = AgentLoader(Resources(LocalSpeech(), environ or {}), Store())
     return loader.check(settings_of(folder, **tree))
 
 
@@ -180,7 +181,7 @@ def test_one_vendor_is_enough_to_need_the_network(tmp_path: Path) -> None:
 
 def test_an_agent_has_its_phrases_in_its_own_voice(tmp_path: Path) -> None:
     store = Store()
-    loader = AgentLoader(LocalSpeech(), store, {})
+    loader = AgentLoader(Resources(LocalSpeech(), {}), store)
     agent = run(loader.load(settings_of(tmp_path, speech=SCRIPTED)))
     assert store.asked == ['"scripted"']
     assert agent.phrases["greeting"].text == "Hello there."
@@ -189,7 +190,7 @@ def test_an_agent_has_its_phrases_in_its_own_voice(tmp_path: Path) -> None:
 
 def test_a_voice_is_named_with_all_that_shapes_it(tmp_path: Path) -> None:
     store = Store()
-    loader = AgentLoader(LocalSpeech(), store, {})
+    loader = AgentLoader(Resources(LocalSpeech(), {}), store)
     voices: list[Any] = ["local", {"service": "local"}, {"service": "local", "voice": "heart"}]
     for tts in voices:
         run(loader.load(settings_of(tmp_path, speech={**SCRIPTED, "tts": tts})))
@@ -204,7 +205,7 @@ def test_a_voice_is_named_with_all_that_shapes_it(tmp_path: Path) -> None:
 
 def test_a_voice_that_fails_at_the_start_is_replaced_for_the_phrases(tmp_path: Path) -> None:
     store = Store("scripted")
-    loader = AgentLoader(LocalSpeech(), store, {})
+    loader = AgentLoader(Resources(LocalSpeech(), {}), store)
     with structlog.testing.capture_logs() as logs:
         agent = run(loader.load(settings_of(tmp_path, speech=SCRIPTED)))
     assert store.asked == ['"scripted"', "local"]
@@ -213,7 +214,7 @@ def test_a_voice_that_fails_at_the_start_is_replaced_for_the_phrases(tmp_path: P
 
 
 def test_a_file_at_fault_is_not_replaced(tmp_path: Path) -> None:
-    loader = AgentLoader(LocalSpeech(), Store(), {})
+    loader = AgentLoader(Resources(LocalSpeech(), {}), Store())
     with pytest.raises(ConfigError):
         run(loader.load(settings_of(tmp_path, speech={**SCRIPTED, "tts": "hal"})))
 

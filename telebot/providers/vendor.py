@@ -1,7 +1,8 @@
 """Any Pipecat service from a few lines of an agent's file, with its faults said in plain words.
 
-Called by `registry.py` for a service given as an import string. Knows Pipecat 1.14's conventions:
-a constructor with `api_key`, an address and `sample_rate`, and a `Settings` dataclass for the rest.
+Called by `registry.py` for a service given as an import string, and by the vendors' own files
+(`named`). Knows Pipecat 1.14's conventions: a constructor with `api_key`, an address and
+`sample_rate`, and a `Settings` dataclass for the rest.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ ONLY_RATE_HZ = {
     "pipecat.services.gradium.tts": 48000,
 }
 SPEC_KEYS = ("api_key_env", "base_url", "settings", "options")
+SHORT_KEYS = ("model", "voice", "language")  # of a vendor by name: settings that everyone sets
 ADDRESSES = ("base_url", "url")
 OURS = frozenset({"self", "api_key", "settings", "params", *ADDRESSES})
 
@@ -43,9 +45,73 @@ def near(word: str, known: Collection[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def named(
+    kind: str,
+    path: str,
+    spec: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    vendor: str,
+    settings: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> Any:
+    """A service of a vendor that has a file of its own, which gives the defaults.
+
+    `spec` is what the agent's file says: `model`, `voice` and `language` beside the keys of
+    `build_vendor_service`. `vendor` (``DEEPGRAM``) begins the names of its variables. `settings`
+    and `options` are the file's defaults; what `spec` says goes before them. `given` goes to the
+    constructor as it is (a shared HTTP client). Raises ProviderConfigError.
+    """
+    check_known("key", spec, (*SHORT_KEYS, *SPEC_KEYS), vendor.lower())
+    short = {name: spec[name] for name in SHORT_KEYS if spec.get(name) is not None}
+    full = {
+        **{name: spec[name] for name in ("api_key_env", "base_url") if name in spec},
+        "settings": {**(settings or {}), **short, **_mapping(spec, "settings", path)},
+        "options": {**(options or {}), **_mapping(spec, "options", path)},
+    }
+    return build_vendor_service(kind, path, full, environ, vendor=vendor, given=given)
+
+
+def chosen(spec: Mapping[str, Any], name: str, default: str | None = None) -> str | None:
+    """What `spec` says for a short key (`model`, `voice`, `language`), or the vendor's default."""
+    value = spec.get(name) or (spec.get("settings") or {}).get(name)
+    return str(value) if value else default
+
+
+def vendor_key(spec: Mapping[str, Any], environ: Mapping[str, str], vendor: str) -> str:
+    """The key of `vendor` (``DEEPGRAM``): of the variable named by `api_key_env`, else of
+    ``<VENDOR>_API_KEY``; "none" where the file says null. Raises ProviderConfigError."""
+    name = spec.get("api_key_env", f"{vendor}_API_KEY")
+    if not name:
+        return "none"
+    if not environ.get(name):
+        raise ProviderConfigError(
+            f"{vendor.lower()} needs a key: set {name} in the environment, or write the variable's "
+            "name as `api_key_env:` (null where the service needs no key)"
+        )
+    return environ[name]
+
+
+def vendor_url(
+    spec: Mapping[str, Any], environ: Mapping[str, str], vendor: str, default: str
+) -> str:
+    """Where `vendor` is: the file's `base_url`, else ``<VENDOR>_BASE_URL``, in the scheme of
+    `default` (http or ws, secure or not as given) and with its path where the given one has none.
+    """
+    given = str(spec.get("base_url") or environ.get(f"{vendor}_BASE_URL", ""))
+    return like(default, given) if given else default
+
+
 def build_vendor_service(
-    kind: str, path: str, spec: Mapping[str, Any], environ: Mapping[str, str]
-) -> object:
+    kind: str,
+    path: str,
+    spec: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    vendor: str | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> Any:
     """A new instance of the Pipecat service `path` (``module:Class``); nothing is connected.
 
     Of `spec`: `api_key_env` names the variable that holds the key (default ``<VENDOR>_API_KEY``;
@@ -58,9 +124,9 @@ def build_vendor_service(
     parameters = _parameters(service)
     options = _mapping(spec, "options", path)
     check_known("option", options, sorted(set(parameters) - OURS), path)
-    vendor = _vendor(path)
-    arguments: dict[str, Any] = {**_rate(path, parameters), **options}
-    arguments |= _key(path, parameters, spec, vendor, environ)
+    vendor = vendor or _vendor(path)
+    arguments: dict[str, Any] = {**_rate(path, parameters), **options, **(given or {})}
+    arguments |= _key(parameters, spec, vendor, environ)
     arguments |= _address(parameters, spec.get("base_url") or environ.get(f"{vendor}_BASE_URL", ""))
     settings = _mapping(spec, "settings", path)
     if settings:
@@ -157,23 +223,14 @@ def _rate(path: str, parameters: Mapping[str, inspect.Parameter]) -> dict[str, i
 
 
 def _key(
-    path: str,
     parameters: Mapping[str, inspect.Parameter],
     spec: Mapping[str, Any],
     vendor: str,
     environ: Mapping[str, str],
 ) -> dict[str, str]:
-    name = spec.get("api_key_env", f"{vendor}_API_KEY")
     if "api_key" not in parameters:
         return {}
-    if not name:
-        return {"api_key": "none"}
-    if not environ.get(name):
-        raise ProviderConfigError(
-            f"{path} needs a key: set {name} in the environment, or write the variable's name as "
-            "`api_key_env:` (null where the service needs no key)"
-        )
-    return {"api_key": environ[name]}
+    return {"api_key": vendor_key(spec, environ, vendor)}
 
 
 def _address(parameters: Mapping[str, inspect.Parameter], base_url: str) -> dict[str, str]:
@@ -182,18 +239,24 @@ def _address(parameters: Mapping[str, inspect.Parameter], base_url: str) -> dict
     if not base_url or name is None:
         return {}
     default = parameters[name].default
-    usual = urlsplit(default if isinstance(default, str) else "")
-    given = urlsplit(base_url if "://" in base_url else f"https://{base_url}")
-    if isinstance(default, str) and default and not usual.scheme:
-        return {name: given.netloc + given.path.rstrip("/")}
-    plain = given.scheme in ("http", "ws")
-    scheme = given.scheme
-    if usual.scheme in ("ws", "wss"):
+    return {name: like(default if isinstance(default, str) else "", base_url)}
+
+
+def like(usual: str, given: str) -> str:
+    """The address `given` in the form of `usual`: its scheme's kind (ws or http, or none at all),
+    and its path where `given` has none."""
+    shape = urlsplit(usual)
+    parts = urlsplit(given if "://" in given else f"https://{given}")
+    if usual and not shape.scheme:
+        return parts.netloc + parts.path.rstrip("/")
+    plain = parts.scheme in ("http", "ws")
+    scheme = parts.scheme
+    if shape.scheme in ("ws", "wss"):
         scheme = "ws" if plain else "wss"
-    elif usual.scheme in ("http", "https"):
+    elif shape.scheme in ("http", "https"):
         scheme = "http" if plain else "https"
-    path = given.path.rstrip("/") or usual.path
-    return {name: urlunsplit((scheme, given.netloc, path, given.query, ""))}
+    path = parts.path.rstrip("/") or shape.path
+    return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
 
 
 def _settings(service: type[Any], given: Mapping[str, Any], path: str) -> Any:

@@ -1,0 +1,38 @@
+"""Asking a vendor whether it would serve a call: what the vendors' `probe` functions share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import aiohttp
+
+from telebot.call.errors import ProviderConfigError, ProviderError
+from telebot.providers.resources import Resources
+from telebot.providers.vendor import near
+
+ANSWER_S = 5.0
+MAX_ANSWER = 8 << 20
+
+
+async def get_json(resources: Resources, url: str, headers: Mapping[str, str], *, who: str) -> Any:
+    """What a vendor answers to GET. Raises ProviderConfigError where it refuses the key, and
+    ProviderError where it does not answer, or not with JSON. No key stands in either."""
+    try:
+        async with asyncio.timeout(ANSWER_S), resources.http().get(url, headers=headers) as answer:
+            if answer.status in (401, 403):
+                raise ProviderConfigError(f"{who} refuses the key ({answer.status})")
+            if answer.status != 200:
+                raise ProviderError(f"{who} answers {answer.status}")
+            if (answer.content_length or 0) > MAX_ANSWER:
+                raise ProviderError(f"{who} answers with {answer.content_length} bytes")
+            return await answer.json(content_type=None)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise ProviderError(f"{who} cannot be asked ({type(error).__name__})") from error
+
+
+def listed(who: str, what: str, name: str | None, known: Collection[str]) -> None:
+    """Raises ProviderConfigError where `name` is not among those the vendor lists."""
+    if name is not None and name not in known:
+        raise ProviderConfigError(f"{who} has no {what} {name!r}{near(name, known)}")

@@ -1,0 +1,35 @@
+"""Which vendors are simulated: the prefix of their paths, and the file that speaks their wire.
+
+The prefix is what ``<VENDOR>_BASE_URL`` ends in: http://127.0.0.1:8090/deepgram.
+"""
+
+from __future__ import annotations
+
+# prefix → a function (simulator) → its routes, whose paths begin with /prefix
+VENDORS: dict[str, str] = {
+    "anthropic": "telebot.simulate.anthropic:routes",
+    "assemblyai": "telebot.simulate.assemblyai:routes",
+    "azure": "telebot.simulate.azure:routes",
+    "cartesia": "telebot.simulate.cartesia:routes",
+    "deepgram": "telebot.simulate.deepgram:routes",
+    "elevenlabs": "telebot.simulate.elevenlabs:routes",
+    "gemini": "telebot.simulate.gemini:routes",
+    "google": "telebot.simulate.google:routes",
+    "groq": "telebot.simulate.groq:routes",
+    "openai": "telebot.simulate.openai:routes",
+    "piper": "telebot.simulate.piper:routes",
+    "polly": "telebot.simulate.polly:routes",
+    "rime": "telebot.simulate.rime:routes",
+    "soniox": "telebot.simulate.soniox:routes",
+    "speechmatics": "telebot.simulate.speechmatics:routes",
+}
+
+# what a vendor's own API has between its host and the paths that its SDK adds
+BASE_PATHS = {"groq": "/openai/v1", "openai": "/v1"}
+
+
+def environ(url: str, key: str = "simulated") -> dict[str, str]:
+    """``<VENDOR>_BASE_URL`` and ``<VENDOR>_API_KEY`` of every vendor, for a simulator at `url`."""
+    names = {vendor: vendor.upper() for vendor in VENDORS}
+    bases = {f"{name}_BASE_URL": f"{url}/{v}{BASE_PATHS.get(v, '')}" for v, name in names.items()}
+    return {**bases, **{f"{name}_API_KEY": key for name in names.values()}}

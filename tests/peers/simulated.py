@@ -1,0 +1,47 @@
+"""The simulated vendors on a free port, and services that the registry builds against them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
+from telebot.simulate.faults import Fault
+from telebot.simulate.registry import environ as addresses
+from telebot.simulate.server import Simulator
+
+
+@dataclass
+class Simulated:
+    """`url` is the port's; `environ` points every vendor's base URL and a good key at it."""
+
+    sim: Simulator
+    url: str
+    environ: dict[str, str]
+    resources: Resources
+
+    def fault(self, *texts: str) -> None:
+        """From now on these faults, e.g. ``openai.llm=stall@first``."""
+        self.sim.faults.on = [Fault.parse(text) for text in texts]
+
+
+@asynccontextmanager
+async def simulated(speech: LocalSpeech, vendors: Iterable[str]) -> AsyncIterator[Simulated]:
+    """A running simulator of `vendors` (names of `simulate/registry.py`)."""
+    sim = Simulator(speech)
+    runner = web.AppRunner(sim.app(vendors), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    environ = addresses(url)
+    resources = Resources(speech, environ)
+    try:
+        yield Simulated(sim, url, environ, resources)
+    finally:
+        await resources.close()
+        await runner.cleanup()
