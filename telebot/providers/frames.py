@@ -16,16 +16,20 @@ __all__ = ["EmptyTranscriptFrame", "SpokenText", "Word", "WordTimesFrame"]
 
 @dataclass
 class WordTimesFrame(DataFrame):
-    """Announces the audio that follows it at once: which words it says, and when.
+    """Which words some audio says, and when.
 
-    One frame for each synthesised sentence, pushed before the first `TTSAudioRawFrame` of that
-    sentence; `audio_s` is the length of that sentence's audio, and word times count from its
-    first sample. Several may belong to one `context_id` (one reply).
+    One frame for each synthesised sentence, pushed before its first `TTSAudioRawFrame`; `audio_s`
+    is the length of that sentence's audio, and word times count from its first sample. Several may
+    belong to one `context_id` (one reply). With `at_s`, the sentence begins there in the reply's
+    audio, and the frame may come at any time; `replaces`: it is right about the words from there
+    on, and what was said of them before was a guess.
     """
 
     context_id: str
     words: tuple[Word, ...]
     audio_s: float
+    at_s: float | None = None
+    replaces: bool = False
 
     def spoken(self) -> SpokenText:
         """The same words with their text joined."""

@@ -63,7 +63,9 @@ class _Collector:
         self.done.clear()
 
     def reply_words(self, frame: WordTimesFrame) -> None:
-        at = len(self.ulaw) / 8000
+        at = len(self.ulaw) / 8000 if frame.at_s is None else frame.at_s
+        if frame.replaces:
+            self.words = [word for word in self.words if word[0] < at]
         self.words += [(at + word.start_s, at + word.end_s, word.text) for word in frame.words]
 
     def reply_text(self, text: str, position_s: float | None) -> None:

@@ -139,9 +139,16 @@ class Replies:
 
     def reply_words(self, frame: WordTimesFrame) -> None:
         reply = self._live()
-        if reply is not None:
-            words = [(word.start_s, word.end_s, word.text) for word in frame.words]
+        if reply is None:
+            return
+        words = [(word.start_s, word.end_s, word.text) for word in frame.words]
+        begins = self._voice.queued if reply.start is None else reply.start
+        if frame.at_s is None:
             reply.script.place(self._voice.queued, words)
+        elif frame.replaces:
+            reply.script.replace(begins + int(frame.at_s * RATE_HZ), words)
+        else:
+            reply.script.place(begins + int(frame.at_s * RATE_HZ), words)
 
     def reply_text(self, text: str, position_s: float | None) -> None:
         reply = self._live()

@@ -42,6 +42,11 @@ class Script:
             at = start + int(start_s * RATE_HZ)
             self._placed.append(PlacedWord(at, start + int(end_s * RATE_HZ), text))
 
+    def replace(self, start: int, words: Iterable[tuple[float, float, str]]) -> None:
+        """The same, where words from `start` on were placed by a guess before."""
+        self._placed = [word for word in self._placed if word.start < start]
+        self.place(start, words)
+
     def add(self, position: int, text: str) -> None:
         """Untimed text that came when audio up to `position` was queued."""
         if text.strip():

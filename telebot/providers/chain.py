@@ -1,0 +1,189 @@
+"""What the three chains have in common: their links' services in one call, and whom they tell.
+
+A chain stands in the pipeline where a single service would. It gives work to its first usable link,
+watches it by deadlines, and goes on with the next where that one fails; the pipeline's other parts,
+and the caller, notice as little of it as possible. `chain_stt.py`, `chain_llm.py`, `chain_tts.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+import structlog
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    ErrorFrame,
+    Frame,
+    MetricsFrame,
+    StartFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from telebot.call.errors import ProviderError
+from telebot.providers.failure import Failure, of_error
+from telebot.providers.hosted import Hosted
+from telebot.providers.link import Link, Port, Ports, failure_of
+
+DOWN = FrameDirection.DOWNSTREAM
+log = structlog.get_logger()
+
+
+class ChainListener(Protocol):
+    """Whom a chain tells how its links fare. All return at once."""
+
+    def link_served(self, kind: str, name: str) -> None:
+        """The reply, or the text, that is being made now comes from this link."""
+        ...
+
+    def link_failed(self, kind: str, name: str, failure: Failure) -> None:
+        """The link was given up for this piece of work; another one goes on."""
+        ...
+
+    def link_used(self, kind: str, name: str, quantity: float, unit: str) -> None:
+        """Something that a vendor bills: seconds, characters, tokens_in, tokens_out."""
+        ...
+
+    def chain_exhausted(self, kind: str) -> None:
+        """No link could do it."""
+        ...
+
+
+class LinkFailed(ProviderError):
+    """A link could not do its work; carries the `Failure`."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.cause.value)
+        self.failure = failure
+
+
+class Inbox:
+    """What one link's service pushes, for the piece of work under way."""
+
+    def __init__(self) -> None:
+        self._frames: asyncio.Queue[Frame] = asyncio.Queue()
+
+    async def put(self, frame: Frame) -> None:
+        self._frames.put_nowait(frame)
+
+    def empty(self) -> bool:
+        return self._frames.empty()
+
+    async def get(self, timeout_s: float) -> Frame:
+        """The next frame. Raises TimeoutError; `LinkFailed` for an error of the service."""
+        if self._frames.empty():
+            async with asyncio.timeout(timeout_s):
+                frame = await self._frames.get()
+        else:
+            frame = self._frames.get_nowait()
+        if isinstance(frame, ErrorFrame):
+            raise LinkFailed(of_error(frame))
+        return frame
+
+
+class Chain(FrameProcessor):
+    """The frame processor that holds a chain's links. Subclasses do the work of their kind."""
+
+    kind = ""
+
+    def __init__(
+        self, links: Sequence[Link], listener: ChainListener, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(enable_direct_mode=True)
+        self._ports = Ports(links)
+        self._listener = listener
+        self._clock = clock
+        self._inboxes: dict[int, Inbox] = {}  # by port
+        self._start_frame: StartFrame | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._start_frame = frame
+            await self.push_frame(frame, direction)
+            self.begin(self._warm())
+        elif isinstance(frame, CancelFrame | EndFrame):
+            await self._close()
+            await self.push_frame(frame, direction)
+        elif direction is not DOWN:
+            await self.push_frame(frame, direction)
+        else:
+            await self.work(frame)
+
+    async def work(self, frame: Frame) -> None:
+        """A frame that comes down the pipeline, after the start."""
+        await self.push_frame(frame)
+
+    async def cleanup(self) -> None:
+        await self._close()
+        await super().cleanup()  # type: ignore[no-untyped-call]
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` beside the pipeline; it ends with the chain at the latest."""
+        task = asyncio.create_task(self._bounded(work), name=f"{self.kind} chain")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def ready(self, port: Port) -> tuple[Hosted, Inbox]:
+        """A link's running service, and a fresh inbox for what it pushes from now on. Raises
+        `LinkFailed`."""
+        try:
+            hosted = await self._up(port)
+        except (ProviderError, OSError, TimeoutError) as error:
+            raise LinkFailed(failure_of(error, port.hosted)) from error
+        inbox = self._inboxes[id(port)] = Inbox()
+        return hosted, inbox
+
+    async def give_up(self, port: Port, failure: Failure) -> None:
+        """The link failed at its work: tell everybody, drop its service."""
+        self._inboxes.pop(id(port), None)
+        port.link.breaker.failed(failure)
+        self._listener.link_failed(self.kind, port.link.name, failure)
+        self.begin(port.drop())
+
+    async def pushed(self, port: Port, frame: Frame) -> None:
+        """A frame of a link's service."""
+        if isinstance(frame, MetricsFrame):
+            self.metered(port, frame)
+            return
+        inbox = self._inboxes.get(id(port))
+        if inbox is not None:
+            await inbox.put(frame)
+
+    def metered(self, port: Port, frame: MetricsFrame) -> None:
+        """What a vendor's service says of its use."""
+
+    async def _up(self, port: Port) -> Hosted:
+        frame = self._start_frame
+        if frame is None:
+            raise ProviderError("the pipeline has not started")
+
+        async def take(pushed: Frame) -> None:
+            await self.pushed(port, pushed)
+
+        return await port.up(take, self.processor_setup, frame)
+
+    async def _warm(self) -> None:
+        """Connect the link that will be used first, so that its first work does not wait."""
+        port = self._ports.usable()[0]
+        try:
+            await self._up(port)
+        except (ProviderError, OSError, TimeoutError) as error:
+            await self.give_up(port, failure_of(error, port.hosted))
+
+    async def _bounded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (ProviderError, OSError, TimeoutError) as error:
+            log.warning("chain", kind=self.kind, error=type(error).__name__)
+
+    async def _close(self) -> None:
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._ports.close()

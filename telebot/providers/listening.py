@@ -1,0 +1,124 @@
+"""What a chain of recognisers keeps: the utterance under way, and the way to who listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from pipecat.frames.frames import Frame, InputAudioRawFrame
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.stt_service import STTService
+
+from telebot.providers.hosted import Hosted
+
+PREROLL_S = 0.6  # the detector says that speech began a little after it did
+LONGEST_S = 30.0  # of an utterance; what came before is forgotten
+EVENT_S = 3.0  # a recogniser that has not dealt with an event by then hangs
+WAITING = 400  # frames on their way to a recogniser (16 s): one that takes none has stopped reading
+
+
+class Utterance:
+    """Caller audio and the detector's words on it since the last text; between two utterances the
+    last moments, with which the next one begins."""
+
+    def __init__(self) -> None:
+        self.frames: deque[Frame] = deque()
+        self.finals: list[str] = []
+        self.interim = False  # some text, not the last
+        self.unanswered = False
+        self.stopped = False
+        self._kept_s = 0.0
+        self._stopped_at = 0.0
+
+    @property
+    def audio_s(self) -> float:
+        return self._kept_s
+
+    def hear(self, frame: InputAudioRawFrame) -> None:
+        self.frames.append(frame)
+        self._kept_s += _seconds(frame)
+        most_s = LONGEST_S if self.unanswered else PREROLL_S
+        while self._kept_s > most_s and self._drop_oldest():
+            pass
+
+    def begin(self, frame: Frame) -> None:
+        """The detector: speech has begun, or goes on."""
+        self.unanswered, self.stopped = True, False
+        self.frames.append(frame)
+
+    def stop(self, frame: Frame) -> None:
+        """The detector: it is over."""
+        self.stopped = True
+        self._stopped_at = asyncio.get_running_loop().time()
+        self.frames.append(frame)
+
+    def answered(self) -> None:
+        """Its text is known: only its last moments stay."""
+        self.finals.clear()
+        self.interim = self.unanswered = self.stopped = False
+        audio = [frame for frame in self.frames if isinstance(frame, InputAudioRawFrame)]
+        self.frames = deque(audio)
+        self._kept_s = sum(map(_seconds, audio))
+        while self._kept_s > PREROLL_S and self._drop_oldest():
+            pass
+
+    def waited_s(self, now: float) -> float:
+        """Since its end."""
+        return max(0.0, now - self._stopped_at)
+
+    def _drop_oldest(self) -> bool:
+        """Forget the oldest audio; the detector's words stay in front of the rest."""
+        for index, frame in enumerate(self.frames):
+            if isinstance(frame, InputAudioRawFrame):
+                del self.frames[index]
+                self._kept_s -= _seconds(frame)
+                return True
+        return False
+
+
+class Feed:
+    """Brings frames to one recogniser, in order, at its speed."""
+
+    def __init__(self, hosted: Hosted, service: STTService) -> None:
+        self._hosted = hosted
+        self._service = service
+        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue(WAITING + 1)
+        self._seconds = 0.0
+        self._closed = False
+
+    def give(self, frame: Frame) -> bool:
+        """Put a frame on its way. False where the recogniser has not taken any for long."""
+        if self._closed:
+            return True
+        if self._frames.qsize() >= WAITING:
+            return False
+        self._frames.put_nowait(frame)
+        return True
+
+    def take_seconds(self) -> float:
+        """Audio that it was given, since the last time somebody asked."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def close(self) -> None:
+        """No more; what waits is dropped."""
+        self._closed = True
+        while not self._frames.empty():
+            self._frames.get_nowait()
+        self._frames.put_nowait(None)
+
+    async def run(self) -> None:
+        """The pump; ends when the feed is closed."""
+        while True:
+            frame = await self._frames.get()
+            if frame is None:
+                return
+            if isinstance(frame, InputAudioRawFrame):
+                self._seconds += _seconds(frame)
+                await self._service.process_audio_frame(frame, FrameDirection.DOWNSTREAM)
+            else:
+                await self._hosted.feed_through(frame, EVENT_S)  # audio goes past its queue
+
+
+def _seconds(frame: InputAudioRawFrame) -> float:
+    return len(frame.audio) / 2 / frame.sample_rate

@@ -1,0 +1,114 @@
+"""One sentence in one voice: what came of its audio, and how many of its words that says.
+
+`chain_tts.py` feeds it and hands on what it gives back. Audio is int16 mono at 8 kHz.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from telebot.audio import levels
+from telebot.providers.spoken import Word
+
+RATE_HZ = 8000
+PIECE = 320  # bytes of 20 ms
+QUIET_RMS = 50  # -56 dBFS: a telephone line hums louder
+KEEP_S = 0.25  # of silence, which is a pause; more is held until sound comes after it
+MUTE_S = 1.0  # this much silence inside a sentence is no pause: the voice has fallen silent
+LAST_S = 0.35  # how long the last word is at least taken to be, where only its start is told
+WORD = re.compile(r"[\W_]+")
+
+
+class Muted(Exception):
+    """The voice sends audio without sound."""
+
+
+class Utterance:
+    """`words` are to be said; `at_s` is where in the reply's audio they begin."""
+
+    def __init__(self, words: Sequence[str], at_s: float) -> None:
+        self.words = tuple(words)
+        self.at_s = at_s
+        self.pcm = bytearray()  # handed on so far
+        self.loud_s = 0.0
+        self._held = bytearray()
+        self._rest = b""
+        self._quiet_s = 0.0
+        self._told: list[Word] = []  # by the voice itself
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds handed on."""
+        return len(self.pcm) / 2 / RATE_HZ
+
+    def feed(self, pcm16: bytes) -> bytes:
+        """More audio; returns what is to be handed on. Raises `Muted`."""
+        data, out = self._rest + pcm16, bytearray()
+        cut = len(data) - len(data) % PIECE
+        self._rest = data[cut:]
+        for i in range(0, cut, PIECE):
+            self._piece(data[i : i + PIECE], out)
+        self.pcm += out
+        return bytes(out)
+
+    def end(self) -> bytes:
+        """No more audio comes; a long silence at the end stays away."""
+        rest, self._rest, self._held = self._rest, b"", bytearray()
+        if self._quiet_s >= KEEP_S:
+            return b""
+        self.pcm += rest
+        return rest
+
+    def tell(self, words: Sequence[Word]) -> None:
+        """The voice says when it says some of its words; seconds from the utterance's start."""
+        self._told += words
+
+    @property
+    def told(self) -> tuple[Word, ...]:
+        """The voice's own word times, where they are of the words that it was given."""
+        if not self._told or len(self._told) > len(self.words):
+            return ()
+        fits = all(
+            _plain(told.text) == _plain(word)
+            for told, word in zip(self._told, self.words, strict=False)
+        )
+        if not fits:
+            return ()
+        ends = [word.start_s for word in self._told[1:]] + [self._told[-1].start_s + LAST_S]
+        return tuple(
+            Word(word.start_s, max(word.end_s, end) if word.end_s > word.start_s else end, text)
+            for word, end, text in zip(self._told, ends, self.words, strict=False)
+        )
+
+    def complete(self, words: Sequence[Word]) -> int:
+        """How many of `words` the audio handed on says to their end."""
+        count = 0
+        for word in words:
+            if word.end_s > self.audio_s:
+                break
+            count += 1
+        return count
+
+    def _piece(self, piece: bytes, out: bytearray) -> None:
+        if levels.rms(piece) > QUIET_RMS:
+            out += self._held + piece
+            self._held.clear()
+            self._quiet_s = 0.0
+            self.loud_s += PIECE / 2 / RATE_HZ
+            return
+        self._quiet_s += PIECE / 2 / RATE_HZ
+        if self._quiet_s > MUTE_S:
+            raise Muted
+        if self._quiet_s > KEEP_S:
+            self._held += piece
+        else:
+            out += piece
+
+
+def _plain(word: str) -> str:
+    return WORD.sub("", word).lower()
