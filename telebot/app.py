@@ -48,6 +48,7 @@ from telebot.web.server import Parts, build_app
 
 GOODBYE_S = 15.0  # what a spoken goodbye may take when the server stops
 SHUTDOWN_S = 5.0
+SILENT_S = 75.0  # a connection without a request is closed; proxies keep theirs for up to 60 s
 FILES, FILES_PER_CALL = 512, 3  # a call has its socket, its recording, and once in a while one more
 OPEN_PATHS = frozenset({"/v1/voice/health"})  # answered without a key too
 GC_THRESHOLDS = (20_000, 20, 50)  # with hundreds of calls a full collection pauses for 100 ms
@@ -235,7 +236,9 @@ def _add_pages(app: web.Application, archive: Archive, settings: Settings, gate:
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> str:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=SILENT_S
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     host, _, port = settings.server.http.rpartition(":")
