@@ -223,8 +223,9 @@ async def test_a_peer_that_pings_and_does_not_read_is_cut_off(server, twilio, mo
         transport.pause_reading()
         transport.write((b"\x89\xfd" + bytes(4) + b"a" * 125) * 200_000)  # 26 MB
         unread = 0
-        while unread != (unread := transport.get_write_buffer_size()):
-            await asyncio.sleep(0.2)  # the server reads on as long as it can answer
+        # the server reads on as long as it can answer
+        while unread != (unread := transport.get_write_buffer_size()):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
         assert unread
         await twilio.webhook("/twilio/status", {"CallSid": sid, "CallStatus": "completed"})
         await server.until(transport.is_closing)
