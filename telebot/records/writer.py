@@ -213,6 +213,8 @@ class CallWriter:
         except OSError as error:
             lost = len(waiting)
             log.error("records_spill_failed", error=str(error))
+        if lost and not self.lost_rows:
+            log.error("records_lost", path=str(self._spill.path))  # once; how many is measured
         self.lost_rows += lost
 
     async def _replay(self) -> None:
