@@ -229,6 +229,7 @@ class AgentSettings(Row):
     speech: AgentSpeech = AgentSpeech()
     call: AgentCall = AgentCall()
     path: Path = Field(exclude=True)
+    sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
 
 
 DIALOG_KEYS = frozenset({"facts", "phrases", "intents", "forms", "repairs"})
@@ -266,7 +267,7 @@ def load_agents(config_dir: Path) -> dict[str, AgentSettings]:
         for key in DIALOG_KEYS & file.tree.keys():
             del file.tree[key]
         file.tree.setdefault("agent", {"name": path.stem})
-        file.tree["path"] = path
+        file.tree |= {"path": path, "sources": file.sources}
         agent = file.checked(AgentSettings, also=DIALOG_KEYS)
         if other := agents.get(agent.agent.name):
             raise SettingsError(

@@ -1,7 +1,7 @@
 """Which provider a name in an agent's file stands for, and how a service is built from it.
 
-`app.py` calls `build_stt`, `build_tts` and `build_llm` for each call; what they return goes into
-the Pipecat pipeline in `speech/`. A provider is imported when it is first asked for.
+`speech/agents.py` calls `build_stt`, `build_tts` and `build_llm` for each call; what they return
+goes into the Pipecat pipeline. A provider is imported when it is first asked for.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def build(kind: Kind, spec: Spec, shared: LocalSpeech, environ: Mapping[str, str
     service = options.pop("service", None)
     if not isinstance(service, str) or not service:
         raise ProviderConfigError(
-            f"speech.{kind} names no service; write `{kind}: local` or "
+            f"names no service; write `{kind}: local` or "
             f'`{kind}: {{service: "pipecat.services.VENDOR.{kind}:CLASS", …}}`'
         )
     if ":" in service:
@@ -73,7 +73,7 @@ def build(kind: Kind, spec: Spec, shared: LocalSpeech, environ: Mapping[str, str
     names = PROVIDERS[kind]
     if service not in names:
         raise ProviderConfigError(
-            f"speech.{kind}: no provider {service!r}{near(service, names)}; write one of "
+            f"no provider {service!r}{near(service, names)}; write one of "
             f"{', '.join(sorted(names))}, or a Pipecat service as `module:Class`"
         )
     module, _, function = names[service].partition(":")
