@@ -263,6 +263,11 @@ def test_a_bad_agent_is_refused(tmp_path: Path, text: str, message: str) -> None
         ("call: 5", "1: call: write `name: value` lines below it, indented"),
         ("agent: {language: en}", "1: agent.name: is missing; write it here"),
         ("call:\n  reprompts: 1\n  reprompts: 2", "3: call.reprompts: stands here twice"),
+        (
+            "call:\n\treprompts: 1",
+            "2: not readable as YAML (found character '\\t' that cannot start any token); "
+            "indent with spaces, never with the tab key",
+        ),
     ],
 )
 def test_a_fault_in_an_agents_file_is_told_with_line_and_remedy(
@@ -271,6 +276,11 @@ def test_a_fault_in_an_agents_file_is_told_with_line_and_remedy(
     with pytest.raises(SettingsError) as error:
         load_agents(agents_of(tmp_path, desk=text))
     assert faults(error)[0] == f"{tmp_path}/agents/desk.yaml:{fault}"
+
+
+def test_a_day_that_does_not_exist_is_left_to_whoever_wants_a_day(tmp_path: Path) -> None:
+    folder = agents_of(tmp_path, desk="facts:\n  closed_dates: [2026-13-24]")
+    assert list(load_agents(folder)) == ["desk"]
 
 
 def test_a_group_that_is_none_is_explained_beside_a_variable(tmp_path: Path) -> None:
