@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import signal
 import time
@@ -80,8 +81,8 @@ def wall_clock() -> datetime:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Server]:
-    """A server from its first part to its last, and back. Raises `SettingsError`, `ConfigError`
-    and `OSError` (an address that is taken)."""
+    """A server from its first part to its last, and back. Raises `SettingsError` and `ConfigError`
+    (an address that is taken, too)."""
     agents = load_agents(settings.config_dir)
     numbers = load_numbers(settings.config_dir, agents)
     metrics = Metrics()
@@ -243,7 +244,12 @@ async def _listen(stack: AsyncExitStack, app: web.Application, settings: Setting
     stack.push_async_callback(runner.cleanup)
     host, _, port = settings.server.http.rpartition(":")
     site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=1024)
-    await site.start()
+    try:
+        await site.start()
+    except OSError as error:
+        code = error.errno or 0  # asyncio writes a text of its own, a name's error has no such code
+        why = os.strerror(code).lower() if code > 0 else error.strerror
+        raise ConfigError(f"http {settings.server.http}: {why}; name another by --http") from error
     bound = runner.addresses[0]
     return f"{host}:{bound[1]}"
 

@@ -147,7 +147,7 @@ async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(tmp_path: Pat
         taken.listen()
         settings = settings_of(tmp_path, f"127.0.0.1:{taken.getsockname()[1]}")
         async with leaving_nothing():
-            with pytest.raises(OSError, match="address already in use"):
+            with pytest.raises(ConfigError, match="address already in use; name another by --http"):
                 async with app.running(settings):
                     pass
     async with app.running(settings) as server:  # the port and the data folder are free again
