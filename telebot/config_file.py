@@ -70,7 +70,7 @@ class ConfigFile:
         if kind == "extra_forbidden":
             text = f"no such setting{_near(model, place, also, prefix)}"
         else:
-            text = INSTEAD.get(kind) or fault["msg"]
+            text = INSTEAD.get(kind) or fault["msg"].removeprefix("Value error, ")
             if kind != "missing":
                 place = _written(self.tree, place)
         return told(self.sources, prefix + ".".join(place), text)
