@@ -105,11 +105,12 @@ class AgentLoader:
             yield "agent.timezone", f"no zone {name!r}; write one like Europe/London"
         kinds: list[tuple[registry.Kind, registry.Spec]] = [
             ("stt", speech.stt),
+            ("llm", speech.llm),
             ("tts", speech.tts),
         ]
-        if speech.llm != DIALOG:
-            kinds.append(("llm", speech.llm))
         for kind, spec in kinds:
+            if spec == DIALOG and kind == "llm":
+                continue
             fault = registry.check(kind, spec, self._local, self._environ)
             if fault:
                 yield f"speech.{kind}", fault
