@@ -188,7 +188,10 @@ class Settings(Row):
     media: MediaSettings = MediaSettings()
     speech: SpeechSettings = SpeechSettings()
     records: RecordsSettings = RecordsSettings()
-    config_dir: Path = row(PACKAGE_CONFIG, "folder of agents/ and numbers.yaml")
+    config_dir: Path = row(
+        PACKAGE_CONFIG,
+        "folder of agents/ and numbers.yaml; with --config the file's own, if agents/ is there",
+    )
     carriers: dict[str, dict[str, Any]] = row({}, "settings of one carrier each, by its name")
     environ: dict[str, str] = Field({}, exclude=True, repr=False)
     sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
