@@ -20,9 +20,9 @@ say() { printf 'set-up: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
 case $level in
-    dependencies) rank=1 lock=requirements.lock ;;
-    runtime) rank=2 lock=requirements.lock ;;
-    dev) rank=3 lock=requirements-dev.lock ;;
+    dependencies) rank=1 lock=requirements.lock size='850 MB' ;;
+    runtime) rank=2 lock=requirements.lock size='850 MB' ;;
+    dev) rank=3 lock=requirements-dev.lock size='1.2 GB' ;;
     *) fail "unknown level '$level' (dependencies, runtime or dev)" ;;
 esac
 
@@ -120,7 +120,7 @@ fi
 
 # Build isolation would fetch setuptools unpinned and unchecked, so the locked one is put in first
 # and builds what has no wheel: docopt, and telebot itself.
-say "installing $(grep -c '^[a-z0-9]' "$lock") locked packages (about a minute, 850 MB on disk)"
+say "installing $(grep -c '^[a-z0-9]' "$lock") locked packages (about a minute, $size on disk)"
 pip_install --require-hashes --only-binary :all: -r requirements-build.lock
 pip_install --require-hashes --use-pep517 -r "$lock"
 if [ "$rank" -ge 2 ]; then

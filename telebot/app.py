@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import signal
 import time
@@ -49,6 +50,7 @@ from telebot.web.server import Parts, build_app
 
 GOODBYE_S = 15.0  # what a spoken goodbye may take when the server stops
 SHUTDOWN_S = 5.0
+SILENT_S = 75.0  # a connection without a request is closed; proxies keep theirs for up to 60 s
 FILES, FILES_PER_CALL = 512, 3  # a call has its socket, its recording, and once in a while one more
 OPEN_PATHS = frozenset({"/v1/voice/health"})  # answered without a key too
 GC_THRESHOLDS = (20_000, 20, 50)  # with hundreds of calls a full collection pauses for 100 ms
@@ -80,8 +82,8 @@ def wall_clock() -> datetime:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Server]:
-    """A server from its first part to its last, and back. Raises `SettingsError`, `ConfigError`
-    and `OSError` (an address that is taken)."""
+    """A server from its first part to its last, and back. Raises `SettingsError` and `ConfigError`
+    (an address that is taken, too)."""
     agents = load_agents(settings.config_dir)
     numbers = load_numbers(settings.config_dir, agents)
     metrics = Metrics()
@@ -238,12 +240,19 @@ def _add_pages(app: web.Application, archive: Archive, settings: Settings, gate:
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> str:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=SILENT_S
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     host, _, port = settings.server.http.rpartition(":")
     site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=1024)
-    await site.start()
+    try:
+        await site.start()
+    except OSError as error:
+        code = error.errno or 0  # asyncio writes a text of its own, a name's error has no such code
+        why = os.strerror(code).lower() if code > 0 else error.strerror
+        raise ConfigError(f"http {settings.server.http}: {why}; name another by --http") from error
     bound = runner.addresses[0]
     return f"{host}:{bound[1]}"
 

@@ -44,7 +44,13 @@ def _parser() -> argparse.ArgumentParser:
     call = commands.add_parser("call", help="ring a server up and talk with its bot")
     _add_call(call)
     bench = commands.add_parser("bench", help="measure capacity and latency on this machine")
-    bench.add_argument("arguments", nargs=argparse.REMAINDER)
+    bench.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="[WHAT] …",
+        help="run (the default), ramp, noise, offline, profile or load; "
+        "`telebot bench run --help` tells what one of them takes",
+    )
     bench.set_defaults(run=_bench)
     for name, about in (("keys", "API keys"), ("db", "the database's migrations")):
         command = commands.add_parser(name, help=about)

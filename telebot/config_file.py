@@ -17,6 +17,16 @@ from pydantic import BaseModel, ValidationError
 
 T = TypeVar("T", bound=BaseModel)
 GROUP = "write `name: value` lines below it, indented"
+# what YAML complains of, and what to do about it
+HINTS = (
+    ("\\t", "indent with spaces, never with the tab key"),
+    ("mapping values are not allowed", 'put a text that holds ": " in double quotes'),
+    ("expected <block end>", "line this up with the entries above it"),
+    ("could not find expected ':'", 'write "name: text", with a space after the colon'),
+    ("found unexpected end of stream", "close the quotation mark that is left open"),
+    ("expected ',' or ']'", "close the list with ]"),
+    ("expected ',' or '}'", 'put a text that begins with { in double quotes, "{…}"'),
+)
 INSTEAD = {"model_type": GROUP, "dict_type": GROUP, "missing": "is missing; write it here"}
 
 
@@ -60,7 +70,7 @@ class ConfigFile:
         if kind == "extra_forbidden":
             text = f"no such setting{_near(model, place, also, prefix)}"
         else:
-            text = INSTEAD.get(kind) or fault["msg"]
+            text = INSTEAD.get(kind) or fault["msg"].removeprefix("Value error, ")
             if kind != "missing":
                 place = _written(self.tree, place)
         return told(self.sources, prefix + ".".join(place), text)
@@ -108,11 +118,38 @@ def _written(tree: Any, place: tuple[str, ...]) -> tuple[str, ...]:
     return place
 
 
+class PlainLoader(yaml.SafeLoader):
+    """Leaves dates as they are written: no setting is one, and a day that does not exist
+    (2026-13-24) is told with its line by whoever wanted a day."""
+
+
+def _text(loader: PlainLoader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+PlainLoader.add_constructor("tag:yaml.org,2002:timestamp", _text)
+
+
+def explained(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
+    """Line, fault and remedy of a text that is no YAML."""
+    left_open = "end of stream" in str(error.problem) and error.context_mark
+    mark = left_open or error.problem_mark or error.context_mark
+    instead = "check the indentation and the quotation marks around this line"
+    for sign, remedy in HINTS:
+        if sign in str(error.problem):
+            instead = remedy
+            break
+    return mark.line + 1 if mark else 1, f"not readable as YAML ({error.problem})", instead
+
+
 def read(path: Path) -> ConfigFile:
     """A file of `key: value` lines. Raises `SettingsError` where it is none."""
     try:
         text = path.read_text(encoding="utf-8")
-        root, tree = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+        root, tree = yaml.compose(text, Loader=PlainLoader), yaml.load(text, Loader=PlainLoader)
+    except yaml.MarkedYAMLError as error:
+        line, problem, instead = explained(error)
+        raise SettingsError(f"{path}:{line}: {problem}; {instead}") from None
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         raise SettingsError(f"{path}: not readable as YAML: {error}") from error
     if root is None or tree is None:

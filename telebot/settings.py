@@ -23,6 +23,8 @@ from telebot.config_file import ConfigFile, SettingsError, did_you_mean, read, t
 
 T = TypeVar("T", bound=BaseModel)
 PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
+PUBLIC_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 LOOSE_NUMBER = re.compile(r"(?=.*[\s()./-])[+\d\s()./-]+")  # +44 (0)1632 960-000
 
 
@@ -45,18 +47,37 @@ def _address(value: Any) -> Any:
     return f"{host}:{int(port)}"
 
 
+def _public_url(value: Any) -> Any:
+    if value and not PUBLIC_URL.fullmatch(str(value)):
+        raise ValueError(f"write https://HOST, for example https://bot.example.com (got {value!r})")
+    return value
+
+
+def _agent_name(value: Any) -> Any:
+    if not AGENT_NAME.fullmatch(str(value)):
+        raise ValueError(
+            f"write small letters, digits and hyphens, like front-desk (got {value!r})"
+        )
+    return value
+
+
 def _networks(value: Any) -> Any:
     if isinstance(value, str):
         value = [part for part in value.replace(",", " ").split() if part]
     if not isinstance(value, list | tuple):
         raise ValueError("write a list, for example [10.0.0.0/8]")
     for network in value:
-        ipaddress.ip_network(network, strict=False)
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise ValueError(f"write networks like 10.0.0.0/8 (got {network!r})") from None
     return tuple(value)
 
 
 Address = Annotated[str, BeforeValidator(_address)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
+PublicUrl = Annotated[str, BeforeValidator(_public_url)]
+AgentName = Annotated[str, BeforeValidator(_agent_name)]
 
 
 class ServerSettings(Row):
@@ -66,7 +87,7 @@ class ServerSettings(Row):
     sip: Address = row("127.0.0.1:5060", "SIP trunk (UDP)", env="TELEBOT_SIP")
     audiosocket: Address = row("127.0.0.1:9092", "AudioSocket (TCP)", env="TELEBOT_AUDIOSOCKET")
     data: Path = row(Path("data"), "folder of everything that is kept", env="TELEBOT_DATA")
-    public_url: str = row(
+    public_url: PublicUrl = row(
         "", "URL by which carriers reach this server", env="TELEBOT_PUBLIC_URL", max_length=2048
     )
     trusted_proxies: Networks = row(
@@ -167,7 +188,10 @@ class Settings(Row):
     media: MediaSettings = MediaSettings()
     speech: SpeechSettings = SpeechSettings()
     records: RecordsSettings = RecordsSettings()
-    config_dir: Path = row(PACKAGE_CONFIG, "folder of agents/ and numbers.yaml")
+    config_dir: Path = row(
+        PACKAGE_CONFIG,
+        "folder of agents/ and numbers.yaml; with --config the file's own, if agents/ is there",
+    )
     carriers: dict[str, dict[str, Any]] = row({}, "settings of one carrier each, by its name")
     environ: dict[str, str] = Field({}, exclude=True, repr=False)
     sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
@@ -217,8 +241,8 @@ class AgentSpeech(Row):
 class AgentIdentity(Row):
     """Who the agent is (`agent:`)."""
 
-    name: str = row(..., "the agent's name", pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
-    language: str = row("en", "language it speaks")
+    name: AgentName = row(..., "the agent's name")
+    language: str = row("en", "not used yet; the built-in speech is English")
     timezone: str = row("Europe/London", "time zone of its opening hours and dates")
 
 
@@ -229,6 +253,7 @@ class AgentSettings(Row):
     speech: AgentSpeech = AgentSpeech()
     call: AgentCall = AgentCall()
     path: Path = Field(exclude=True)
+    sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
 
 
 DIALOG_KEYS = frozenset({"facts", "phrases", "intents", "forms", "repairs"})
@@ -266,7 +291,7 @@ def load_agents(config_dir: Path) -> dict[str, AgentSettings]:
         for key in DIALOG_KEYS & file.tree.keys():
             del file.tree[key]
         file.tree.setdefault("agent", {"name": path.stem})
-        file.tree["path"] = path
+        file.tree |= {"path": path, "sources": file.sources}
         agent = file.checked(AgentSettings, also=DIALOG_KEYS)
         if other := agents.get(agent.agent.name):
             raise SettingsError(

@@ -16,7 +16,9 @@ def welcome(server: Server) -> str:
     ready = f"ready http={server.http} sip={settings.sip} audiosocket={settings.audiosocket}"
     url = f"http://{server.http}"
     lines = [ready, "", f'  talk to it    {_command()} call {url} --say "Are you open on Mondays?"']
-    lines.append(f"  read calls    {url}/console/   (key: {settings.data / 'admin-key'})")
+    given = server.settings.security.admin_key.get_secret_value()
+    key = "TELEBOT_ADMIN_KEY" if given else settings.data / "admin-key"
+    lines.append(f"  read calls    {url}/console/   (key: {key})")
     for carrier in server.carriers:
         why_off = carrier.off()
         if why_off:

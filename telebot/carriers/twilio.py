@@ -7,9 +7,9 @@ How to point a number at it: docs/carriers/twilio.md.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, SecretStr
 
 from telebot.call.errors import CarrierError
 from telebot.call.model import Call
@@ -19,7 +19,15 @@ from telebot.settings import Row, Settings, row
 if TYPE_CHECKING:
     from telebot.carriers.twilio_rest import TwilioRest
 
+REST_URL = "https://api.twilio.com"
+_REST_URL = re.compile(r"https?://[^\s/?#]+/?")
 _ACCOUNT_SID = re.compile(r"AC[0-9A-Za-z]{1,62}")
+
+
+def _rest_url(value: Any) -> Any:
+    if not _REST_URL.fullmatch(str(value)):
+        raise ValueError(f"write https://HOST, for example {REST_URL} (got {value!r})")
+    return value
 
 
 class TwilioSettings(Row):
@@ -31,11 +39,8 @@ class TwilioSettings(Row):
     auth_token: SecretStr = row(
         SecretStr(""), "signs webhooks, opens the REST", env="TWILIO_AUTH_TOKEN"
     )
-    base_url: str = row(
-        "https://api.twilio.com",
-        "Twilio's REST, another region's for example",
-        env="TWILIO_BASE_URL",
-        pattern=r"^https?://[^/?#]+/?$",
+    base_url: Annotated[str, BeforeValidator(_rest_url)] = row(
+        REST_URL, "Twilio's REST, another region's for example", env="TWILIO_BASE_URL"
     )
 
 

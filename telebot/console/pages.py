@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from telebot.call.model import Result
@@ -78,7 +79,9 @@ class Console:
             return self._notice("Not from here", "Another site sent this form.", 403)
         form = await _form(request)
         if form is None:
-            return self._notice("Not a form", "Send the login form.", 400)
+            refused = self._notice("Not a form", "Send the login form.", 400)
+            refused.force_close()  # of a broken body nobody knows the end
+            return refused
         try:
             cookie = await self._sessions.begin(form.get("key", "").strip(), request.remote or "")
         except TooMany:
@@ -243,6 +246,9 @@ async def _form(request: web.Request) -> dict[str, str] | None:
         async with asyncio.timeout(LOGIN_WITHIN_S):
             return {name: str(value) for name, value in (await request.post()).items()}
     except (TimeoutError, ValueError, LookupError):
+        return None
+    except (HttpProcessingError, web.RequestPayloadError, web.PayloadAccessError):
+        request.content.feed_eof()  # or aiohttp reads on, and logs what it meets as an error
         return None
 
 

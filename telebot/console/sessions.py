@@ -120,7 +120,12 @@ def from_elsewhere(request: web.Request) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != request.host
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != request.host
+    except ValueError:  # no URL at all
+        return True
 
 
 def _bound(seen: OrderedDict[str, Any]) -> None:

@@ -9,20 +9,12 @@ from typing import Any
 
 import yaml
 
+from telebot.config_file import explained
 from telebot.dialog.errors import Problem
 
 Place = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12
-_HINTS = (
-    ("\\t", "indent with spaces, never with the tab key"),
-    ("mapping values are not allowed", 'put a text that holds ": " in double quotes'),
-    ("expected <block end>", "line this up with the entries above it"),
-    ("could not find expected ':'", 'write "name: text", with a space after the colon'),
-    ("found unexpected end of stream", "close the quotation mark that is left open"),
-    ("expected ',' or ']'", "close the list with ]"),
-    ("expected ',' or '}'", 'put a text that begins with { in double quotes, "{…}"'),
-)
 
 
 class NotYaml(Exception):
@@ -57,9 +49,7 @@ def load(text: str) -> Marked:
         _refuse_aliases(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        left_open = "end of stream" in str(error.problem) and error.context_mark
-        mark = left_open or error.problem_mark or error.context_mark
-        raise NotYaml(_explain(error, _line(mark))) from None
+        raise NotYaml(Problem(*explained(error))) from None
     except RecursionError:
         raise NotYaml(Problem(1, "nested too deep", "write it flatter")) from None
     except yaml.YAMLError as error:
@@ -86,14 +76,6 @@ def _refuse_aliases(text: str) -> None:
 
 def _line(mark: Any) -> int:
     return mark.line + 1 if mark else 1
-
-
-def _explain(error: yaml.MarkedYAMLError, line: int) -> Problem:
-    problem = f"not readable as YAML ({error.problem})"
-    for sign, instead in _HINTS:
-        if sign in str(error.problem):
-            return Problem(line, problem, instead)
-    return Problem(line, problem, "check the indentation and the quotation marks around this line")
 
 
 def _plain(node: yaml.Node, place: Place, lines: dict[Place, int], bad: list[Problem]) -> Any:

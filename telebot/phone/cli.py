@@ -125,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
     """Make the call; returns the exit status."""
     try:
         port_of(args.url)  # before anything is loaded
+        if args.record and not args.record.absolute().parent.is_dir():
+            raise CannotCall(f"{args.record}: there is no folder {args.record.parent}")
         return asyncio.run(_call(args))
     except CallRefused as error:
         print(f"telebot call: {error}", file=sys.stderr)

@@ -161,6 +161,9 @@ async def _post(
                 body = await _read(response)
     except TimeoutError:
         raise CannotCall(f"{url}: no answer in {ANSWER_TIMEOUT_S:.0f} s") from None
+    except aiohttp.ClientConnectorError as error:
+        why = error.strerror or error.os_error
+        raise CannotCall(f"{url}: cannot connect ({why}); is the server running?") from None
     except aiohttp.ClientError as error:
         raise CannotCall(f"{url}: {error}") from None
     if status != 200:
@@ -187,6 +190,5 @@ def _why(status: int) -> str:
     reasons = {
         403: "; the signature was not accepted",
         404: "; it takes no calls of this carrier",
-        503: "; the carrier is off or the server is full",
     }
     return reasons.get(status, "")

@@ -62,7 +62,8 @@ def write_wav(path: Path, left_ulaw: bytes, right_ulaw: bytes) -> None:
     left = g711.decode(left_ulaw.ljust(length, g711.SILENCE))
     right = g711.decode(right_ulaw.ljust(length, g711.SILENCE))
     stereo = audioop.add(audioop.tostereo(left, 2, 1, 0), audioop.tostereo(right, 2, 0, 1), 2)
-    with wave.open(str(path), "wb") as file:
+    # opened here: a wave of a path that cannot be opened complains once more when it is collected
+    with path.open("wb") as raw, wave.open(raw, "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(g711.RATE_HZ)

@@ -128,7 +128,7 @@ def _parts(kind: Kind, spec: Spec) -> tuple[str, dict[str, Any]]:
     service = options.pop("service", None)
     if not isinstance(service, str) or not service:
         raise ProviderConfigError(
-            f"speech.{kind} names no service; write `{kind}: local` or "
+            f"names no service; write `{kind}: local` or "
             f'`{kind}: {{service: "pipecat.services.VENDOR.{kind}:CLASS", …}}`'
         )
     return service, options
@@ -138,7 +138,7 @@ def _module(kind: Kind, service: str) -> tuple[ModuleType, str]:
     names = PROVIDERS[kind]
     if service not in names:
         raise ProviderConfigError(
-            f"speech.{kind}: no provider {service!r}{near(service, names)}; write one of "
+            f"no provider {service!r}{near(service, names)}; write one of "
             f"{', '.join(sorted(names))}, or a Pipecat service as `module:Class`"
         )
     path, _, function = names[service].partition(":")

@@ -45,7 +45,6 @@ class Archive:
         wanted: Callable[[Call], bool] | None = None,
         price: Price = built_in,
     ) -> None:
-        data.mkdir(parents=True, exist_ok=True)
         self._data = data
         self._lock: BinaryIO | None = None
         self._server = _server_id(data)
@@ -88,11 +87,18 @@ class Archive:
 
 
 def _server_id(data: Path) -> str:
-    """This data folder's name among the servers of one database."""
+    """This data folder's name among the servers of one database; the folder is made for it. Raises
+    `ConfigError`."""
     path = data / "server-id"
-    if not path.exists():
-        path.write_text(uuid4().hex, encoding="ascii")
-    return path.read_text(encoding="ascii").strip()[:64]
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(uuid4().hex, encoding="ascii")
+        return path.read_text(encoding="ascii").strip()[:64]
+    except OSError as error:
+        raise ConfigError(
+            f"{data}: cannot be the data folder: {error}; name another by --data"
+        ) from None
 
 
 def _locked(path: Path) -> BinaryIO:

@@ -104,13 +104,17 @@ class Keys:
         if self.admin_key_path.exists():
             secret = self.admin_key_path.read_text(encoding="utf-8").strip()
             if not secret:
-                raise ConfigError(f"{self.admin_key_path} is empty: delete it to get a new key")
+                raise ConfigError(
+                    f"{self.admin_key_path} is empty: delete it, and where no other key is known "
+                    "make one by `telebot keys create NAME --scope admin`"
+                )
             await self._keep("first admin key", secret, Scope.ADMIN, "generated")
             return
         if any(key.scope is Scope.ADMIN and key.revoked_at is None for key in await self.list()):
             return
-        _, secret = await self.create("first admin key", Scope.ADMIN, source="generated")
-        _write_secret(self.admin_key_path, secret)
+        secret = _new_secret()
+        _write_secret(self.admin_key_path, secret)  # first: one that is kept nowhere opens nothing
+        await self._keep("first admin key", secret, Scope.ADMIN, "generated")
         log.info("admin_key_written", path=str(self.admin_key_path))
 
     async def check(self, secret: str | None, wanted: Scope) -> ApiKey:
@@ -133,12 +137,10 @@ class Keys:
             found = await connection.execute(select(api_keys).order_by(api_keys.c.created_at))
             return [_key(row) for row in found]
 
-    async def create(
-        self, name: str, scope: Scope, *, source: str = "created"
-    ) -> tuple[ApiKey, str]:
+    async def create(self, name: str, scope: Scope) -> tuple[ApiKey, str]:
         """A new key and its secret (``tb_…``), which is not kept and cannot be shown again."""
-        secret = f"tb_{secrets.token_urlsafe(32)}"
-        await self._keep(name, secret, scope, source)
+        secret = _new_secret()
+        await self._keep(name, secret, scope, "created")
         key = await self._find(secret)
         assert key is not None  # just made
         return key, secret
@@ -210,6 +212,10 @@ class Keys:
             self._used(key_id, now)
 
 
+def _new_secret() -> str:
+    return f"tb_{secrets.token_urlsafe(32)}"
+
+
 def _hash(secret: str) -> bytes:
     # the secrets are random, 256 bits: a slow hash would add nothing
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
@@ -229,5 +235,9 @@ def _key(row: Row[Any]) -> ApiKey:
 
 def _write_secret(path: Path, secret: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secret + "\n")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secret + "\n")
+    except OSError:
+        path.unlink()  # a disk that is full takes names, not data
+        raise

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -274,10 +274,10 @@ def _call_cursor(cursor: str) -> tuple[datetime, str]:
         case [str(at), str(call_id)] if "\0" not in call_id:
             try:
                 moment = datetime.fromisoformat(at)
-            except ValueError:
+                if moment.tzinfo is not None:
+                    return moment.astimezone(UTC), call_id
+            except (ValueError, OverflowError):  # the latter: a year that UTC has not
                 raise BadCursor("not a cursor") from None
-            if moment.tzinfo is not None:
-                return moment, call_id
     raise BadCursor("not a cursor of calls")
 
 

@@ -6,6 +6,7 @@ database answers again, at the latest at the next start.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import BinaryIO
 from telebot.records.rows import Row, from_line, to_line
 
 MAX_BYTES = 1 << 28
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Spill:
@@ -27,25 +29,39 @@ class Spill:
         self._read_to = self._peeked_to = 0
 
     def put(self, rows: Iterable[Row]) -> int:
-        """Append; returns how many found room. Raises OSError."""
+        """Append; returns how many found room, on the disk too. Raises OSError."""
         if self._file is None:
             self._file = os.fdopen(
-                os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab"
+                os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0
             )
             self.waiting = True
-        written, size = 0, self._file.tell()
+        written, size = 0, self._file.seek(0, os.SEEK_END)
         for row in rows:
             line = to_line(row)
-            if size + len(line) > self.max_bytes:
+            if size + len(line) > self.max_bytes or not self._whole(line, size):
                 break
-            size += self._file.write(line)
+            size += len(line)
             written += 1
-        self._file.flush()
         return written
+
+    def _whole(self, line: bytes, size: int) -> bool:
+        """Append all of `line` to a file of `size` bytes, or nothing of it: half a line would
+        spoil the next one too."""
+        assert self._file is not None
+        try:
+            if self._file.write(line) == len(line):
+                return True
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+        self._file.truncate(size)
+        return False
 
     def peek(self, count: int) -> list[Row]:
         """The next `count` rows; a torn or foreign line is passed over."""
         rows: list[Row] = []
+        if not self.path.exists():
+            return rows  # somebody took it away
         with self.path.open("rb") as file:
             file.seek(self._read_to)
             while len(rows) < count and (line := file.readline()):

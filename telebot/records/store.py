@@ -62,13 +62,13 @@ class Store:
 
     async def open(self) -> None:
         """Make what is missing: the file (0600) and the tables. Raises `ConfigError`."""
-        if self.file is not None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
         try:
+            if self.file is not None:
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
             async with self.engine.begin() as connection:
                 await connection.run_sync(migrate.upgrade)
-        except (DBAPIError, PoolTimeout, ConnectionError, TimeoutError) as error:
+        except (DBAPIError, PoolTimeout, OSError) as error:
             why = getattr(error, "orig", None) or error
             where = self.file or self.url.render_as_string(hide_password=True)
             raise ConfigError(f"{where}: the database cannot be used: {why}") from error

@@ -180,7 +180,7 @@ class CallWriter:
                 if stopping:
                     return
                 await self._wait(INTERVAL_S)
-            except RecordsAway as error:
+            except (RecordsAway, OSError) as error:  # the latter: the spill file cannot be read
                 self.failures += 1
                 if self.failures == 1 or self.failures % 20 == 0:
                     log.warning("records_unwritten", error=str(error), waiting=len(self._queue))
@@ -213,6 +213,8 @@ class CallWriter:
         except OSError as error:
             lost = len(waiting)
             log.error("records_spill_failed", error=str(error))
+        if lost and not self.lost_rows:
+            log.error("records_lost", path=str(self._spill.path))  # once; how many is measured
         self.lost_rows += lost
 
     async def _replay(self) -> None:

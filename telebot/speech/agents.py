@@ -6,7 +6,7 @@ A wrong file, an unknown provider or a missing key is found here, not by the fir
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
 from telebot.call.errors import ConfigError, ProviderError
+from telebot.config_file import told
 from telebot.dialog.brain import Brain
 from telebot.providers import registry
 from telebot.providers.resources import Resources
@@ -83,28 +84,32 @@ class AgentLoader:
         self._phrases = phrases
 
     def check(self, settings: AgentSettings) -> Agent:
-        """An agent without its phrases. Raises `ConfigError` with what to write instead."""
-        speech = settings.speech
+        """An agent without its phrases. Raises `ConfigError` with every fault at once, each with
+        its line and what to write instead."""
+        faults = [told(settings.sources, name, fault) for name, fault in self._faults(settings)]
+        if faults:
+            raise ConfigError("\n".join(faults))
+        brain, zone = Brain.load(settings.path), ZoneInfo(settings.agent.timezone)
+        return Agent(settings, brain, {}, self._resources, zone)
+
+    def _faults(self, settings: AgentSettings) -> Iterator[tuple[str, str]]:
+        """Setting and fault."""
+        name, speech = settings.agent.timezone, settings.speech
         try:
-            zone = ZoneInfo(settings.agent.timezone)
+            ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError):
-            name = settings.agent.timezone
-            raise ConfigError(
-                f"{settings.path}: agent.timezone: no zone {name!r}; write one like Europe/London"
-            ) from None
-        brain = Brain.load(settings.path)
-        agent = Agent(settings, brain, {}, self._resources, zone)
+            yield "agent.timezone", f"no zone {name!r}; write one like Europe/London"
         kinds: list[tuple[registry.Kind, registry.Spec]] = [
             ("stt", speech.stt),
+            ("llm", speech.llm),
             ("tts", speech.tts),
         ]
-        if speech.llm != DIALOG:
-            kinds.append(("llm", speech.llm))
         for kind, spec in kinds:
+            if spec == DIALOG and kind == "llm":
+                continue
             fault = registry.check(kind, spec, self._resources)
             if fault:
-                raise ConfigError(f"{settings.path}: {fault}")
-        return agent
+                yield f"speech.{kind}", fault
 
     async def load(self, settings: AgentSettings) -> Agent:
         """A whole agent. A voice that does not answer now is replaced by the local one for the

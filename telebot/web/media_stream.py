@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter as Tally
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -40,6 +41,7 @@ from telebot.web.recent import RecentCalls
 # RFC 6455 section 7.4.1
 NORMAL, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 END_WITHIN_S = 20.0  # for the conversation to put everything away
+CUT_AFTER_S = 5.0  # for a peer to take what we have sent, our close frame too
 APOLOGY_S = 15.0  # after a fault the carrier has this long to say our apology
 
 # the carrier's leg is over, or somebody else's now
@@ -82,7 +84,7 @@ class MediaStream:
         self.call: Call | None = None
         self._sink: MediaSink | None = None
         self._reason = ""  # the first one stands
-        self._closing: asyncio.Task[bool] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[object] | None = None
         self._messages = self._frames = 0
         self._junk: Tally[str] = Tally()
@@ -102,6 +104,8 @@ class MediaStream:
         except BadToken as bad:
             code = POLICY_VIOLATION
             log.warning("stream_refused", carrier=self._carrier.name, why=str(bad))
+        except ConnectionError:  # gone while it was being answered (a ping's pong)
+            self._reason = self._reason or "stream_lost"
         except asyncio.CancelledError:  # nobody would wait any longer
             self._reason = self._reason or "drained"
             code = GOING_AWAY
@@ -173,10 +177,18 @@ class MediaStream:
         if not self._reason:
             self._reason = reason
         if self._closing is None:
-            self._closing = asyncio.create_task(self._socket.close(code=code))
+            self._closing = asyncio.create_task(self._close(code))
         if self._task is not None:  # should the conversation hang, this frees it
             self._watch.cancel()
             self._watch = self._task.get_loop().call_later(END_WITHIN_S, self._task.cancel)
+
+    async def _close(self, code: int) -> None:
+        """Close the socket in bounded time, also where its peer reads nothing any more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CUT_AFTER_S):
+                await self._socket.close(code=code)
+        if self._transport.get_write_buffer_size():  # it would wait for that peer for ever
+            asyncio.get_running_loop().call_later(CUT_AFTER_S, self._transport.abort)
 
     def _hang_up(self) -> None:
         if self.call is not None:
@@ -215,7 +227,7 @@ class MediaStream:
     async def _end(self, code: int) -> None:
         """Close the socket and put the call away, both at once and both in bounded time."""
         if self._closing is None:
-            self._closing = asyncio.create_task(self._socket.close(code=code))
+            self._closing = asyncio.create_task(self._close(code))
         await asyncio.gather(self._closing, self._end_call(), return_exceptions=True)
         metrics = self._around.metrics
         metrics.sockets.labels(self._carrier.name, self._socket.close_code or 1006).inc()

@@ -117,6 +117,20 @@ async def test_a_server_opens_everything_and_closes_it(tmp_path: Path) -> None:
         await status(f"{url}/health/live")
 
 
+@pytest.mark.parametrize("said", [b"", b"GET /health/live HTTP/1.1\r\n"], ids=["no", "half a"])
+async def test_a_connection_that_makes_no_request_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(app, "SILENT_S", 0.05)
+    async with app.running(settings_of(tmp_path)) as server:
+        host, _, port = server.http.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(said)
+        assert await asyncio.wait_for(reader.read(), SOON_S) == b""
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_what_is_kept_is_there_for_the_next_server(tmp_path: Path) -> None:
     keys = []
     for _ in range(2):
@@ -133,7 +147,7 @@ async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(tmp_path: Pat
         taken.listen()
         settings = settings_of(tmp_path, f"127.0.0.1:{taken.getsockname()[1]}")
         async with leaving_nothing():
-            with pytest.raises(OSError, match="address already in use"):
+            with pytest.raises(ConfigError, match="address already in use; name another by --http"):
                 async with app.running(settings):
                     pass
     async with app.running(settings) as server:  # the port and the data folder are free again

@@ -79,9 +79,25 @@ def test_a_server_that_is_told_to_stop_was_no_failure(serving: subprocess.Popen[
 def test_a_port_that_is_taken(folder: Path, taken: str) -> None:
     status, said, complaints = typed(folder, "serve", "--http", taken)
     assert (status, said) == (1, "")
-    assert len(complaints) == 1
-    assert complaints[0].startswith("telebot: ")
-    assert "address already in use" in complaints[0]
+    assert complaints == [f"telebot: http {taken}: address already in use; name another by --http"]
+
+
+def test_a_host_that_there_is_not(folder: Path) -> None:
+    status, _, complaints = typed(folder, "serve", "--http", "256.1.1.1:0")
+    assert status == 1
+    [complaint] = complaints
+    assert complaint.startswith("telebot: http 256.1.1.1:0: ")
+    assert complaint.endswith("; name another by --http")
+
+
+def test_a_data_folder_that_is_a_file(folder: Path) -> None:
+    file = folder / "file"
+    file.touch()
+    status, said, complaints = typed(folder, "serve", "--data", str(file))
+    assert (status, said) == (1, "")
+    [complaint] = complaints
+    assert complaint.startswith(f"telebot: {file}: cannot be the data folder: ")
+    assert complaint.endswith("; name another by --data")
 
 
 def test_a_data_folder_of_another_server(folder: Path, serving: subprocess.Popen[str]) -> None:

@@ -196,13 +196,27 @@ async def test_the_session_cookie_and_who_may_send_forms(http, server):
     for away in ("https://example.org/", "//example.org/", "/console/\\..//x", "/v1/calls", "junk"):
         response = await form(http, server, "login", key=ADMIN, next=away)
         assert response.headers["Location"] == "/console/"
-    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://example.org"}):
+    for headers in (
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://example.org"},
+        {"Origin": "http://["},
+    ):
         for path in ("login", "logout"):
             response = await form(http, server, path, headers, key=ADMIN)
             assert response.status == 403
             assert "Set-Cookie" not in response.headers
     async with http.post(f"{server.url}/console/login", json={"key": ADMIN}) as response:
         assert response.status == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_login_that_is_not_compressed_as_it_says_is_refused(http, server, caplog, coding):
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": coding}
+    url = f"{server.url}/console/login"
+    async with http.post(url, data=b"key=never compressed", headers=kind) as response:
+        assert response.status == 400
+        assert response.headers["Connection"] == "close"
+    assert not [record for record in caplog.records if record.name == "aiohttp.server"]
 
 
 async def test_a_session_dies_with_its_key(http, server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -203,6 +204,17 @@ async def command(machine: AnsweringMachine, data: Path, *argv: str) -> int:
     cli.add_arguments(parser)
     await asyncio.to_thread((data / "local.key").write_text, SECRET)
     return await asyncio.to_thread(cli.run, parser.parse_args([machine.url, *argv]))
+
+
+async def test_a_server_that_is_not_there_is_told_plainly(speech: LocalSpeech) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(
+            CannotCall, match=r"voice: cannot connect \(.*\); is the server running"
+        ):
+            async with Phone(Destination(url, "secret"), speech):
+                pass
 
 
 async def test_the_command_prints_one_object(

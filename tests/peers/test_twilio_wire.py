@@ -213,6 +213,38 @@ async def test_a_flood_of_silent_sockets_costs_the_oldest(server, twilio, monkey
         await waiting.close()
 
 
+async def test_a_peer_that_pings_and_does_not_read_is_cut_off(server, twilio, monkeypatch):
+    """Our answers to it fill every buffer, so that not even a close frame finds room."""
+    monkeypatch.setattr(media_stream, "CUT_AFTER_S", 0.05)
+    sid, reply = await twilio.call()
+    async with twilio.stream(sid, reply) as stream:
+        await stream.next()
+        transport = stream.socket._writer.transport
+        transport.pause_reading()
+        transport.write((b"\x89\xfd" + bytes(4) + b"a" * 125) * 200_000)  # 26 MB
+        unread = 0
+        # the server reads on as long as it can answer
+        while unread != (unread := transport.get_write_buffer_size()):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        assert unread
+        await twilio.webhook("/twilio/status", {"CallSid": sid, "CallStatus": "completed"})
+        await server.until(transport.is_closing)
+    assert server.log.reasons() == ["caller_hangup"]
+    await _good_call(server, twilio)
+
+
+async def test_a_ping_that_cannot_be_answered_is_a_lost_stream(server, twilio):
+    sid, reply = await twilio.call()
+    async with twilio.stream(sid, reply) as stream:
+        await stream.next()
+        transport = stream.socket._writer.transport
+        transport.write((b"\x89\x80" + bytes(4)) * 1000)
+        transport.abort()
+        await server.until(lambda: server.log.endings)
+    assert server.log.reasons() == ["stream_lost"]
+    await _good_call(server, twilio)
+
+
 async def test_an_idle_stream_is_lost(tmp_path, http, rest_peer):
     environ = {"TWILIO_BASE_URL": rest_peer.url}
     async with edge(tmp_path, environ=environ, media__idle_timeout_s=0.05) as server:

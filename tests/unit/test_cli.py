@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import MODULES
 from telebot import cli
 
 pytestmark = pytest.mark.unit
@@ -40,7 +41,7 @@ def test_every_command_is_told(telebot: Typed) -> None:
     assert told >= set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if one != "bench"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(telebot: Typed, command: str) -> None:
     status, said, complaint = telebot(command, "--help")
     assert (status, complaint) == (0, "")
@@ -112,6 +113,12 @@ def test_the_command_line_goes_before_the_environment(
 def test_whatever_follows_bench_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     args = cli._parser().parse_args(["bench", "run", "--calls", "10"])
     assert args.arguments == ["run", "--calls", "10"]
+
+
+def test_bench_names_what_it_measures(telebot: Typed) -> None:
+    _, said, _ = telebot("bench", "--help")
+    own = MODULES.keys() - {"noise-load"}  # started by noise
+    assert [name for name in own if name not in said] == []
 
 
 def test_without_a_checkout_there_is_no_benchmark(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from telebot.carriers.registry import CARRIERS, Carriers
+from telebot.carriers.twilio import TwilioSettings
 from telebot.config_file import SettingsError
 from telebot.settings import (
     AgentCall,
@@ -137,7 +138,16 @@ def test_a_carrier_has_its_rows_from_file_and_environment(tmp_path: Path) -> Non
         ("server: {http: 'localhost'}", "write HOST:PORT"),
         ("server: {http: 'localhost:99999'}", "write HOST:PORT"),
         ("server: {max_calls: 0}", "server.max_calls: "),
-        ("server: {trusted_proxies: [nobody]}", "server.trusted_proxies: "),
+        (
+            "server: {trusted_proxies: [nobody]}",
+            "server.trusted_proxies: write networks like 10.0.0.0/8 (got 'nobody')",
+        ),
+        (
+            "server: {public_url: bot.example.com}",
+            "server.public_url: write https://HOST, for example https://bot.example.com",
+        ),
+        ("server: {public_url: 'wss://bot.example.com'}", "write https://HOST"),
+        ("server: {public_url: 'https://bot.example.com/?a'}", "write https://HOST"),
         ("server: {log_level: LOUD}", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("media: {lead_ms: 5}", "media.lead_ms: "),
         ("carriers: {shop: 5}", "carriers.shop: "),
@@ -179,6 +189,16 @@ def test_a_carriers_bad_value_is_told_with_where_it_came_from(tmp_path: Path) ->
     file = written(tmp_path, "carriers:\n  shop:\n    tries: 0\n")
     with pytest.raises(SettingsError, match=r"telebot\.yaml:3: carriers\.shop\.tries: "):
         load(file, {}).carrier("shop", ShopSettings)
+
+
+def test_an_address_of_the_rest_that_is_none_is_refused(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, ""), {"TWILIO_BASE_URL": "api.twilio.com"})
+    with pytest.raises(SettingsError) as error:
+        settings.carrier("twilio", TwilioSettings)
+    assert faults(error) == [
+        "TWILIO_BASE_URL: carriers.twilio.base_url: write https://HOST, for example "
+        "https://api.twilio.com (got 'api.twilio.com')"
+    ]
 
 
 def test_a_carrier_that_nobody_registered_is_refused(tmp_path: Path) -> None:
@@ -237,7 +257,10 @@ def test_an_agent_is_named_by_its_file_unless_it_says_otherwise(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("agent: {name: Front Desk}", "agent.name: "),
+        (
+            "agent: {name: Front Desk}",
+            "agent.name: write small letters, digits and hyphens, like front-desk",
+        ),
         ("call: 5", "call: "),
         ("call: {silence_s: 0}", "call.silence_s: "),
         ("speech: {endpointing: slow}", "'smart' or 'vad'"),
@@ -263,6 +286,11 @@ def test_a_bad_agent_is_refused(tmp_path: Path, text: str, message: str) -> None
         ("call: 5", "1: call: write `name: value` lines below it, indented"),
         ("agent: {language: en}", "1: agent.name: is missing; write it here"),
         ("call:\n  reprompts: 1\n  reprompts: 2", "3: call.reprompts: stands here twice"),
+        (
+            "call:\n\treprompts: 1",
+            "2: not readable as YAML (found character '\\t' that cannot start any token); "
+            "indent with spaces, never with the tab key",
+        ),
     ],
 )
 def test_a_fault_in_an_agents_file_is_told_with_line_and_remedy(
@@ -271,6 +299,11 @@ def test_a_fault_in_an_agents_file_is_told_with_line_and_remedy(
     with pytest.raises(SettingsError) as error:
         load_agents(agents_of(tmp_path, desk=text))
     assert faults(error)[0] == f"{tmp_path}/agents/desk.yaml:{fault}"
+
+
+def test_a_day_that_does_not_exist_is_left_to_whoever_wants_a_day(tmp_path: Path) -> None:
+    folder = agents_of(tmp_path, desk="facts:\n  closed_dates: [2026-13-24]")
+    assert list(load_agents(folder)) == ["desk"]
 
 
 def test_a_group_that_is_none_is_explained_beside_a_variable(tmp_path: Path) -> None:

@@ -68,3 +68,12 @@ def test_where_the_key_of_the_console_lies_is_told_and_not_the_key(tmp_path: Pat
     told = next(line for line in lines(tmp_path) if "/console/" in line)
     assert str(tmp_path / "admin-key") in told
     assert "tb_secret" not in told
+
+
+def test_a_key_that_was_given_lies_in_no_file(tmp_path: Path) -> None:
+    told = next(
+        line for line in lines(tmp_path, TELEBOT_ADMIN_KEY="tb_secret") if "/console/" in line
+    )
+    assert "TELEBOT_ADMIN_KEY" in told
+    assert "admin-key" not in told
+    assert "tb_secret" not in told

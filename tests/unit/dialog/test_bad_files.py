@@ -100,6 +100,7 @@ BAD = [
     (("heard: buk", 'heard: "{numbr} buk"'), (34, '"{numbr}" is not known', '"{number}"')),
     (("heard: buk", 'heard: "{day} buk {day}"'), (34, "twice", "once")),
     (("meant: book", 'meant: "book {day}"'), (35, '"{day}" is not in heard', "both")),
+    (("  address: 12", "  closed_dates: [2026-13-24]\n  address: 12"), (3, "no date", "2026-")),
     (("  address: 12", "  closed_dates: [christmas]\n  address: 12"), (3, "no date", "2026-12-25")),
 ]  # fmt: skip
 

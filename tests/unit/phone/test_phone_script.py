@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import gc
 import json
 import wave
 from pathlib import Path
@@ -168,6 +169,20 @@ def test_a_recording_keeps_both_sides_apart(tmp_path: Path) -> None:
     assert both[:, 0].max() > 9000
     assert 2500 < both[:400, 1].max() < 4000
     assert np.abs(both[400:, 1]).max() <= 8
+
+
+def test_a_recording_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(IsADirectoryError):
+        write_wav(tmp_path, b"", b"")
+    gc.collect()  # nothing of it complains later
+    missing = tmp_path / "none" / "call.wav"
+    assert run(parsed("http://127.0.0.1:1", "--record", str(missing))) == 2  # before the call
+    assert capsys.readouterr() == (
+        "",
+        f"telebot call: {missing}: there is no folder {missing.parent}\n",
+    )
 
 
 class Bot:

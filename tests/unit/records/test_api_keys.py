@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+
 import pytest
 
 from telebot.call.errors import ConfigError
@@ -69,6 +73,22 @@ async def test_the_first_start_writes_an_admin_key_and_later_ones_keep_it(made, 
     await keys.open()
     assert path.read_text().strip() == secret
     assert (await keys.check(secret, Scope.ADMIN)).source == "generated"
+    assert len(await keys.list()) == 1
+
+
+async def test_a_first_start_on_a_full_disk_is_made_up_for_by_the_next(made, scene, monkeypatch):
+    class Full(io.TextIOWrapper):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fdopen", lambda descriptor, *_, **__: Full(io.FileIO(descriptor, "w")))
+        with pytest.raises(OSError, match="No space left"):
+            await made().open()
+    keys = made()
+    await keys.open()
+    secret = (scene.data / "admin-key").read_text().strip()
+    assert await keys.check(secret, Scope.ADMIN)
     assert len(await keys.list()) == 1
 
 

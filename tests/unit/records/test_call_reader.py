@@ -132,6 +132,8 @@ def test_a_foreign_cursor_is_refused(cursor):
         "WzFd" * 100,
         "WyIyMDI2LTEzLTAxIiwieCJd",
         "Wzk5OTk5OTk5OTk5OTk5OTk5OTk5XQ",
+        "WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzE0OjAwIiwieCJd",
+        "WyI5OTk5LTEyLTMxVDIzOjU5OjU5LTE0OjAwIiwieCJd",
     ],
 )
 def test_near_cursors_are_refused(cursor):

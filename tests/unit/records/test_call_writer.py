@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 from contextlib import closing
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -236,6 +238,65 @@ async def test_a_full_spill_file_counts_what_it_loses(tmp_path, time):
     assert 0 < kept < 10
     assert scene.log.lost_rows == 10 - kept
     await scene.log.close()
+
+
+class NearlyFull:
+    """A file on a disk with room for `room` bytes more."""
+
+    def __init__(self, file, room: int) -> None:
+        self.file, self.room = file, room
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, data: bytes) -> int:
+        done = self.file.write(data[: self.room])
+        self.room -= done
+        if not done:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return done
+
+
+@pytest.mark.parametrize("room", [0, 100])
+async def test_a_disk_that_fills_up_leaves_no_torn_line(tmp_path, time, room):
+    scene = Scene(tmp_path, time, queue_rows=0)
+    spill = scene.log._spill
+    scene.call("call-0")
+    disk = spill._file
+    spill._file = NearlyFull(disk, room)
+    scene.call("call-1")
+    spill._file = disk
+    scene.call("call-2")
+    await scene.log.close()
+    assert [row.values["id"] for row in spill.peek(10)] == ["call-0", "call-2"]
+    assert scene.log.lost_rows == 1
+
+
+async def test_a_spill_file_that_was_taken_away_ends_no_writing(tmp_path, time):
+    scene = Scene(tmp_path, time, queue_rows=1)
+    await scene.store.open()
+    await scene.log.start()
+    for n in range(3):
+        scene.call(f"call-{n}")
+    (tmp_path / "unwritten.jsonl").unlink()
+    await scene.log.close()
+    assert await count(scene, calls) == 1
+    await scene.store.close()
+
+
+async def test_a_spill_file_that_cannot_be_read_is_tried_again(tmp_path, time, monkeypatch):
+    async def mend(_: float) -> None:
+        monkeypatch.undo()
+
+    scene = Scene(tmp_path, time, queue_rows=1, sleep=mend)
+    await scene.store.open()
+    await scene.log.start()
+    monkeypatch.setattr(scene.log._spill, "peek", Mock(side_effect=OSError(errno.EMFILE, "no")))
+    for n in range(3):
+        scene.call(f"call-{n}")
+    await scene.log.close()
+    assert await count(scene, calls) == 3
+    await scene.store.close()
 
 
 async def test_one_row_the_database_refuses_does_not_hold_up_the_others(scene):

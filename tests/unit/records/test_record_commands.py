@@ -49,3 +49,13 @@ def test_keys_made_listed_and_revoked(telebot):
     assert "revoked" in telebot("keys", "list")[1]
     status, _, complaint = telebot("keys", "revoke", key_id)
     assert (status, complaint) == (1, f"telebot: no live key {key_id}\n")
+
+
+@pytest.mark.parametrize("words", [("keys", "list"), ("db", "upgrade")])
+def test_a_data_folder_that_is_a_file_is_no_stack_trace(telebot, tmp_path, words):
+    tmp_path.rmdir()
+    tmp_path.touch()
+    status, said, complaint = telebot(*words)
+    assert (status, said) == (1, "")
+    assert complaint.startswith(f"telebot: {tmp_path}/telebot.db: the database cannot be used: ")
+    assert complaint.count("\n") == 1

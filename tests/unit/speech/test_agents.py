@@ -3,6 +3,7 @@ replaced for the phrases."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,7 +76,7 @@ def fault(folder: Path, environ: Mapping[str, str] | None = None, **tree: Any) -
 @pytest.mark.parametrize("zone", ["Europe/Lundon", "London!", "../../etc/passwd", "/etc/passwd"])
 def test_a_zone_there_is_not(tmp_path: Path, zone: str) -> None:
     said = fault(tmp_path, agent={"name": "desk", "timezone": zone})
-    assert said == f": agent.timezone: no zone {zone!r}; write one like Europe/London"
+    assert said == f":5: agent.timezone: no zone {zone!r}; write one like Europe/London"
 
 
 @pytest.mark.parametrize("zone", ["", "."])
@@ -89,7 +90,7 @@ def test_no_zone_at_all(tmp_path: Path, zone: str) -> None:
         ("stt", "lokal", "no provider 'lokal' (did you mean 'local'?)"),
         ("tts", "hal", "no provider 'hal'"),
         ("llm", "gpt", "no provider 'gpt'"),
-        ("stt", {"voice": "heart"}, "speech.stt names no service"),
+        ("stt", {"voice": "heart"}, "speech.stt: names no service"),
         ("tts", {"service": "local", "voise": "heart"}, "voise"),
         ("stt", {"service": DEEPGRAM}, "set DEEPGRAM_API_KEY"),
         ("llm", {"service": OPENAI}, "set OPENAI_API_KEY"),
@@ -107,6 +108,18 @@ def test_a_key_of_another_name_is_looked_up_by_that_name(tmp_path: Path) -> None
     speech = {**SCRIPTED, "stt": {"service": DEEPGRAM, "api_key_env": "OUR_KEY"}}
     assert "set OUR_KEY" in fault(tmp_path, KEYS, speech=speech)
     checked(tmp_path, {"OUR_KEY": "k"}, speech=speech)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_key_that_is_missing_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    services = {"stt": DEEPGRAM, "llm": OPENAI, "tts": ELEVENLABS}
+    said = fault(tmp_path, speech={kind: {"service": path} for kind, path in services.items()})
+    for line, kind, key in (
+        (4, "stt", "DEEPGRAM_API_KEY"),
+        (6, "llm", "OPENAI_API_KEY"),
+        (8, "tts", "ELEVENLABS_API_KEY"),
+    ):
+        assert re.search(rf":{line}: speech\.{kind}: .*set {key} in the environment", said)
 
 
 def test_a_fault_in_what_the_agent_says_names_its_line(tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for threads by their own time: from Python 3.13 on a limit is one of the loop's
+        timers, which would fire at once."""
+        await super().shutdown_default_executor()
+
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on a virtual clock to its end."""
