@@ -29,6 +29,7 @@ _TELLING = 2
 _THE_TIME = re.compile(r"\b(?:the|our|my) time\b")
 _ROUGHLY = re.compile(r"(?:around|about|by|from|say) \d{1,2}")
 _DIGIT = re.compile(r"\d")
+_ALONE = re.compile(r"(?:(?:yes|yeah|yep|okay|right|well|oh) )*\d{1,4}(?: please)?")
 _MAKE_IT = re.compile(r"\b(?:make (?:it|that)|actually|sorry|i mean|i meant|no)\b")
 
 
@@ -147,4 +148,23 @@ def _meant(
     wanted = asked.awaits("number") or (slot not in asked.filled and not asked.confirming)
     if wanted or _CORRECTING.search(text):
         return numbers
-    return [item for item in numbers if item.sure]
+    alone = asked.confirming and _ALONE.fullmatch(text)
+    known = _numbers_known(asked) if alone else set()
+    return [item for item in numbers if item.sure or (alone and item.value not in known)]
+
+
+def _numbers_known(asked: Asked) -> set[int]:
+    """The numbers that were read back: "yes, seven" repeats the hour, "yes, five" corrects."""
+    known: set[int] = set()
+    for name, value in asked.filled.items():
+        match asked.form.slots[name].type:
+            case "number":
+                known.add(int(value))
+            case "date":
+                known.add(date.fromisoformat(str(value)).day)
+            case "time":
+                at = time.fromisoformat(str(value))
+                known |= {at.hour, at.hour - 12, at.minute}
+            case _:
+                pass
+    return known

@@ -50,16 +50,22 @@ def utterance(words: Iterable[Word]) -> Utterance:
 
 
 def split(heard: str) -> tuple[Word, ...]:
-    """Words as rules see them, numbers still spelled as they were heard."""
+    """Words as rules see them, numbers still spelled as they were heard.
+
+    Hesitations are dropped, and the commas around them with them.
+    """
     text = unicodedata.normalize("NFKC", heard[:MAX_CHARS])[:MAX_CHARS].replace("’", "'")
     for pattern, replacement in _SPELLINGS:
         text = pattern.sub(replacement, text)
     found: list[Word] = []
-    end = 0
+    end, hesitated = 0, False
     for match in _TOKEN.finditer(text):
-        pause = bool(_PUNCTUATION.search(text, end, match.start()))
+        pause = not hesitated and bool(_PUNCTUATION.search(text, end, match.start()))
+        if match.group().lower() in w.HESITATIONS:
+            hesitated = True
+            continue
         found.extend(_expand(match.group(), pause))
-        end = match.end()
+        end, hesitated = match.end(), False
     return tuple(found)
 
 

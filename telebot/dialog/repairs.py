@@ -129,6 +129,8 @@ TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("know", "no", ("yes_no",)),
     ("yet", "yes", ("yes_no",)),
     ("guess", "yes", ("yes_no",)),
+    ("^ as $", "yes", ("yes_no",)),
+    ("^ yas $", "yes", ("yes_no",)),
     # leaving
     ("^ do not buy $", "goodbye", ()),
     ("good buy", "goodbye", ()),

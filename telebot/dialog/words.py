@@ -43,8 +43,15 @@ CONTRACTIONS = {
     "when's": "when is",
     "who's": "who is",
     "how's": "how is",
+    "whats": "what is",
+    "everything's": "everything is",
     "there's": "there is",
     "that's": "that is",
+    "thats": "that is",
+    "that'll": "that will",
+    "it'll": "it will",
+    "that'd": "that would",
+    "it'd": "it would",
     "it's": "it is",
     "let's": "let us",
     "name's": "name is",
@@ -86,7 +93,11 @@ SPELLINGS = (
     (r"\b(mon|tues|wednes|thurs|fri|satur|sun)-day", r"\1day"),
     (r"\bmid-day\b", "midday"),
     (r"\bok\b", "okay"),
+    (r"\b(uh|mm) (huh|hmm|uh)\b", r"\1-\2"),
 )
+
+# Sounds of somebody who looks for a word: "what time do you, um, close".
+HESITATIONS = frozenset("um umm uh uhm er erm".split())
 
 # Words around an answer that carry nothing of it.
 FILLERS = frozenset(
