@@ -10,7 +10,9 @@ from telebot.dialog import forms
 from telebot.dialog.actions import EndCall, Transfer
 from telebot.dialog.agent import Agent
 from telebot.dialog.answers import answers
+from telebot.dialog.hearing import without
 from telebot.dialog.intents import Hit
+from telebot.dialog.slots.names import find_explicit_names
 from telebot.dialog.state import DialogState
 from telebot.dialog.turn import Outcome, Turn
 
@@ -34,7 +36,10 @@ def keyed(digits: str, awaited: str | None) -> str:
 
 
 def hits(turn: Turn, awaited: str | None, *, digits: str | None) -> tuple[Hit, ...]:
-    """The intents of this turn. A text being dictated holds none, unless it is short."""
+    """The intents of this turn. A text being dictated holds none, unless it is short.
+
+    Nobody asks for parking by "My name is Park".
+    """
     found: list[Hit] = []
     if digits is not None:
         by_digit = [n for n, i in turn.agent.intents.items() if i.digit == digits.strip()]
@@ -43,7 +48,8 @@ def hits(turn: Turn, awaited: str | None, *, digits: str | None) -> tuple[Hit, .
             found = [Hit(by_digit[0], 0, len(turn.heard.text), "only")]
         return tuple(found)
     likeness = turn.state.form is None
-    found = turn.agent.matcher.match(turn.heard, likeness=likeness)
+    heard = without(turn.heard, ((f.start, f.end) for f in find_explicit_names(turn.heard)))
+    found = turn.agent.matcher.match(heard, likeness=likeness)
     if awaited == "text":
         doing = [hit for hit in found if turn.agent.intents[hit.intent].action]
         return tuple(doing) if len(turn.heard.words) <= _SHORT_WORDS else ()

@@ -8,7 +8,7 @@ of a word (for names) and whether punctuation stood before it (for clauses).
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telebot.dialog import words as w
 
@@ -47,6 +47,17 @@ def utterance(words: Iterable[Word]) -> Utterance:
         starts.append(at)
         at += len(word.text) + 1
     return Utterance(kept, " ".join(word.text for word in kept), tuple(starts))
+
+
+def without(heard: Utterance, ranges: Iterable[tuple[int, int]]) -> Utterance:
+    """The utterance with the words in these character ranges made unreadable, in their places."""
+    spans = tuple(ranges)
+    words = tuple(
+        replace(word, text="#" * len(word.text))
+        if any(start <= at < end for start, end in spans) else word
+        for word, at in zip(heard.words, heard.starts, strict=True)
+    )  # fmt: skip
+    return utterance(words)
 
 
 def split(heard: str) -> tuple[Word, ...]:
