@@ -63,6 +63,17 @@ INTENTS = [
     ("I'd like to book a table", "book_table"),
     ("do you have a table free", "book_table"),
     ("I want to make a reservation", "book_table"),
+    ("we are four people", "book_table"),
+    ("dinner for two tonight", "book_table"),
+    ("have you anything available tonight", "book_table"),
+    ("I booked a table and I want to cancel it", "change_booking cancel_booking forget_it"),
+    ("have the manager call me", "take_message"),
+    ("could you speak up", "repeat"),
+    ("what was that", "repeat"),
+    ("Is there somewhere to leave it? I'm coming by car", "parking"),
+    ("are you still serving", "hours"),
+    ("what road are you on", "address"),
+    ("that is all I needed", "goodbye"),
     ("I need to cancel my booking.", "cancel_booking"),
     ("I need to cancel my marketing.", "cancel_booking"),  # as recognised
     ("please cancel our table for tomorrow", "cancel_booking"),
@@ -91,7 +102,7 @@ INTENTS = [
     ("Can you tell me you're a dress please?", "address"),  # as recognised
     ("Can you squeeze us into morrow evening?", "book_table"),  # as recognised
     ("Campbell my reservation please.", "change_booking"),  # as recognised: offers to cancel
-    ("is that the Harbour Street Kitchen", ""),
+    ("is that the Harbour Street Kitchen", "name"),
     ("you are a stupid machine", ""),
     ("my hovercraft is full of eels", ""),
     ("Yes", ""),
