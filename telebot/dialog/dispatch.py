@@ -15,8 +15,14 @@ from telebot.dialog.intents import Hit
 from telebot.dialog.slots.names import find_explicit_names
 from telebot.dialog.state import DialogState
 from telebot.dialog.turn import Outcome, Turn
+from telebot.dialog.words import FILLERS
 
 _SHORT_WORDS = 6
+# A "no" to "anything else?" with other words than these is not the end: "no, is it quiet?"
+_REFUSING = FILLERS | frozenset(
+    "no nope nah not really thank you that is it all i am we are fine good great nothing for now at "
+    "the moment today else more do think so need have just know everything will be today".split()
+)
 
 
 def expects(agent: Agent, state: DialogState) -> str | None:
@@ -44,6 +50,7 @@ def hits(turn: Turn, awaited: str | None, *, digits: str | None) -> tuple[Hit, .
     if digits is not None:
         by_digit = [n for n, i in turn.agent.intents.items() if i.digit == digits.strip()]
         usable = awaited in (None, "name", "text", "yes_no") or digits.strip() in ("*", "#")
+        usable = usable or (digits.strip() == "0" and awaited != "phone")  # no day, hour or number
         if by_digit and usable and turn.heard.text not in ("yes", "no"):
             found = [Hit(by_digit[0], 0, len(turn.heard.text), "only")]
         return tuple(found)
@@ -169,7 +176,7 @@ def _yes_no(turn: Turn) -> Outcome | None:
         return Outcome((turn.agent.phrase("how_can_i_help"),), replace(state, asked_more=False))
     if agrees is False and state.offered:
         return Outcome((turn.agent.phrase("how_can_i_help"),), replace(state, offered=None))
-    if agrees is False and state.asked_more:
+    if agrees is False and state.asked_more and set(turn.heard.text.split()) <= _REFUSING:
         return Outcome((turn.agent.phrase("goodbye"),), replace(state, asked_more=False),
                        (EndCall("goodbye"),))  # fmt: skip
     return None

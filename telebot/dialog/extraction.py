@@ -124,6 +124,8 @@ def _times(asked: Asked, text: str, day: date | None) -> list[Found]:
     """Times; a lone number is one where a time is asked for, named or has just been said."""
     fits = fits_hours(asked.hours, day)
     named = asked.confirming and bool(_THE_TIME.search(text))
+    just_said = asked.last_filled == (asked.slot_of("time"),) and _CORRECTING.search(text)
+    named = named or bool(just_said and not asked.awaits("number"))
     if named or (asked.awaits("time") and not _corrects_number(asked, text)):
         return find_times(text, fits, bare=True)
     found = find_times(text, fits, bare=False)

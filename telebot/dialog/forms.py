@@ -23,7 +23,7 @@ _NOTHING = read("")
 _WRONG = re.compile(
     r"\b(?:wrong|change|different|not (?:right|correct)|incorrect|mistake|another)\b"
 )
-_CORRECTS = re.compile(r"\b(?:actually|sorry|make (?:it|that)|i mean|i meant|change|instead|wrong"
+_CORRECTS = re.compile(r"\b(?:no|wait|actually|sorry|make (?:it|that)|i mean|i meant|change|instead|wrong"
                        r"|not)\b")  # fmt: skip
 # "Yes, but make it …" something that was not understood is no yes.
 _BUT = re.compile(r"\b(?:but|except|make (?:it|that)|change|instead|apart from)\b")
@@ -129,7 +129,9 @@ def _unchanged(turn: Turn, form: Form, repeated: list[str]) -> Outcome:
         return _complete(turn, form)
     if repeated:
         return _advance(turn, turn.state, form, {})
-    if turn.agrees is not None:
+    if turn.state.stage == "changing" and turn.agrees is False:  # nothing, then
+        return _advance(turn, turn.state, form, {})
+    if turn.state.stage == "confirming" and turn.agrees is not None:
         state = replace(turn.state, stage="changing", awaiting=None)
         return Outcome((turn.agent.phrase("what_to_change"),), state)
     if turn.answering_hits():

@@ -106,13 +106,21 @@ def fold_numbers(words: tuple[Word, ...]) -> tuple[Word, ...]:
     at = 0
     while at < len(words):
         text, used = _number_at([word.text for word in words[at : at + 5]])
-        if used:
+        if used and not _is_pronoun(words, at):
             raw = " ".join(word.raw for word in words[at : at + used])
             folded.append(Word(text, raw, words[at].after_pause))
         else:
             folded.append(words[at])
         at += used or 1
     return tuple(folded)
+
+
+def _is_pronoun(words: tuple[Word, ...], at: int) -> bool:
+    """Whether this "one" stands for a thing: "book a new one"."""
+    if words[at].text != "one" or at == 0 or words[at].after_pause:
+        return False
+    following = words[at + 1].text if at + 1 < len(words) else ""
+    return words[at - 1].text in w.BEFORE_ONE and following not in w.AFTER_HOUR
 
 
 def _number_at(texts: list[str]) -> tuple[str, int]:

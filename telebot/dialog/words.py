@@ -96,6 +96,12 @@ SPELLINGS = (
     (r"\b(uh|mm) (huh|hmm|uh)\b", r"\1-\2"),
 )
 
+# "A new one", "that is the one" are no numbers, unless an hour is being said.
+BEFORE_ONE = frozenset(
+    "the a new another other this that which each every any no some last first next same".split()
+)
+AFTER_HOUR = frozenset("o'clock clock am pm thirty fifteen forty person guest".split())
+
 # Sounds of somebody who looks for a word: "what time do you, um, close".
 HESITATIONS = frozenset("um umm uh uhm er erm".split())
 
