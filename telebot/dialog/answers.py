@@ -7,7 +7,6 @@ from datetime import date, time
 from telebot.dialog import speaking
 from telebot.dialog.agent_file import Intent
 from telebot.dialog.extraction import fits_hours
-from telebot.dialog.hours import OpeningHours
 from telebot.dialog.intents import Hit
 from telebot.dialog.slots.dates import find_dates
 from telebot.dialog.slots.found import Found, blank
@@ -46,23 +45,22 @@ def _by_day(turn: Turn, intent: Intent, clause: str) -> list[str]:
     if day is None:
         fits = at is not None and hours.ever_open(at)
         return [] if fits else [turn.agent.say(intent.when_other_hours or intent.answer)]
-    return [_on_day(turn, intent, hours, found, at, clause) for found in dates]
-
-
-def _on_day(
-    turn: Turn, intent: Intent, hours: OpeningHours, found: Found, at: time | None, clause: str
-) -> str:
-    day, today = date.fromisoformat(str(found.value)), turn.now.date()
-    if day == today and "now" in clause.split():
+    if at is None and "now" in clause.split():
         at = turn.now.time()
-    if not hours.on(day):
+    return [_on_day(turn, intent, found, at, clause) for found in dates]
+
+
+def _on_day(turn: Turn, intent: Intent, found: Found, at: time | None, clause: str) -> str:
+    hours, day = turn.agent.hours, date.fromisoformat(str(found.value))
+    if hours is None or not hours.on(day):
         template = intent.when_closed
     elif at is not None and not hours.is_open(day, at):
         template = intent.when_other_hours
     else:
         template = intent.when_open
-    when = _when(found, day, today, clause)
-    return turn.agent.say(template, {"when": when, "when_hours": hours.spoken_on(day)})
+    spoken = hours.spoken_on(day) if hours else ""
+    when = _when(found, day, turn.now.date(), clause)
+    return turn.agent.say(template, {"when": when, "when_hours": spoken})
 
 
 def _when(found: Found, day: date, today: date, clause: str) -> str:

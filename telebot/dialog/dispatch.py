@@ -20,8 +20,8 @@ from telebot.dialog.words import FILLERS
 _SHORT_WORDS = 6
 # A "no" to "anything else?" with other words than these is not the end: "no, is it quiet?"
 _REFUSING = FILLERS | frozenset(
-    "no nope nah not really thank you that is it all i am we are fine good great nothing for now at "
-    "the moment today else more do think so need have just know everything will be today".split()
+    "no nope nah not really thank you that is it all i am we are fine good great nothing for now "
+    "at the moment today else more do think so need have just know everything will be today".split()
 )
 
 

@@ -30,7 +30,7 @@ _THE_TIME = re.compile(r"\b(?:the|our|my) time\b")
 _ROUGHLY = re.compile(r"(?:around|about|by|from|say) \d{1,2}")
 _DIGIT = re.compile(r"\d")
 _ALONE = re.compile(r"(?:(?:yes|yeah|yep|okay|right|well|oh) )*\d{1,4}(?: please)?")
-_MAKE_IT = re.compile(r"\b(?:make (?:it|that)|actually|sorry|i mean|i meant|no)\b")
+_MAKE_IT = re.compile(r"\b(?:make (?:it|that)|actually|sorry|i mean|i meant)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _day(asked: Asked, fills: dict[str, FieldValue]) -> date | None:
 def _times(asked: Asked, text: str, day: date | None) -> list[Found]:
     """Times; a lone number is one where a time is asked for, named or has just been said."""
     fits = fits_hours(asked.hours, day)
-    named = asked.confirming and bool(_THE_TIME.search(text))
+    named = bool(_THE_TIME.search(text)) and (asked.confirming or asked.awaits("time"))
     just_said = asked.last_filled == (asked.slot_of("time"),) and _CORRECTING.search(text)
     named = named or bool(just_said and not asked.awaits("number"))
     if named or (asked.awaits("time") and not _corrects_number(asked, text)):
@@ -132,7 +132,10 @@ def _times(asked: Asked, text: str, day: date | None) -> list[Found]:
     if asked.awaits("number"):  # "about six" people
         found = [item for item in found if not _ROUGHLY.fullmatch(text[item.start : item.end])]
     more = find_times(blank(text, found), fits, bare=True)
-    return found + [item for item in more if any(amends(item, f, text) for f in found)]
+    return found + [
+        item for item in more
+        if any(amends(item, f, text) or amends(f, item, text) for f in found)
+    ]  # fmt: skip
 
 
 def _corrects_number(asked: Asked, text: str) -> bool:

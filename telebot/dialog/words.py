@@ -111,6 +111,6 @@ FILLERS = frozenset(
     "thanks hey hi hello yes yeah sure actually sorry".split()
 )
 CORRECTION = (
-    r"\b(?:actually|sorry|i mean|i meant|no|rather|instead|make (?:it|that)|change|wait|"
+    r"\b(?:actually|sorry|i mean|i meant|no|rather|instead|make (?:it|that)|change|wait|but for|"
     r"correction|not|should be|let us say|wrong)\b"
 )

@@ -54,12 +54,15 @@ def chosen(candidates: list[Found], text: str, correction: re.Pattern[str]) -> F
     """
     ordered = sorted(candidates, key=lambda item: item.start)
     surest = [item for item in ordered if item.sure] or ordered
-    surest += [item for item in ordered if item not in surest and any(
-        amends(item, sure, text) for sure in surest if sure.sure)]  # fmt: skip
+    surest = [
+        item
+        for item in ordered
+        if item in surest or any(amends(item, s, text) or amends(s, item, text) for s in surest)
+    ]
     kept = [i for i in surest if not _NEGATED.search(text[: i.start].rstrip())]
     if not kept or _undecided(kept, text):
         return None
-    first, last = kept[0], max(kept, key=lambda item: item.start)
+    first, last = kept[0], kept[-1]
     if correction.search(text[first.end : last.start]):
         return last
     return first
@@ -69,7 +72,7 @@ def _undecided(kept: list[Found], text: str) -> bool:
     """Whether several values are left open by the last words about them."""
     if len(kept) < 2:
         return False
-    before, last = sorted(kept, key=lambda item: item.start)[-2:]
+    before, last = kept[-2:]
     if before.value == last.value:
         return False
     if _BETWEEN.search(text[: before.start].rstrip()):

@@ -13,38 +13,40 @@ _EXPLICIT = re.compile(
 )
 _LEADING = re.compile(
     r"\b(?:this is|it is for|it is under|it is me|it is|i am|for|under|put it under|from|"
-    r"it (?:will|would|should) be|that is|name|make it|speaking to|by|(?:just |you can )?(?:use|put)|"
-    r"just) "
+    r"it (?:will|would|should) be|that is|name|make it|speaking to|by|"
+    r"(?:just |you can )?(?:use|put)|just) "
 )
 # "A table for dinner" is no name; "a table for John Smith" has one.
 _OF_TABLE = re.compile(r"(?:table|tables|party)$")
 _TITLE = re.compile(r"\b(?:mr|mrs|ms|miss|mister|doctor|dr|professor) (?=[^#\d])")
 # What follows a name: "Sarah with an H", "Bob is fine", "Peter, and my number is …".
 _TAIL = re.compile(
-    r" (?:with (?:an?|the|one|two|\d) .*|is (?:fine|good|okay|great)|will do|(?:and )?my number is.*)$"
+    r" (?:with (?:an?|the|one|two|\d) .*|is (?:fine|good|okay|great)|will do|"
+    r"(?:and )?my number is.*)$"
 )
 _TRAILING = re.compile(r"^(?P<name>[^#]+?) (?:here|speaking)\b")
 _LETTERS = re.compile(r"(?<![\w'])(?:[^\W\d_] ){2,}[^\W\d_](?![\w'])")
 _TITLES = frozenset("mr mrs ms miss dr doctor mister sir madam professor".split())
 _NOT_NAMES = (
     frozenset(
-        """a about actually after again all also am an any anyone anything are around as ask at back be
-        because been before being big book booked booking but by call called can cancel cancelled
-        change check close closed come could day details did do does done down evening everything
-        fine for four from get give go going good goodbye great had has have he hear her here him
-        his hold hour hours how i if in into is it its just know late later leave let like little
-        look make many maybe me mean meant message might minute minutes moment more my myself
-        name names need never new next night no nobody nope not nothing number of off on one only
-        or order other our out over park parking party people person perhaps phone please pm put
-        reservation reserve said say second see seven she should so some someone something speak
-        speaking spell spelled spelling spelt still stop table take talk tell than that the their
-        them then there they thing think this through time to today together tomorrow tonight too
-        transfer two under until up us very wait want was we well were what when where which while
-        who why with wonder wondering would wrong yeah yep you your yours bye cheers correct
-        forget repeat help quarter half past clock o'clock noon midday midnight morning afternoon
-        lunch dinner brunch breakfast supper drinks tea birthday put use christmas easter
-        whatever whichever adults children vegan usual mother's father's mum's dad's valentine's new anniversary celebration business work
-        hang open opening menu today's week weeks month months
+        """a about actually after again all also am an any anyone anything are around as ask at
+        back be because been before being big book booked booking but by call called can cancel
+        cancelled change check close closed come could day details did do does done down evening
+        everything fine for four from get give go going good goodbye great had has have he hear
+        her here him his hold hour hours how i if in into is it its just know late later leave
+        let like little look make many maybe me mean meant message might minute minutes moment
+        more my myself name names need never new next night no nobody nope not nothing number of
+        off on one only or order other our out over park parking party people person perhaps
+        phone please pm put reservation reserve said say second see seven she should so some
+        someone something speak speaking spell spelled spelling spelt still stop table take talk
+        tell than that the their them then there they thing think this through time to today
+        together tomorrow tonight too transfer two under until up us very wait want was we well
+        were what when where which while who why with wonder wondering would wrong yeah yep you
+        your yours bye cheers correct forget repeat help quarter half past clock o'clock noon
+        midday midnight morning afternoon lunch dinner brunch breakfast supper drinks tea
+        birthday put use christmas easter whatever whichever adults children vegan usual
+        mother's father's mum's dad's valentine's new anniversary celebration business work hang
+        open opening menu today's week weeks month months
         """.split()
     )
     | FILLERS
@@ -92,7 +94,9 @@ def find_names(heard: Utterance, text: str, *, bare: bool, last: bool = False) -
         text = text[: tail.start()] + "#" * (len(text) - tail.start())
     found = []
     for match in _LEADING.finditer(text):
-        strict = not bare or match[0] == "just " or bool(_OF_TABLE.search(text[: match.start() - 1]))
+        strict = (
+            not bare or match[0] == "just " or bool(_OF_TABLE.search(text[: match.start() - 1]))
+        )
         name = _name_from(heard, match.end(), strict=strict, text=text)
         if name:
             found.append(name)

@@ -19,6 +19,7 @@ _SUMS = (
     ),
     (re.compile(rf"\b{_N} (?:(?:adults?|people|of us) )?(?:and|plus|with) a {_CHILD}\b"), 1),
     (re.compile(rf"\b(?:me|myself|i) (?:and|plus|with) (?:my )?{_N}\b(?: [a-z]+)?"), 1),
+    (re.compile(rf"\bi .{{0,20}}come with (?:my )?{_N} (?:friends|others|colleagues|guests)\b"), 1),
 )
 # "Two of us are vegetarian", "two more people" are not how many come.
 _SOME = (
@@ -27,7 +28,7 @@ _SOME = (
 )
 _SURE = (
     re.compile(rf"\b{_N}{_SOME} {_PEOPLE}\b"),
-    re.compile(rf"\bwe (?:are|will be) {_N}\b(?! \d)"),
+    re.compile(rf"\bwe (?:are|will be) (?:only |just |now )?{_N}\b(?! \d)"),
     re.compile(rf"\b(?:party|group|table|reservation|booking|room) (?:of|for) {_N}\b(?! \d)"),
     re.compile(rf"\bthere (?:will be|are|is|would be) {_N}\b(?! \d)"),
     re.compile(rf"\btable {_N}\b(?! (?:\d|past|to|o'clock|am|pm))"),
@@ -45,8 +46,10 @@ _WORDS = (
         2,
     ),
     (
-        re.compile(r"\b(?:just (?:for )?me|just myself|only me|by myself|on my own|for myself|"
-            r"(?:a|one) single person)\b|^myself$"),
+        re.compile(
+            r"\b(?:just (?:for )?me|just myself|only me|by myself|on my own|for myself|"
+            r"(?:a|one) single person)\b|^myself$"
+        ),
         1,
     ),
 )

@@ -7,7 +7,8 @@ _YES_DESPITE_NO = re.compile(
     r"(?:right|fine|correct|good|okay|perfect|great)\b|^no problem\b|\bwhy not\b|\bnot wrong\b"
 )
 _NO = re.compile(
-    r"^(?:(?:oh|well|um|uh|er|sorry|actually|hmm|ah) )*(?:no|nope|nah|not|never|do not|negative|uh-uh)\b"
+    r"^(?:(?:oh|well|um|uh|er|sorry|actually|hmm|ah) )*"
+    r"(?:no|nope|nah|not|never|do not|negative|uh-uh)\b"
     r"|\b(?:no|not|no (?:thanks|thank you|please|sorry))$"
     r"|\b(?:absolutely|definitely|certainly|course|please do|sure) not\b"
     r"|\b(?:not (?:right|correct|quite|really|yet)|is not|wrong|incorrect|mistake|i do not)\b"
