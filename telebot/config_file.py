@@ -21,7 +21,10 @@ GROUP = "write `name: value` lines below it, indented"
 HINTS = (
     ("\\t", "indent with spaces, never with the tab key"),
     ("mapping values are not allowed", 'put a text that holds ": " in double quotes'),
-    ("expected <block end>", "line this up with the entries above it"),
+    (
+        "expected <block end>",
+        "line this up with the entries above it, and close every quotation mark before it",
+    ),
     ("could not find expected ':'", 'write "name: text", with a space after the colon'),
     ("found unexpected end of stream", "close the quotation mark that is left open"),
     ("expected ',' or ']'", "close the list with ]"),

@@ -6,6 +6,7 @@ Each check yields (place, problem, instead); `loading.py` adds the line.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 
@@ -135,10 +136,17 @@ def _intent(
         for index, words in enumerate(getattr(intent, key)):
             if not read(words.replace("*", "").replace("...", " ")).words:
                 yield (*place, key, index), f'"{words}" holds no words', "write words"
+            yield from _gaps((*place, key, index), words, set() if key == "only" else {"{number}"})
     for key in ("answer", "when_open", "when_closed", "when_other_hours"):
         more = _WHEN if key.startswith("when") else ()
         yield from _template((*place, key), getattr(intent, key), known, more)
     yield from _template((*place, "transfer_to"), intent.transfer_to, known)
+
+
+def _gaps(place: Place, words: str, known: set[str]) -> Iterator[Fault]:
+    for gap in set(re.findall(r"\{.*?\}", words)) - known:
+        remedy = f"write {' or '.join(known)}, or words" if known else "write words"
+        yield place, f'"{gap}" cannot be heard here', remedy
 
 
 def _form(

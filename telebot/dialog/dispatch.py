@@ -10,11 +10,19 @@ from telebot.dialog import forms
 from telebot.dialog.actions import EndCall, Transfer
 from telebot.dialog.agent import Agent
 from telebot.dialog.answers import answers
+from telebot.dialog.hearing import without
 from telebot.dialog.intents import Hit
+from telebot.dialog.slots.names import find_explicit_names
 from telebot.dialog.state import DialogState
 from telebot.dialog.turn import Outcome, Turn
+from telebot.dialog.words import FILLERS
 
 _SHORT_WORDS = 6
+# A "no" to "anything else?" with other words than these is not the end: "no, is it quiet?"
+_REFUSING = FILLERS | frozenset(
+    "no nope nah not really thank you that is it all i am we are fine good great nothing for now "
+    "at the moment today else more do think so need have just know everything will be today".split()
+)
 
 
 def expects(agent: Agent, state: DialogState) -> str | None:
@@ -34,16 +42,21 @@ def keyed(digits: str, awaited: str | None) -> str:
 
 
 def hits(turn: Turn, awaited: str | None, *, digits: str | None) -> tuple[Hit, ...]:
-    """The intents of this turn. A text being dictated holds none, unless it is short."""
+    """The intents of this turn. A text being dictated holds none, unless it is short.
+
+    Nobody asks for parking by "My name is Park".
+    """
     found: list[Hit] = []
     if digits is not None:
         by_digit = [n for n, i in turn.agent.intents.items() if i.digit == digits.strip()]
         usable = awaited in (None, "name", "text", "yes_no") or digits.strip() in ("*", "#")
+        usable = usable or (digits.strip() == "0" and awaited != "phone")  # no day, hour or number
         if by_digit and usable and turn.heard.text not in ("yes", "no"):
             found = [Hit(by_digit[0], 0, len(turn.heard.text), "only")]
         return tuple(found)
     likeness = turn.state.form is None
-    found = turn.agent.matcher.match(turn.heard, likeness=likeness)
+    heard = without(turn.heard, ((f.start, f.end) for f in find_explicit_names(turn.heard)))
+    found = turn.agent.matcher.match(heard, likeness=likeness)
     if awaited == "text":
         doing = [hit for hit in found if turn.agent.intents[hit.intent].action]
         return tuple(doing) if len(turn.heard.words) <= _SHORT_WORDS else ()
@@ -163,7 +176,7 @@ def _yes_no(turn: Turn) -> Outcome | None:
         return Outcome((turn.agent.phrase("how_can_i_help"),), replace(state, asked_more=False))
     if agrees is False and state.offered:
         return Outcome((turn.agent.phrase("how_can_i_help"),), replace(state, offered=None))
-    if agrees is False and state.asked_more:
+    if agrees is False and state.asked_more and set(turn.heard.text.split()) <= _REFUSING:
         return Outcome((turn.agent.phrase("goodbye"),), replace(state, asked_more=False),
                        (EndCall("goodbye"),))  # fmt: skip
     return None

@@ -14,7 +14,7 @@ from telebot.dialog.agent_file import Form
 from telebot.dialog.hearing import Utterance
 from telebot.dialog.hours import OpeningHours
 from telebot.dialog.slots.dates import find_dates
-from telebot.dialog.slots.found import Found, blank, chosen
+from telebot.dialog.slots.found import Found, amends, blank, chosen
 from telebot.dialog.slots.names import find_explicit_names, find_names
 from telebot.dialog.slots.numbers import find_numbers
 from telebot.dialog.slots.phones import find_phones
@@ -26,7 +26,11 @@ _CORRECTION = re.compile(CORRECTION + r"|\bto\b")
 _CORRECTING = re.compile(CORRECTION)
 # A sentence with this many slots may end in a bare name: "four, Friday, half seven, Johnson".
 _TELLING = 2
-_MAKE_IT = re.compile(r"\b(?:make (?:it|that)|actually|sorry|i mean|i meant|no)\b")
+_THE_TIME = re.compile(r"\b(?:the|our|my) time\b")
+_ROUGHLY = re.compile(r"(?:around|about|by|from|say) \d{1,2}")
+_DIGIT = re.compile(r"\d")
+_ALONE = re.compile(r"(?:(?:yes|yeah|yep|okay|right|well|oh) )*\d{1,4}(?: please)?")
+_MAKE_IT = re.compile(r"\b(?:make (?:it|that)|actually|sorry|i mean|i meant)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,7 @@ def extract(heard: Utterance, text: str, asked: Asked) -> dict[str, FieldValue]:
     take("date", find_dates(text, asked.today, bare=asked.awaits("date")))
     _take_weekday(asked, fills, text)
     if asked.slot_of("time"):
-        day = _day(asked, fills)
-        bare = asked.awaits("time") and not _corrects_number(asked, text)
-        take("time", find_times(text, fits_hours(asked.hours, day), bare=bare))
+        take("time", _times(asked, text, _day(asked, fills)))
     if asked.slot_of("number"):
         numbers = find_numbers(text)
         take("number", numbers, _meant(asked, numbers, fills, text))
@@ -118,10 +120,29 @@ def _day(asked: Asked, fills: dict[str, FieldValue]) -> date | None:
     return date.fromisoformat(str(value)) if value else None
 
 
+def _times(asked: Asked, text: str, day: date | None) -> list[Found]:
+    """Times; a lone number is one where a time is asked for, named or has just been said."""
+    fits = fits_hours(asked.hours, day)
+    named = bool(_THE_TIME.search(text)) and (asked.confirming or asked.awaits("time"))
+    just_said = asked.last_filled == (asked.slot_of("time"),) and _CORRECTING.search(text)
+    named = named or bool(just_said and not asked.awaits("number"))
+    if named or (asked.awaits("time") and not _corrects_number(asked, text)):
+        return find_times(text, fits, bare=True)
+    found = find_times(text, fits, bare=False)
+    if asked.awaits("number"):  # "about six" people
+        found = [item for item in found if not _ROUGHLY.fullmatch(text[item.start : item.end])]
+    more = find_times(blank(text, found), fits, bare=True)
+    return found + [
+        item for item in more
+        if any(amends(item, f, text) or amends(f, item, text) for f in found)
+    ]  # fmt: skip
+
+
 def _corrects_number(asked: Asked, text: str) -> bool:
     """ "actually make it five" right after a number was given means that number."""
-    number = asked.slot_of("number")
-    return number in asked.last_filled and bool(_MAKE_IT.search(text))
+    number, correcting = asked.slot_of("number"), _MAKE_IT.search(text)
+    said_before = correcting and _DIGIT.search(text[: correcting.start()])
+    return number in asked.last_filled and bool(correcting) and not said_before
 
 
 def _meant(
@@ -132,4 +153,23 @@ def _meant(
     wanted = asked.awaits("number") or (slot not in asked.filled and not asked.confirming)
     if wanted or _CORRECTING.search(text):
         return numbers
-    return [item for item in numbers if item.sure]
+    alone = asked.confirming and _ALONE.fullmatch(text)
+    known = _numbers_known(asked) if alone else set()
+    return [item for item in numbers if item.sure or (alone and item.value not in known)]
+
+
+def _numbers_known(asked: Asked) -> set[int]:
+    """The numbers that were read back: "yes, seven" repeats the hour, "yes, five" corrects."""
+    known: set[int] = set()
+    for name, value in asked.filled.items():
+        match asked.form.slots[name].type:
+            case "number":
+                known.add(int(value))
+            case "date":
+                known.add(date.fromisoformat(str(value)).day)
+            case "time":
+                at = time.fromisoformat(str(value))
+                known |= {at.hour, at.hour - 12, at.minute}
+            case _:
+                pass
+    return known

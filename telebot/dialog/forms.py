@@ -23,8 +23,9 @@ _NOTHING = read("")
 _WRONG = re.compile(
     r"\b(?:wrong|change|different|not (?:right|correct)|incorrect|mistake|another)\b"
 )
-_CORRECTS = re.compile(r"\b(?:actually|sorry|make (?:it|that)|i mean|i meant|change|instead|wrong"
-                       r"|not)\b")  # fmt: skip
+_CORRECTS = re.compile(
+    r"\b(?:no|wait|actually|sorry|make (?:it|that)|i mean|i meant|change|instead|wrong|not)\b"
+)
 # "Yes, but make it …" something that was not understood is no yes.
 _BUT = re.compile(r"\b(?:but|except|make (?:it|that)|change|instead|apart from)\b")
 _LAST_QUESTION = re.compile(r"(?:^|(?<=[.!?]) )[^.!?]*\?$")
@@ -127,9 +128,10 @@ def _unchanged(turn: Turn, form: Form, repeated: list[str]) -> Outcome:
         return _ask_again(turn, named)
     if turn.agrees and turn.state.stage == "confirming" and not _BUT.search(turn.heard.text):
         return _complete(turn, form)
-    if repeated:
+    nothing = turn.state.stage == "changing" and turn.agrees is False  # "no, nothing"
+    if repeated or nothing:
         return _advance(turn, turn.state, form, {})
-    if turn.agrees is not None:
+    if turn.agrees is not None and turn.state.stage == "confirming":
         state = replace(turn.state, stage="changing", awaiting=None)
         return Outcome((turn.agent.phrase("what_to_change"),), state)
     if turn.answering_hits():
@@ -215,8 +217,12 @@ def _unwanted(turn: Turn, form: Form) -> str | None:
 
 
 def _outside_questions(turn: Turn) -> str:
-    """The text without clauses that only ask about hours: their days belong to the question."""
-    asked = [hit for hit in turn.answering_hits() if turn.agent.intents[hit.intent].uses_hours]
+    """The text without clauses that only ask about hours: their days belong to the question.
+
+    Nor is "brilliant", said as thanks, anybody's name.
+    """
+    asked = [hit for hit in turn.answering_hits()
+             if hit.by == "only" or turn.agent.intents[hit.intent].uses_hours]  # fmt: skip
     doing = [h.start for h in turn.hits if turn.agent.intents[h.intent].form]
     return blank(turn.heard.text, [Found("", hit.start, hit.end) for hit in asked
                                    if hit.start not in doing])  # fmt: skip

@@ -8,7 +8,7 @@ of a word (for names) and whether punctuation stood before it (for clauses).
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telebot.dialog import words as w
 
@@ -49,17 +49,34 @@ def utterance(words: Iterable[Word]) -> Utterance:
     return Utterance(kept, " ".join(word.text for word in kept), tuple(starts))
 
 
+def without(heard: Utterance, ranges: Iterable[tuple[int, int]]) -> Utterance:
+    """The utterance with the words in these character ranges made unreadable, in their places."""
+    spans = tuple(ranges)
+    words = tuple(
+        replace(word, text="#" * len(word.text))
+        if any(start <= at < end for start, end in spans) else word
+        for word, at in zip(heard.words, heard.starts, strict=True)
+    )  # fmt: skip
+    return utterance(words)
+
+
 def split(heard: str) -> tuple[Word, ...]:
-    """Words as rules see them, numbers still spelled as they were heard."""
+    """Words as rules see them, numbers still spelled as they were heard.
+
+    Hesitations are dropped, and the commas around them with them.
+    """
     text = unicodedata.normalize("NFKC", heard[:MAX_CHARS])[:MAX_CHARS].replace("’", "'")
     for pattern, replacement in _SPELLINGS:
         text = pattern.sub(replacement, text)
     found: list[Word] = []
-    end = 0
+    end, hesitated = 0, False
     for match in _TOKEN.finditer(text):
-        pause = bool(_PUNCTUATION.search(text, end, match.start()))
+        pause = not hesitated and bool(_PUNCTUATION.search(text, end, match.start()))
+        if match.group().lower() in w.HESITATIONS:
+            hesitated = True
+            continue
         found.extend(_expand(match.group(), pause))
-        end = match.end()
+        end, hesitated = match.end(), False
     return tuple(found)
 
 
@@ -89,13 +106,21 @@ def fold_numbers(words: tuple[Word, ...]) -> tuple[Word, ...]:
     at = 0
     while at < len(words):
         text, used = _number_at([word.text for word in words[at : at + 5]])
-        if used:
+        if used and not _is_pronoun(words, at):
             raw = " ".join(word.raw for word in words[at : at + used])
             folded.append(Word(text, raw, words[at].after_pause))
         else:
             folded.append(words[at])
         at += used or 1
     return tuple(folded)
+
+
+def _is_pronoun(words: tuple[Word, ...], at: int) -> bool:
+    """Whether this "one" stands for a thing: "book a new one"."""
+    if words[at].text != "one" or at == 0 or words[at].after_pause:
+        return False
+    following = words[at + 1].text if at + 1 < len(words) else ""
+    return words[at - 1].text in w.BEFORE_ONE and following not in w.AFTER_HOUR
 
 
 def _number_at(texts: list[str]) -> tuple[str, int]:

@@ -128,16 +128,17 @@ def _plain(words: str) -> str:
 
 
 def _pattern(words: str) -> re.Pattern[str]:
-    """ "park*" is any word that begins so; "what ... close" allows up to five words between."""
-    parts = []
-    for part in words.split("..."):
-        stars = {index for index, word in enumerate(part.split()) if word.endswith("*")}
-        texts = [
-            re.escape(_plain(word.rstrip("*"))) + (r"[\w']*" if index in stars else "")
-            for index, word in enumerate(part.split())
-        ]
-        parts.append(" ".join(texts))
+    """ "park*" is any word that begins so; "{number} people" has any number; "what ... close"
+    allows up to five words between.
+    """
+    parts = [" ".join(_word(word) for word in part.split()) for part in words.split("...")]
     return re.compile(r"(?<!\S)" + r"(?: \S+){0,5}? ".join(filter(None, parts)) + r"(?!\S)")
+
+
+def _word(word: str) -> str:
+    if word == "{number}":
+        return r"\d{1,4}"
+    return re.escape(_plain(word.rstrip("*"))) + (r"[\w']*" if word.endswith("*") else "")
 
 
 def _ways(text: str) -> frozenset[str]:

@@ -43,8 +43,15 @@ CONTRACTIONS = {
     "when's": "when is",
     "who's": "who is",
     "how's": "how is",
+    "whats": "what is",
+    "everything's": "everything is",
     "there's": "there is",
     "that's": "that is",
+    "thats": "that is",
+    "that'll": "that will",
+    "it'll": "it will",
+    "that'd": "that would",
+    "it'd": "it would",
     "it's": "it is",
     "let's": "let us",
     "name's": "name is",
@@ -86,7 +93,17 @@ SPELLINGS = (
     (r"\b(mon|tues|wednes|thurs|fri|satur|sun)-day", r"\1day"),
     (r"\bmid-day\b", "midday"),
     (r"\bok\b", "okay"),
+    (r"\b(uh|mm) (huh|hmm|uh)\b", r"\1-\2"),
 )
+
+# "A new one", "that is the one" are no numbers, unless an hour is being said.
+BEFORE_ONE = frozenset(
+    "the a new another other this that which each every any no some last first next same".split()
+)
+AFTER_HOUR = frozenset("o'clock clock am pm thirty fifteen forty person guest".split())
+
+# Sounds of somebody who looks for a word: "what time do you, um, close".
+HESITATIONS = frozenset("um umm uh uhm er erm".split())
 
 # Words around an answer that carry nothing of it.
 FILLERS = frozenset(
@@ -94,6 +111,6 @@ FILLERS = frozenset(
     "thanks hey hi hello yes yeah sure actually sorry".split()
 )
 CORRECTION = (
-    r"\b(?:actually|sorry|i mean|i meant|no|rather|instead|make (?:it|that)|change|wait|"
+    r"\b(?:actually|sorry|i mean|i meant|no|rather|instead|make (?:it|that)|change|wait|but for|"
     r"correction|not|should be|let us say|wrong)\b"
 )

@@ -18,7 +18,7 @@ _HUMS = frozenset(
 # an acknowledgement while the bot is telling something, an answer once it has asked
 _NODS = frozenset(
     "yeah yes yep yup ok okay right sure good great fine nice cool alright true exactly wow i see "
-    "got it thanks all".split()
+    "got it thanks all well perfect lovely brilliant excellent".split()
 )
 # what a small recogniser writes for a cough or a breath
 _GHOSTS = frozenset("you the a i bye so".split())

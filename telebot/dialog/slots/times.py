@@ -20,7 +20,7 @@ _PATTERNS = tuple(
     re.compile(pattern + _PART)
     for pattern in (
         rf"\bhalf (?:past )?(?P<h>{_H})\b",
-        rf"\b(?:a )?(?P<q>quarter) (?P<dir>past|after|to|till|before) (?P<h>{_H})\b",
+        rf"\b(?:a )?(?P<q>quarter) (?P<dir>past|after|to|till|before|of) (?P<h>{_H})\b",
         rf"\b(?P<m>\d{{1,2}})(?: minutes?)? (?P<dir>past|to|till) (?P<h>{_H})\b",
         r"\b(?P<h>\d{1,2})[:.](?P<m>\d\d)\b",
         r"\b(?P<h>\d{1,2}) (?:o'clock|clock)(?P<plain>)\b",
@@ -39,7 +39,7 @@ _PATTERNS = tuple(
 )
 _BARE = (
     re.compile(r"(?<![\w#])(?P<packed>\d{3,4})(?![\w#])"),
-    re.compile(r"(?<![\w#])(?P<h>\d{1,2})(?P<plain>)(?![\w#])" + _NOT_PEOPLE),
+    re.compile(r"(?<![\w#])(?<!before )(?P<h>\d{1,2})(?P<plain>)(?![\w#])" + _NOT_PEOPLE),
 )
 _EVENING = re.compile(r"\b(?:tonight|evening|dinner|supper|afternoon|pm)\b")
 _MORNING = re.compile(r"\b(?:morning|breakfast|am)\b")
@@ -73,7 +73,7 @@ def _read(match: re.Match[str]) -> tuple[int, int] | None:
     else:
         hour = int(groups["h"])
         minute = _minute(match, groups)
-    if groups.get("dir") in ("to", "till", "before"):
+    if groups.get("dir") in ("to", "till", "before", "of"):
         hour, minute = (hour - 1) % 24 if hour != 1 else 12, 60 - minute
     return (hour, minute) if hour < 24 and 0 <= minute < 60 else None
 

@@ -49,6 +49,8 @@ def test_a_hum_is_never_an_interruption(text, asked):
         "Oh, great.",
         "Mm, ok",
         "All right.",
+        "Well, yeah.",
+        "Brilliant.",
         "Alright.",
         "Thanks.",
     ],
