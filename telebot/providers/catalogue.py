@@ -123,8 +123,8 @@ class Vendor(Row):
         """Whether it has, or had, models of this kind."""
         if self.status == "retired":
             return True
-        kinds = {model.kind for model in self.models.values()} or {self.kind}
-        return kind is None or kind in kinds or kinds <= {"hybrid", kind}
+        kinds = {model.kind for model in self.models.values()}
+        return kind is None or kind == self.kind or kind in kinds
 
     def model(self, name: str, kind: str | None) -> Model | None:
         """The model of this name, else the first whose `matches` fit it."""
