@@ -35,6 +35,8 @@ from telebot.carriers.registry import Carriers
 from telebot.console import pages
 from telebot.console.sessions import Sessions
 from telebot.measures import measure
+from telebot.providers.catalogue import Catalogue
+from telebot.providers.catalogue import load as load_catalogue
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.recogniser import SpeechToText
 from telebot.providers.resources import Resources
@@ -86,12 +88,13 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     (an address that is taken, too)."""
     agents = load_agents(settings.config_dir)
     numbers = load_numbers(settings.config_dir, agents)
+    catalogue = load_catalogue(settings.config_dir)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        archive = await _archive(stack, settings)
+        archive = await _archive(stack, settings, catalogue)
         call_log = metrics.metered(archive.log)
         local = await _local_speech(stack, settings)
-        resources = Resources(local, settings.environ)
+        resources = Resources(local, settings.environ, catalogue)
         stack.push_async_callback(resources.close)
         ready_agents = await _agents(settings, agents, resources)
         admission = _admission(settings, call_log, numbers, frozenset(agents))
@@ -158,13 +161,14 @@ def _allow_files(max_calls: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _archive(stack: AsyncExitStack, settings: Settings) -> Archive:
+async def _archive(stack: AsyncExitStack, settings: Settings, catalogue: Catalogue) -> Archive:
     archive = Archive(
         settings.records,
         settings.server.data,
         clock=time.monotonic,
         now=wall_clock,
         admin_key=settings.security.admin_key.get_secret_value(),
+        price=catalogue.price,
         wanted=lambda _: True,  # whether a call is recorded is decided with its agent, in speech
     )
     stack.push_async_callback(archive.close)  # also of what a failed start has opened

@@ -16,10 +16,12 @@ from pathlib import Path
 from telebot.call.errors import Local
 from telebot.carriers.registry import Carriers
 from telebot.config_file import SettingsError
+from telebot.providers import registry
+from telebot.providers.catalogue import load as load_catalogue
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.records.store import Store
-from telebot.settings import Settings, load_agents, load_numbers
+from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
 from telebot.speech.agents import AgentLoader
 from telebot.speech.phrases import PhraseStore
 
@@ -99,7 +101,8 @@ def _carriers(settings: Settings) -> Iterator[Finding]:
 def _agents(settings: Settings) -> Iterator[Finding]:
     agents = load_agents(settings.config_dir)
     load_numbers(settings.config_dir, agents)
-    resources = Resources(LocalSpeech(), settings.environ)
+    catalogue = load_catalogue(settings.config_dir)
+    resources = Resources(LocalSpeech(), settings.environ, catalogue)
     loader = AgentLoader(resources, PhraseStore(settings.server.data / "phrases"))
     for name, agent in agents.items():
         try:
@@ -108,6 +111,15 @@ def _agents(settings: Settings) -> Iterator[Finding]:
             yield "fault", f"agent {name}", str(error)
         else:
             yield "ok", f"agent {name}", ""
+            yield from _leaving(name, agent, resources)
+
+
+def _leaving(name: str, agent: AgentSettings, resources: Resources) -> Iterator[Finding]:
+    """What an agent uses today and cannot use for long."""
+    specs = {"stt": agent.speech.stt, "llm": agent.speech.llm, "tts": agent.speech.tts}
+    for kind in registry.PROVIDERS:
+        if why := registry.warning(kind, specs[kind], resources):
+            yield "warn", f"agent {name}", f"speech.{kind}: {why}"
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

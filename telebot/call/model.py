@@ -126,3 +126,26 @@ class Note:
     fields: Mapping[str, Any]
     at: datetime
     replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Something a provider may bill, as it is used.
+
+    `kind`: stt, llm, tts or realtime; `provider`: provider and model as in a turn
+    (``deepgram/nova-3``). Units: ``s`` of audio, ``socket_s`` of an open connection,
+    ``characters``, ``tokens_in``, ``tokens_out``; a realtime model's also ``text_`` and
+    ``audio_tokens_in`` and ``_out``, tokens it had cached ``cached_tokens_in``."""
+
+    kind: str
+    provider: str
+    quantity: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrice:
+    """What one unit of a `Usage` costs, in `currency` (ISO 4217; "" where it costs nothing)."""
+
+    amount: float
+    currency: str

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from telebot.call.model import Call, Note, Termination, Turn, WireEvent
+from telebot.call.model import Call, Note, Termination, Turn, Usage, WireEvent
 
 Clock = Callable[[], float]  # monotonic seconds
 WallClock = Callable[[], datetime]  # aware UTC
@@ -25,6 +25,10 @@ class CallLog(Protocol):
 
     def turn(self, call: Call, turn: Turn) -> None:
         """A turn is final: what was heard of it is known. Called once per index."""
+        ...
+
+    def used(self, call: Call, usage: Usage) -> None:
+        """A provider says what it used for this call; its uses add up."""
         ...
 
     def note(self, call: Call, note: Note) -> None: ...

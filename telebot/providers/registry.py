@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from telebot.call.errors import ProviderConfigError
 from telebot.providers.resources import Resources
-from telebot.providers.vendor import build_vendor_service, near
+from telebot.providers.vendor import build_vendor_service, near, vendor_of
 
 if TYPE_CHECKING:
     from pipecat.services.llm_service import LLMService
@@ -91,9 +91,13 @@ def build(kind: Kind, spec: Spec, resources: Resources) -> object:
     `spec` is a name (``local``), a name with options (``{service: deepgram, model: nova-3}``) or
     any Pipecat service: ``{service: "pipecat.services.deepgram.stt:DeepgramSTTService",
     api_key_env: DEEPGRAM_API_KEY, base_url: …, settings: {model: nova-3}, options: {…}}``.
-    Nothing is connected. Raises ProviderConfigError, which says what to write instead.
+    Nothing is connected. Raises ProviderConfigError, which says what to write instead; so for a
+    vendor, or a model, that was shut down.
     """
     service, options = _parts(kind, spec)
+    gone = resources.catalogue.gone(*_vendor_model(service, options), resources.today(), kind)
+    if gone is not None:
+        raise ProviderConfigError(f"speech.{kind}: {gone}")
     if ":" in service:
         return build_vendor_service(kind, service, options, resources.environ)
     module, function = _module(kind, service)
@@ -120,6 +124,22 @@ def check(kind: Kind, spec: Spec, resources: Resources) -> str | None:
     except ProviderConfigError as error:
         return str(error)
     return None
+
+
+def warning(kind: Kind, spec: Spec, resources: Resources) -> str | None:
+    """What will be shut down of a spec that can be used today, with the day and what to write
+    instead, for `telebot doctor` and the start. Raises ProviderConfigError."""
+    service, options = _parts(kind, spec)
+    vendor, model = _vendor_model(service, options)
+    return resources.catalogue.leaving(vendor, model, resources.today(), kind)
+
+
+def _vendor_model(service: str, options: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Vendor and model of a spec as the catalogue knows them, also of a Pipecat service."""
+    settings = options.get("settings")
+    named = options.get("model") or (settings.get("model") if isinstance(settings, dict) else None)
+    vendor = vendor_of(service).lower() if ":" in service else service
+    return vendor, str(named) if named else None
 
 
 def _parts(kind: Kind, spec: Spec) -> tuple[str, dict[str, Any]]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar, cast
 
 import aiohttp
 
+from telebot.providers.catalogue import Catalogue, shipped
 from telebot.providers.local_speech import LocalSpeech
 
 T = TypeVar("T")
@@ -23,12 +25,19 @@ CONNECTIONS = 512  # to all vendors at once; the calls' own limits come first
 KEPT_S = 60.0  # an idle connection spares the next call a handshake
 
 
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
 @dataclass(slots=True)
 class Resources:
-    """`environ` holds keys and ``<VENDOR>_BASE_URL``; nothing else reads the environment."""
+    """`environ` holds keys and ``<VENDOR>_BASE_URL``; nothing else reads the environment.
+    `catalogue` knows which vendors and models are gone by `today`."""
 
     local: LocalSpeech
     environ: Mapping[str, str]
+    catalogue: Catalogue = field(default_factory=shipped)
+    today: Callable[[], date] = _today
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def kept(self, name: str, make: Callable[[], T]) -> T:

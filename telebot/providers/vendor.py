@@ -124,7 +124,7 @@ def build_vendor_service(
     parameters = _parameters(service)
     options = _mapping(spec, "options", path)
     check_known("option", options, sorted(set(parameters) - OURS), path)
-    vendor = vendor or _vendor(path)
+    vendor = vendor or vendor_of(path)
     arguments: dict[str, Any] = {**_rate(path, parameters), **options, **(given or {})}
     arguments |= _key(parameters, spec, vendor, environ)
     arguments |= _address(parameters, spec.get("base_url") or environ.get(f"{vendor}_BASE_URL", ""))
@@ -179,14 +179,14 @@ def _import(path: str) -> Any:
 
 
 def _missing_package(path: str, error: ImportError) -> ProviderConfigError:
-    vendor = _vendor(path).lower()
+    vendor = vendor_of(path).lower()
     return ProviderConfigError(
         f"{path} needs a package that is not installed ({error}); "
         f"write: pip install 'pipecat-ai[{vendor}]'"
     )
 
 
-def _vendor(path: str) -> str:
+def vendor_of(path: str) -> str:
     """DEEPGRAM of pipecat.services.deepgram.stt:DeepgramSTTService."""
     parts = path.partition(":")[0].split(".")
     return (

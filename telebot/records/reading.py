@@ -168,7 +168,7 @@ class CallReader:
                     provider=item.provider,
                     quantity=item.quantity,
                     unit=item.unit,
-                    amount=None if item.amount_micros is None else item.amount_micros / 1_000_000,
+                    amount=_amount(item.amount_micros),
                 )
                 for item in items
             ],
@@ -249,7 +249,12 @@ def _turn(row: Row[Any]) -> shape.Turn:
         ),
         caller_offset_s=row.caller_offset_s,
         bot_offset_s=row.bot_offset_s,
+        cost=_amount(row.cost_micros),
     )
+
+
+def _amount(micros: int | None) -> float | None:
+    return None if micros is None else micros / 1_000_000
 
 
 def _encode(*parts: Any) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telebot.call.model import Result, State
 from telebot.records import rows, wav
-from telebot.records.cost import Price, Usage
+from telebot.records.cost import CallUse, Price, Pricing
 from telebot.records.recording import RecordingState
 from telebot.records.store import Store
 from telebot.records.tables import calls, costs, events, notes, turns
@@ -29,11 +29,12 @@ async def recover(store: Store, data: Path, server: str, price: Price, currency:
 
     Its end is the last moment known of it. Calls of other servers on the same database are theirs.
     """
+    pricing = Pricing(price, currency)
     async with store.engine.begin() as connection:
         mine = (calls.c.server == server) & calls.c.ended_at.is_(None)
         left = (await connection.execute(select(calls).where(mine))).all()
         for call in left:
-            await _close(connection, call, price, currency)
+            await _close(connection, call, pricing)
         unfinished = (calls.c.server == server) & (calls.c.recording == RecordingState.LIVE)
         columns = (calls.c.id, calls.c.recording_path)
         recordings = (await connection.execute(select(*columns).where(unfinished))).all()
@@ -45,17 +46,17 @@ async def recover(store: Store, data: Path, server: str, price: Price, currency:
     return len(left)
 
 
-async def _close(connection: AsyncConnection, call: Row[Any], price: Price, currency: str) -> None:
+async def _close(connection: AsyncConnection, call: Row[Any], pricing: Pricing) -> None:
     ended_at = max(
         filter(None, [call.created_at, call.answered_at, *await _seen(connection, call)])
     )
-    usage = Usage()
+    use = CallUse()  # what providers reported went with the process
     served = (turns.c.stt, turns.c.llm, turns.c.tts, turns.c.bot_text)
     for turn in await connection.execute(select(*served).where(turns.c.call_id == call.id)):
-        usage.add_parts(turn._mapping.get, turn.bot_text)
+        use.add_parts(turn._mapping.get, turn.bot_text)
     answered_s = (ended_at - call.answered_at).total_seconds() if call.answered_at else 0.0
-    for seq, item in enumerate(usage.items(call.carrier, answered_s, price)):
-        row = rows.cost(call.id, seq, item, currency)
+    for seq, item in enumerate(use.items(call.carrier, answered_s, pricing)):
+        row = rows.cost(call.id, seq, item, pricing.currency)
         await connection.execute(insert(costs).values(row.values))
     await connection.execute(
         update(calls)

@@ -68,7 +68,7 @@ def opened(call: Call, server: str) -> Row:
     )
 
 
-def turn(call_id: str, turn: Turn) -> Row:
+def turn(call_id: str, turn: Turn, cost_micros: int | None = None) -> Row:
     latency, providers = turn.latency_ms, turn.providers
     return Row(
         "turn",
@@ -93,6 +93,7 @@ def turn(call_id: str, turn: Turn) -> Row:
             "transport_ms": latency.transport,
             "caller_offset_s": turn.caller_offset_s,
             "bot_offset_s": turn.bot_offset_s,
+            "cost_micros": cost_micros,
         },
     )
 

@@ -40,10 +40,10 @@ class Termination(Shape):
 class CostItem(Shape):
     """One line of the cost."""
 
-    kind: str = Field(description="carrier, stt, llm or tts")
+    kind: str = Field(description="carrier, stt, llm, tts or realtime")
     provider: str
     quantity: float
-    unit: str
+    unit: str = Field(description="s, socket_s, characters, tokens_in, tokens_out or replies")
     amount: float | None = Field(description="null where the price is not known; never 0 for that")
 
 
@@ -87,6 +87,9 @@ class Turn(Shape):
     latency_ms: Latency
     caller_offset_s: float | None = Field(description="where in the recording the caller begins")
     bot_offset_s: float | None = Field(description="where in the recording the bot begins")
+    cost: float | None = Field(
+        description="what providers used since the turn before; null where any of it is not known"
+    )
 
 
 class Note(Shape):

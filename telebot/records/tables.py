@@ -113,6 +113,7 @@ turns = Table(
     Column("transport_ms", Float),
     Column("caller_offset_s", Float),
     Column("bot_offset_s", Float),
+    Column("cost_micros", BigInteger),  # as in `costs`; its currency is the call's
 )
 
 
@@ -147,7 +148,7 @@ costs = Table(
     metadata,
     _of_call(),
     _seq(),
-    Column("kind", String(NAME_CHARS), nullable=False),  # carrier, stt, llm, tts
+    Column("kind", String(NAME_CHARS), nullable=False),  # carrier, stt, llm, tts, realtime
     Column("provider", String(NAME_CHARS), nullable=False),
     Column("quantity", Float, nullable=False),
     Column("unit", String(NAME_CHARS), nullable=False),

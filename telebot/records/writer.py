@@ -12,7 +12,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -20,10 +20,10 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from telebot.call.model import Call, Note, Termination, Turn, WireEvent
+from telebot.call.model import Call, Note, Termination, Turn, Usage, WireEvent
 from telebot.call.ports import WallClock
 from telebot.records import rows
-from telebot.records.cost import Price, Usage, built_in
+from telebot.records.cost import CallUse, Price, Pricing, built_in
 from telebot.records.rows import Row
 from telebot.records.spill import Spill
 from telebot.records.statements import Statements
@@ -43,7 +43,7 @@ CLOSE_S = 10.0  # the last flush may take this long; what is left then goes to t
 class _Tally:
     """What one live call has used so far."""
 
-    usage: Usage = field(default_factory=Usage)
+    use: CallUse = field(default_factory=CallUse)
     events: int = 0
 
 
@@ -65,8 +65,7 @@ class CallWriter:
         self._store = store
         self._statements = Statements(store.engine.dialect.name)
         self._server = server
-        self._price = price
-        self._currency = currency
+        self._pricing = Pricing(price, currency)
         self._queue: deque[Row] = deque()
         self._queue_rows = queue_rows
         self._spill = Spill(data / "unwritten.jsonl")
@@ -94,9 +93,18 @@ class CallWriter:
 
     def turn(self, call: Call, turn: Turn) -> None:
         tally = self._tallies.get(call.id)
+        cost_micros = None
         if tally is not None:
-            tally.usage.add(turn)
-        self._put(rows.turn(call.id, turn))
+            tally.use.add(turn)
+            cost_micros = tally.use.turn_micros(turn, self._pricing)
+        self._put(rows.turn(call.id, turn, cost_micros))
+
+    def used(self, call: Call, usage: Usage) -> None:
+        tally = self._tallies.get(call.id)
+        if tally is not None:
+            tally.use.used(usage)
+        else:  # its bill is written
+            log.warning("use_after_the_end", call_id=call.id, **asdict(usage))
 
     def note(self, call: Call, note: Note) -> None:
         self._put(rows.note(call.id, next(self._seq), note))
@@ -115,8 +123,8 @@ class CallWriter:
             return  # closed before
         end: datetime = call.ended_at or call.created_at
         answered_s = (end - call.answered_at).total_seconds() if call.answered_at else 0.0
-        for item in tally.usage.items(call.offer.carrier, answered_s, self._price):
-            self._put(rows.cost(call.id, next(self._seq), item, self._currency))
+        for item in tally.use.items(call.offer.carrier, answered_s, self._pricing):
+            self._put(rows.cost(call.id, next(self._seq), item, self._pricing.currency))
         values = {"state": "ended", "result": termination.result.value}
         self._put(
             Row("closed", {"b_id": call.id, "ended_at": end, "reason": termination.reason} | values)

@@ -118,6 +118,7 @@ class MeteredLog:
         self._metrics = metrics
         self.answered = log.answered
         self.state = log.state
+        self.used = log.used
 
     def opened(self, call: Call) -> None:
         """Count the offer."""

@@ -51,6 +51,9 @@ class MemoryLog:
     def turn(self, call: Call, turn: Turn) -> None:
         pass
 
+    def used(self, call: Call, usage: Any) -> None:
+        pass
+
     def note(self, call: Call, note: Note) -> None:
         pass
 

@@ -37,6 +37,9 @@ class MemoryLog:
     def turn(self, call: Call, turn: Any) -> None:
         pass
 
+    def used(self, call: Call, usage: Any) -> None:
+        pass
+
     def note(self, call: Call, note: Any) -> None:
         pass
 

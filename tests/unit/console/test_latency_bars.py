@@ -31,6 +31,7 @@ def turn(bot: str = "Yes?", said: str = "Yes?", **parts: float | None) -> Turn:
         latency_ms=latency(**parts),
         caller_offset_s=None,
         bot_offset_s=None,
+        cost=None,
     )
 
 

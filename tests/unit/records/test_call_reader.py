@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telebot.call.model import WireEvent
+from telebot.call.model import UnitPrice, WireEvent
 from telebot.records import cost
-from telebot.records.cost import CostItem, Usage, total
+from telebot.records.cost import CallUse, CostItem, Pricing, total
 from telebot.records.reading import BadCursor, CallFilter, NoRecording, _call_cursor, _event_cursor
 
 pytestmark = pytest.mark.unit
@@ -165,18 +165,21 @@ async def test_why_there_is_nothing_to_hear(scene):
 
 
 def test_a_price_that_is_not_known_is_none_and_never_0(scene):
-    usage = Usage()
-    usage.add(scene.turn(0, "hi", bot="12345"))
-    usage.add(
-        scene.turn(1, "hi", bot="123", providers={"stt": "local", "llm": "acme", "tts": None})
-    )
+    use = CallUse()
+    use.add(scene.turn(0, "hi", bot="12345"))
+    use.add(scene.turn(1, "hi", bot="123", providers={"stt": "local", "llm": "acme", "tts": None}))
     prices = {
         ("tts", "local"): 0.0,
         ("stt", "local"): 0.0,
         ("llm", "dialog"): 0.01,
         ("carrier", "twilio"): 0.0001,
     }
-    items = usage.items("twilio", 60.0, lambda kind, name: prices.get((kind, name)))
+
+    def price(kind, name, unit):
+        amount = prices.get((kind, name))
+        return None if amount is None else UnitPrice(amount, "USD")
+
+    items = use.items("twilio", 60.0, Pricing(price, "USD"))
     assert items == [
         CostItem("carrier", "twilio", 60.0, "s", 6000),
         CostItem("llm", "acme", 1.0, "replies", None),
@@ -187,9 +190,9 @@ def test_a_price_that_is_not_known_is_none_and_never_0(scene):
     assert total(items) is None
     assert total(item for item in items if item.provider != "acme") == 0.016
     assert total([]) == 0.0
-    assert cost.built_in("stt", "local") == 0.0
-    assert cost.built_in("carrier", "twilio") is None
+    assert cost.built_in("stt", "local", "s") == UnitPrice(0.0, "")
+    assert cost.built_in("carrier", "twilio", "s") is None
 
 
 def test_a_call_that_was_never_answered_used_nothing():
-    assert Usage().items("twilio", 0.0, cost.built_in) == []
+    assert CallUse().items("twilio", 0.0, Pricing(cost.built_in, "USD")) == []
