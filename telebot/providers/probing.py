@@ -16,12 +16,20 @@ ANSWER_S = 5.0
 MAX_ANSWER = 8 << 20
 
 
-async def get_json(resources: Resources, url: str, headers: Mapping[str, str], *, who: str) -> Any:
-    """What a vendor answers to GET. Raises ProviderConfigError where it refuses the key, and
-    ProviderError where it does not answer, or not with JSON. No key stands in either."""
+async def get_json(
+    resources: Resources,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    who: str,
+    refusals: Collection[int] = (401, 403),
+) -> Any:
+    """What a vendor answers to GET. Raises ProviderConfigError where it refuses the key (with one
+    of `refusals`), and ProviderError where it does not answer, or not with JSON. No key stands in
+    either."""
     try:
         async with asyncio.timeout(ANSWER_S), resources.http().get(url, headers=headers) as answer:
-            if answer.status in (401, 403):
+            if answer.status in refusals:
                 raise ProviderConfigError(f"{who} refuses the key ({answer.status})")
             if answer.status != 200:
                 raise ProviderError(f"{who} answers {answer.status}")

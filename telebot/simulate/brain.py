@@ -38,7 +38,9 @@ class Answers:
 def plain(messages: Sequence[dict[str, Any]]) -> str:
     """By the last thing the caller said. Where the conversation ends in the beginning of a reply
     (the caller has heard that much of it already), the rest of that reply."""
-    asked = next((text(m) for m in reversed(messages) if m.get("role") == "user"), "")
+    # some vendors know no instructions within a conversation: they come as words of the caller
+    callers = (text(m) for m in reversed(messages) if m.get("role") == "user")
+    asked = next((words for words in callers if "«" not in words), "")
     whole = next((said for pattern, said in ANSWERS if re.search(pattern, asked.lower())), ELSE)
     last = messages[-1] if messages else {}
     begun = text(last) if last.get("role") == "assistant" else _quoted(messages)
