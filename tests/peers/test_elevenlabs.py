@@ -1,0 +1,413 @@
+"""ElevenLabs' voice and Scribe through Pipecat's services and its own SDK, against its simulated
+wire."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+
+import aiohttp
+import httpx
+import pytest
+from elevenlabs import AsyncElevenLabs
+from elevenlabs.core.api_error import ApiError
+from elevenlabs.realtime.scribe import AudioFormat
+from pipecat.frames.frames import (
+    ErrorFrame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.utils.errors import ErrorCategory
+from service_line import running
+from simulated import simulated
+
+from telebot.audio import g711
+from telebot.call.errors import ProviderConfigError, ProviderError
+from telebot.providers import registry
+
+pytestmark = pytest.mark.peers
+
+SENTENCE = "The car park is behind the building."
+VOICE = "JBFqnCBsd6RMkjVDRZzb"
+CANARY = "canary-7391"
+CAUSES = {
+    401: ErrorCategory.AUTHENTICATION,
+    429: ErrorCategory.RATE_LIMIT,
+    500: ErrorCategory.SERVER,
+}
+POINTS = ("connect", "first", "middle", "end")
+
+
+@pytest.fixture
+async def vendor(speech):
+    async with simulated(speech, ["elevenlabs"]) as server:
+        server.environ["ELEVENLABS_API_KEY"] = CANARY
+        yield server
+
+
+@pytest.fixture
+async def client(vendor):
+    """The vendor's own client."""
+    async with httpx.AsyncClient() as http:
+        url = f"{vendor.url}/elevenlabs"
+        yield AsyncElevenLabs(api_key=CANARY, base_url=url, httpx_client=http)
+
+
+@pytest.fixture(scope="session")
+def spoken(speech):
+    """The sentence as a caller says it: int16 at 8 kHz, in pieces of 40 ms, with a little
+    silence around it."""
+
+    async def say():
+        clips = [clip async for clip in speech.tts.stream(SENTENCE, rate_hz=8000)]
+        return b"".join(clip.pcm16 for clip in clips)
+
+    pcm16 = bytes(3200) + asyncio.run(say()) + bytes(3200)
+    return [pcm16[i : i + 640] for i in range(0, len(pcm16), 640)]
+
+
+class Errors(FrameProcessor):
+    """The head of the line: keeps the errors that go up."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen: list[ErrorFrame] = []
+        self.came = asyncio.Event()
+
+    async def process_frame(self, frame, direction):
+        await super().process_frame(frame, direction)
+        if isinstance(frame, ErrorFrame):
+            self.seen.append(frame)
+            self.came.set()
+        await self.push_frame(frame, direction)
+
+    async def first(self):
+        async with asyncio.timeout(10):
+            await self.came.wait()
+        assert not any(CANARY in f"{frame.error}{frame.exception!r}" for frame in self.seen)
+        return self.seen[0]
+
+
+async def say_to(stt, spoken):
+    """The caller says the sentence; the call hears its beginning and its end."""
+    await stt.queue_frame(VADUserStartedSpeakingFrame())
+    for piece in spoken:
+        await stt.queue_frame(InputAudioRawFrame(piece, 8000, 1))
+    await stt.queue_frame(VADUserStoppedSpeakingFrame())
+
+
+async def test_a_voice_speaks_in_mulaw_with_its_words(vendor, speech):
+    tts = registry.build_tts("elevenlabs", vendor.resources)
+    async with running(tts) as line:
+        await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
+        await line.sink.wait_for(TTSStoppedFrame)
+        frames = line.sink.of(TTSAudioRawFrame)
+        words = [frame.text for frame in line.sink.of(TTSTextFrame)]
+    assert tts._output_format == "ulaw_8000"
+    assert {frame.sample_rate for frame in frames} == {8000}
+    heard = await speech.stt.transcribe(b"".join(frame.audio for frame in frames), 8000)
+    assert "car park is behind the building" in heard.text.lower()
+    assert " ".join(words) == SENTENCE
+
+
+async def test_a_second_reply_and_an_interrupted_one(vendor):
+    tts = registry.build_tts(
+        {"service": "elevenlabs", "settings": {"speed": 1.1}}, vendor.resources
+    )
+    async with running(tts) as line:
+        await line.worker.queue_frame(TTSSpeakFrame("Hello there."))
+        await line.sink.wait_for(TTSStoppedFrame)
+        await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
+        await line.sink.wait_for(TTSAudioRawFrame)
+        await line.worker.queue_frame(InterruptionFrame())
+        await line.sink.wait_for(InterruptionFrame)
+        stopped = len(line.sink.of(TTSStoppedFrame))
+        await line.worker.queue_frame(TTSSpeakFrame("Good bye."))
+        await line.sink.wait_for(TTSStoppedFrame, stopped + 1)
+    assert vendor.sim.requests == [("elevenlabs", "tts")]
+
+
+async def test_a_caller_is_recognised(vendor, spoken):
+    stt = registry.build_stt("elevenlabs", vendor.resources)
+    async with running(stt) as line:
+        await say_to(stt, spoken)
+        (final,) = await line.sink.wait_for(TranscriptionFrame)
+        interim = line.sink.of(InterimTranscriptionFrame)
+    assert "car park is behind the building" in final.text.lower()
+    assert final.finalized
+    assert interim
+    assert stt._audio_format == "ulaw_8000"
+
+
+async def test_a_commit_of_nothing_is_no_failure(vendor):
+    stt, errors = registry.build_stt("elevenlabs", vendor.resources), Errors()
+    async with running(errors, stt) as line:
+        await stt.queue_frame(InputAudioRawFrame(bytes(640), 8000, 1))
+        await stt.queue_frame(VADUserStoppedSpeakingFrame())
+        await line.sink.wait_for(VADUserStoppedSpeakingFrame)
+        async with aiohttp.ClientSession() as http:  # the refusal has arrived before this has
+            await http.get(f"{vendor.url}/elevenlabs/v1/user")
+        assert stt.is_usable
+    assert not errors.seen
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("status", CAUSES)
+async def test_a_voice_that_is_refused_says_why(vendor, status, point):
+    vendor.fault(f"elevenlabs.tts={status}@{point}")
+    tts, errors = registry.build_tts("elevenlabs", vendor.resources), Errors()
+    async with running(errors, tts) as line:
+        await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
+        assert (await errors.first()).category is CAUSES[status]
+        assert tts.is_usable is (status != 401)
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("status", CAUSES)
+async def test_a_recogniser_that_is_refused_says_why(vendor, spoken, status, point):
+    vendor.fault(f"elevenlabs.stt={status}@{point}")
+    stt, errors = registry.build_stt("elevenlabs", vendor.resources), Errors()
+    async with running(errors, stt):
+        await say_to(stt, spoken)
+        assert (await errors.first()).category is CAUSES[status]
+        assert stt.is_usable is (status != 401)
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_voice_that_is_cut_off_says_so(vendor, point):
+    vendor.fault(f"elevenlabs.tts=drop@{point}x1")
+    tts, errors = registry.build_tts("elevenlabs", vendor.resources), Errors()
+    async with running(errors, tts) as line:
+        await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
+        assert (await errors.first()).category is ErrorCategory.CONNECTIVITY
+        await line.worker.queue_frame(TTSSpeakFrame("And again."))
+        await line.sink.wait_for(TTSStoppedFrame, 2)
+        words = " ".join(frame.text for frame in line.sink.of(TTSTextFrame))
+    assert words.endswith("And again.")
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_recogniser_that_is_cut_off_says_so_and_comes_back(vendor, spoken, point):
+    vendor.fault(f"elevenlabs.stt=drop@{point}x1")
+    stt, errors = registry.build_stt("elevenlabs", vendor.resources), Errors()
+    back = asyncio.Event()
+
+    @stt.event_handler("on_connected")
+    async def on_connected(_):
+        if errors.seen:
+            back.set()
+
+    async with running(errors, stt) as line:
+        await say_to(stt, spoken)
+        assert (await errors.first()).category is ErrorCategory.CONNECTIVITY
+        await asyncio.wait_for(back.wait(), 10)
+        await say_to(stt, spoken)
+        await line.sink.wait_for(TranscriptionFrame)
+
+
+@pytest.mark.parametrize("kind", ["tts", "stt"])
+async def test_garbage_is_a_failure_of_the_vendor(vendor, spoken, kind):
+    vendor.fault(f"elevenlabs.{kind}=garbage@firstx1")
+    build = {"tts": registry.build_tts, "stt": registry.build_stt}[kind]
+    service, errors = build("elevenlabs", vendor.resources), Errors()
+    async with running(errors, service) as line:
+        if kind == "stt":
+            await say_to(service, spoken)
+        else:
+            await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
+        assert (await errors.first()).category is ErrorCategory.SERVER
+
+
+@pytest.mark.parametrize("kind", ["tts", "stt"])
+async def test_a_vendor_that_stalls_does_not_hold_up_the_end(vendor, spoken, kind):
+    vendor.fault(f"elevenlabs.{kind}=stall@first")
+    build = {"tts": registry.build_tts, "stt": registry.build_stt}[kind]
+    service = build("elevenlabs", vendor.resources)
+    async with running(service) as line:
+        if kind == "stt":
+            await say_to(service, spoken)
+            await line.sink.wait_for(VADUserStoppedSpeakingFrame)
+        else:
+            await line.worker.queue_frame(TTSSpeakFrame("Hello there."))
+            await line.sink.wait_for(TTSStartedFrame)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_a_voice_whose_idle_socket_goes_away_fails_nobody(vendor):
+    tts, errors = registry.build_tts("elevenlabs", vendor.resources), Errors()
+    async with running(errors, tts) as line:
+        tts._websocket.transport.abort()
+        await line.worker.queue_frame(TTSSpeakFrame("Hello there."))
+        await line.sink.wait_for(TTSStoppedFrame)
+    assert not errors.seen
+    assert vendor.sim.requests == [("elevenlabs", "tts")] * 2
+
+
+async def test_the_vendors_own_client_speaks(client, speech):
+    chunks = client.text_to_speech.stream(
+        VOICE, text=SENTENCE, model_id="eleven_flash_v2_5", output_format="ulaw_8000"
+    )
+    audio = b"".join([chunk async for chunk in chunks])
+    heard = await speech.stt.transcribe(g711.decode(audio), 8000)
+    assert "car park is behind the building" in heard.text.lower()
+    listed = await client.voices.get_all()
+    assert VOICE in [voice.voice_id for voice in listed.voices]
+    assert "eleven_flash_v2_5" in [model.model_id for model in await client.models.list()]
+    assert (await client.user.get()).user_id
+
+
+@pytest.mark.parametrize("status", CAUSES)
+async def test_the_vendors_own_client_is_refused(vendor, client, status):
+    vendor.fault(f"elevenlabs.tts={status}")
+    chunks = client.text_to_speech.stream(
+        VOICE,
+        text="Hello",
+        output_format="pcm_8000",
+        request_options={"max_retries": 0},
+    )
+    with pytest.raises(ApiError) as caught:
+        async for _ in chunks:
+            pass
+    assert caught.value.status_code == status
+
+
+async def test_the_vendors_own_client_hears_with_times(client, spoken):
+    connection = await client.speech_to_text.realtime.connect(
+        {
+            "model_id": "scribe_v2_realtime",
+            "audio_format": AudioFormat.PCM_8000,
+            "sample_rate": 8000,
+            "include_timestamps": True,
+        }
+    )
+    done = asyncio.get_running_loop().create_future()
+    connection.on("committed_transcript_with_timestamps", done.set_result)
+    for piece in spoken:
+        await connection.send({"audio_base_64": base64.b64encode(piece).decode()})
+    await connection.commit()
+    told = await asyncio.wait_for(done, 20)
+    await connection.close()
+    words = [word["text"] for word in told["words"] if word["type"] == "word"]
+    assert " ".join(words) == told["text"]
+    assert "car park" in told["text"].lower()
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "says"),
+    [
+        ("tts", {"model": "eleven_flash_v2_6"}, "did you mean 'eleven_flash_v2_5'"),
+        ("tts", {"voice": "JBFqnCBsd6RMkjVDRZza"}, "did you mean 'JBFqnCBsd6RMkjVDRZzb'"),
+        ("stt", {"model": "scribe_v2_realtim"}, "refuses the model 'scribe_v2_realtim'"),
+    ],
+)
+async def test_a_wrong_name_is_found_by_asking(vendor, kind, spec, says):
+    await registry.probe(kind, "elevenlabs", vendor.resources)
+    with pytest.raises(ProviderConfigError, match=says):
+        await registry.probe(kind, {"service": "elevenlabs", **spec}, vendor.resources)
+
+
+@pytest.mark.parametrize("kind", ["tts", "stt"])
+async def test_a_wrong_key_is_found_by_asking(vendor, kind):
+    vendor.environ["ELEVENLABS_API_KEY"] = f"bad-{CANARY}"
+    with pytest.raises(ProviderConfigError, match="refuses the key") as caught:
+        await registry.probe(kind, "elevenlabs", vendor.resources)
+    assert CANARY not in str(caught.value)
+
+
+async def test_a_key_that_may_speak_and_not_list_is_a_good_key(vendor):
+    vendor.environ["ELEVENLABS_API_KEY"] = "limited"
+    await registry.probe("tts", "elevenlabs", vendor.resources)
+
+
+@pytest.mark.parametrize("kind", ["tts", "stt"])
+async def test_a_vendor_that_is_not_there_is_no_wrong_configuration(vendor, kind):
+    spec = {"service": "elevenlabs", "base_url": "http://127.0.0.1:9"}
+    with pytest.raises(ProviderError, match="cannot be asked"):
+        await registry.probe(kind, spec, vendor.resources)
+
+
+INIT = {"text": " ", "context_id": "a", "voice_settings": {"speed": 1.0}}
+REFUSED_VOICE = {
+    "not json": (["{"], "invalid_message"),
+    "not an object": (["[]"], "invalid_message"),
+    "no text": ([{"context_id": "a"}], "invalid_message"),
+    "text of a number": ([{"text": 1}], "invalid_message"),
+    "settings that change": (
+        [INIT, {**INIT, "voice_settings": {"speed": 1.1}}],
+        "invalid_voice_settings",
+    ),
+    "a sixth context": (
+        [{"text": " ", "context_id": str(i)} for i in range(6)],
+        "max_active_conversations",
+    ),
+}
+
+
+async def talk(url, messages, headers=None):
+    """What the server says to these messages, and its close code."""
+    said = []
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(url, headers=headers or {"xi-api-key": "k"}) as socket,
+    ):
+        for message in messages:
+            await socket.send_str(message if isinstance(message, str) else json.dumps(message))
+        async with asyncio.timeout(10):
+            async for message in socket:
+                said.append(json.loads(message.data))
+        return said, socket.close_code
+
+
+@pytest.mark.parametrize(("messages", "error"), REFUSED_VOICE.values(), ids=REFUSED_VOICE)
+async def test_the_voice_refuses_what_the_vendor_refuses(vendor, messages, error):
+    url = f"{vendor.url}/elevenlabs/v1/text-to-speech/{VOICE}/multi-stream-input"
+    said, code = await talk(f"{url}?output_format=pcm_8000", messages)
+    assert (said[-1]["error"], said[-1]["code"], code) == (error, 1008, 1008)
+
+
+@pytest.mark.parametrize(
+    ("voice", "query", "headers", "error"),
+    [
+        ("nobody", "", None, "voice_not_found"),
+        (VOICE, "model_id=eleven_v9", None, "model_not_found"),
+        (VOICE, "output_format=pcm_1", None, "invalid_output_format"),
+        (VOICE, "output_format=pcm_8000", {"xi-api-key": "bad"}, "invalid_api_key"),
+        (VOICE, "output_format=pcm_8000", {"x": "y"}, "invalid_api_key"),
+    ],
+)
+async def test_the_voice_admits_nobody_else(vendor, voice, query, headers, error):
+    url = f"{vendor.url}/elevenlabs/v1/text-to-speech/{voice}/multi-stream-input?{query}"
+    said, code = await talk(url, [{"text": " "}], headers)
+    assert (said[-1]["error"], code) == (error, 1008)
+
+
+CHUNK = {"message_type": "input_audio_chunk", "audio_base_64": "", "commit": False}
+REFUSED_SCRIBE = {
+    "not json": ("", ["{"], "input_error"),
+    "another message": ("", [{"message_type": "hello"}], "input_error"),
+    "no commit": ("", [{"message_type": "input_audio_chunk"}], "input_error"),
+    "not base64": ("", [{**CHUNK, "audio_base_64": "?"}], "input_error"),
+    "another rate": ("", [{**CHUNK, "sample_rate": 44100}], "input_error"),
+    "late previous text": ("", [CHUNK, {**CHUNK, "previous_text": "a"}], "input_error"),
+    "unknown format": ("&audio_format=mp3", [], "invalid_request"),
+    "unknown strategy": ("&commit_strategy=never", [], "invalid_request"),
+}
+
+
+@pytest.mark.parametrize(("query", "messages", "kind"), REFUSED_SCRIBE.values(), ids=REFUSED_SCRIBE)
+async def test_scribe_refuses_what_the_vendor_refuses(vendor, query, messages, kind):
+    url = f"{vendor.url}/elevenlabs/v1/speech-to-text/realtime?model_id=scribe_v2_realtime{query}"
+    said, code = await talk(url, messages)
+    assert (said[-1]["message_type"], code) == (kind, 1008)
