@@ -27,9 +27,17 @@ VENDORS: dict[str, str] = {
 # what a vendor's own API has between its host and the paths that its SDK adds
 BASE_PATHS = {"groq": "/openai/v1", "openai": "/v1"}
 
+# variables that some vendors want beside <VENDOR>_BASE_URL and <VENDOR>_API_KEY; any value will do
+WANTED_TOO = {
+    "google": ("GOOGLE_CLOUD_PROJECT",),
+    "polly": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+}
+
 
 def environ(url: str, key: str = "simulated") -> dict[str, str]:
-    """``<VENDOR>_BASE_URL`` and ``<VENDOR>_API_KEY`` of every vendor, for a simulator at `url`."""
+    """``<VENDOR>_BASE_URL`` and ``<VENDOR>_API_KEY`` of every vendor, and what else it wants, for a
+    simulator at `url`."""
     names = {vendor: vendor.upper() for vendor in VENDORS}
     bases = {f"{name}_BASE_URL": f"{url}/{v}{BASE_PATHS.get(v, '')}" for v, name in names.items()}
-    return {**bases, **{f"{name}_API_KEY": key for name in names.values()}}
+    too = {name: key for wanted in WANTED_TOO.values() for name in wanted}
+    return {**bases, **{f"{name}_API_KEY": key for name in names.values()}, **too}
