@@ -2,8 +2,8 @@
 utterance).
 
 Pipecat's services on OpenAI's own SDK. Voices come at 24 kHz whatever is asked
-(https://platform.openai.com/docs/api-reference/audio/createSpeech), recognition takes PCM at 24 kHz
-or 8 kHz G.711 (https://platform.openai.com/docs/guides/realtime-transcription).
+(https://platform.openai.com/docs/api-reference/audio/createSpeech), streamed recognition takes the
+phone's 8 kHz mu-law (https://developers.openai.com/api/docs/guides/realtime-transcription).
 """
 
 from __future__ import annotations
@@ -11,21 +11,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from telebot.call.errors import ProviderConfigError
 from telebot.providers import vendor
-from telebot.providers.probing import get_json, listed
+from telebot.providers.probing import get_json, listed, still_there
 from telebot.providers.resources import Resources
 
 VENDOR = "OPENAI"
 URL = "https://api.openai.com/v1"
+SOCKET = "wss://api.openai.com/v1"
 LLM = "telebot.providers.openai_llm:SharedOpenAILLMService"
-TTS = "pipecat.services.openai.tts:OpenAITTSService"
-LLM_MODEL = "gpt-4.1-mini"
+TTS = "telebot.providers.openai_tts:SharedOpenAITTSService"
+STT = "telebot.providers.openai_stt:OpenAIStreamingSTTService"
+FILE_STT = "telebot.providers.openai_files:OpenAIFileSTTService"
+LLM_MODEL = "gpt-6-luna"
 TTS_MODEL = "gpt-4o-mini-tts"
 TTS_VOICE = "alloy"
+STT_MODEL = "gpt-live-transcribe"
+FILE_STT_MODEL = "gpt-transcribe"
+TTS_HZ = 24000
+# models that think before they speak, unless they are asked not to: a caller would hear nothing
+# for seconds. https://developers.openai.com/api/docs/models/gpt-6-luna
+THINKING = ("gpt-5.", "gpt-6")
+AT_ONCE = {"reasoning_effort": "none"}
 TTS_VOICES = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
     "shimmer", "verse",
 )  # fmt: skip
+# the streaming models and those of files are not each other's
+STREAMING = ("gpt-live-transcribe", "gpt-realtime-whisper")
+MODELS = {"llm": LLM_MODEL, "tts": TTS_MODEL}
 
 
 def openai_http(resources: Resources) -> Any:
@@ -37,39 +51,79 @@ def openai_http(resources: Resources) -> Any:
 
 def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
     """`llm: openai`, or `{service: openai, model: gpt-4.1, settings: {temperature: 0.2}}`."""
+    model = vendor.chosen(options, "model", LLM_MODEL)
+    at_once = {"extra": dict(AT_ONCE)} if str(model).startswith(THINKING) else {}
     return vendor.named(
         "llm",
         LLM,
         options,
         resources.environ,
         vendor=VENDOR,
-        settings={"model": LLM_MODEL},
+        settings={"model": LLM_MODEL, **at_once},
         given={"http_client": openai_http(resources)},
     )
 
 
 def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     """`tts: openai`, or `{service: openai, voice: nova, settings: {instructions: …}}`."""
-    defaults = {"model": TTS_MODEL, "voice": TTS_VOICE}
     return vendor.named(
         "tts",
         TTS,
         options,
         resources.environ,
         vendor=VENDOR,
-        settings=defaults,
+        settings={"model": TTS_MODEL, "voice": TTS_VOICE},
+        options={"sample_rate": TTS_HZ},
         given={"http_client": openai_http(resources)},
     )
+
+
+def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
+    """`stt: openai`, or `{service: openai, model: gpt-realtime-whisper, language: de}`."""
+    _check_hearing(options, streaming=True)
+    url = vendor.vendor_url(options, resources.environ, VENDOR, SOCKET)
+    socket = url if url.endswith("/realtime") else f"{url}/realtime"
+    return vendor.named(
+        "stt",
+        STT,
+        {**options, "base_url": socket},
+        resources.environ,
+        vendor=VENDOR,
+        settings={"model": STT_MODEL},
+    )
+
+
+def build_segmented_stt(options: Mapping[str, Any], resources: Resources) -> Any:
+    """`stt: openai-whisper`, or `{service: openai-whisper, language: de, settings: {prompt: …}}`:
+    the audio of an utterance is sent when it is over."""
+    _check_hearing(options, streaming=False)
+    return vendor.named(
+        "stt",
+        FILE_STT,
+        options,
+        resources.environ,
+        vendor=VENDOR,
+        settings={"model": FILE_STT_MODEL},
+        given={"http_client": openai_http(resources)},
+    )
+
+
+def _check_hearing(options: Mapping[str, Any], *, streaming: bool) -> None:
+    model = vendor.chosen(options, "model")
+    if model in STREAMING and not streaming:
+        raise ProviderConfigError(f"openai's {model} only streams; write `stt: openai` with it")
 
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken, and the model and the voice are there."""
     key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
+    url = vendor.vendor_url(options, resources.environ, VENDOR, URL).removesuffix("/realtime")
     headers = {"Authorization": f"Bearer {key}"}
     models = await get_json(resources, f"{url}/models", headers, who="openai")
-    wanted = {"llm": LLM_MODEL, "tts": TTS_MODEL}.get(kind)
-    model = vendor.chosen(options, "model", wanted)
+    model = vendor.chosen(options, "model", MODELS.get(kind))
     listed("openai", "model", model, [str(each.get("id")) for each in models.get("data", ())])
+    for each in models.get("data", ()):
+        if each.get("id") == model:
+            still_there("openai", "model", model, each.get("shutdown_date"))
     if kind == "tts":
         listed("openai", "voice", vendor.chosen(options, "voice", TTS_VOICE), TTS_VOICES)

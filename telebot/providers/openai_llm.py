@@ -1,7 +1,8 @@
 """Pipecat's OpenAI language model on the process's own connections.
 
 Pipecat 1.14 opens a client for every service and closes none, so each call would pay a handshake
-and leave a connection behind. Retries are the chain's business.
+and leave a connection behind. Retries are the chain's business, which must know what kind of error
+it was.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import httpx2
 from openai import AsyncOpenAI
 from pipecat.services.openai.llm import OpenAILLMService
 
+from telebot.providers.openai_errors import SaysWhat
 from telebot.providers.resources import CONNECT_S, CONNECTIONS, KEPT_S, READ_S
 
 
@@ -28,7 +30,7 @@ def client() -> httpx2.AsyncClient:
     )
 
 
-class SharedOpenAILLMService(OpenAILLMService):
+class SharedOpenAILLMService(SaysWhat, OpenAILLMService):
     """`http_client` belongs to its giver. Serves every vendor that copies OpenAI's wire."""
 
     def __init__(self, *, http_client: httpx2.AsyncClient, **kwargs: Any) -> None:

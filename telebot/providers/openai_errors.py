@@ -1,0 +1,114 @@
+"""What an error of OpenAI's SDK, or of its wire, means; also of the vendors that copy that wire.
+
+Pipecat 1.14 knows an HTTP status, but neither the SDK's own exceptions for a connection that fails
+nor an error that comes after the status line, as an event of a stream or of a socket.
+https://platform.openai.com/docs/guides/error-codes,
+https://developers.openai.com/api/reference/resources/realtime/server-events.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+import openai
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.utils.errors import ErrorCategory, classify_http_status_code
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from telebot.call.errors import ProviderError
+
+# what the SDK and its HTTP client raise while a request is under way
+WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError)
+UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError)
+UNREACHABLE = (
+    openai.APIConnectionError,
+    httpx2.TransportError,
+    ConnectionClosed,
+    InvalidHandshake,
+    OSError,
+)
+# an error's `code`, else its `type`
+WORDS = {
+    "invalid_api_key": ErrorCategory.AUTHENTICATION,
+    "authentication_error": ErrorCategory.AUTHENTICATION,
+    "insufficient_permissions": ErrorCategory.AUTHORIZATION,
+    "permission_error": ErrorCategory.AUTHORIZATION,
+    "unsupported_country_region_territory": ErrorCategory.AUTHORIZATION,
+    "insufficient_quota": ErrorCategory.QUOTA,
+    "credit_balance_exhausted": ErrorCategory.QUOTA,
+    "rate_limit_exceeded": ErrorCategory.RATE_LIMIT,
+    "rate_limit_error": ErrorCategory.RATE_LIMIT,
+    "requests": ErrorCategory.RATE_LIMIT,
+    "tokens": ErrorCategory.RATE_LIMIT,
+    "invalid_request_error": ErrorCategory.INVALID_REQUEST,
+    "server_error": ErrorCategory.SERVER,
+}
+# a session that has lasted as long as one may: a new one is as good as this was
+OVER = "session_expired"
+CAPACITY_EXCEEDED = 498  # https://console.groq.com/docs/errors
+
+
+class VendorError(ProviderError):
+    """An error that came as an event: its words, and what kind it is."""
+
+    def __init__(self, message: str, category: ErrorCategory) -> None:
+        super().__init__(message)
+        self.category = category
+
+
+def category_of(error: object) -> ErrorCategory:
+    """The kind of an error object as it stands on the wire: ``{message, type, code, param}``;
+    copies of the wire put an HTTP status into `code`."""
+    if not isinstance(error, dict):
+        return ErrorCategory.SERVER
+    code, kind = error.get("code"), error.get("type")
+    if isinstance(code, int):
+        return classify_http_status_code(code)
+    if code == OVER:
+        return ErrorCategory.CONNECTIVITY
+    return WORDS.get(str(code)) or WORDS.get(str(kind)) or ErrorCategory.SERVER
+
+
+def category(error: BaseException) -> ErrorCategory | None:
+    """The kind of an exception; None where its HTTP status says it all, or nothing is known."""
+    if isinstance(error, VendorError):
+        return error.category
+    if isinstance(error, openai.APIStatusError):
+        return _of_status(error)
+    if isinstance(error, ConnectionClosed) and error.rcvd is not None:
+        return _of_close(error.rcvd.reason)
+    if isinstance(error, UNREACHABLE):
+        return None if isinstance(error, InvalidStatus) else ErrorCategory.CONNECTIVITY
+    if isinstance(error, openai.APIError):
+        return category_of(error.body)
+    return ErrorCategory.SERVER if isinstance(error, UNREADABLE) else None
+
+
+def _of_status(error: openai.APIStatusError) -> ErrorCategory | None:
+    if error.status_code == CAPACITY_EXCEEDED:
+        return ErrorCategory.RATE_LIMIT
+    if error.status_code == 429 and category_of(error.body) is ErrorCategory.QUOTA:
+        return ErrorCategory.QUOTA
+    return None
+
+
+def _of_close(reason: str) -> ErrorCategory:
+    """The reason of a close is ``TYPE.CODE`` where the vendor closes because of an error."""
+    kind, _, code = reason.partition(".")
+    if kind in WORDS and code:
+        return category_of({"type": kind, "code": code})
+    return ErrorCategory.CONNECTIVITY
+
+
+class SaysWhat(FrameProcessor):
+    """A service whose error frames say what kind of error it was."""
+
+    def _classify_error(self, exception: Exception) -> ErrorCategory | None:
+        return category(exception)
+
+
+def once(client: Any) -> Any:
+    """A client of OpenAI's SDK that asks once: to ask again is the chain's business."""
+    return client.with_options(max_retries=0)
