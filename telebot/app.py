@@ -43,7 +43,8 @@ from telebot.providers.resources import Resources
 from telebot.providers.synthesiser import TextToSpeech
 from telebot.records.archive import Archive
 from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
-from telebot.speech.agents import Agent, AgentLoader
+from telebot.speech.agents import KINDS, Agent, AgentLoader
+from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
 from telebot.web.auth import Gate
@@ -96,7 +97,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         local = await _local_speech(stack, settings)
         resources = Resources(local, settings.environ, catalogue)
         stack.push_async_callback(resources.close)
-        ready_agents = await _agents(settings, agents, resources)
+        chains = Chains(resources, time.monotonic)
+        ready_agents = await _agents(settings, agents, resources, chains)
         admission = _admission(settings, call_log, numbers, frozenset(agents))
         carriers = Carriers(settings)
         speech = Speech(
@@ -114,7 +116,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
         measure(metrics, speech, local, archive)
-        checks = {"turn_model": speech.turn_model_check}
+        checks = {"turn_model": speech.turn_model_check, "providers": chains.breakers.check}
         gate = Gate(archive.keys, OPEN_PATHS)
         app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))
         _add_pages(app, archive, settings, gate)
@@ -187,11 +189,17 @@ async def _local_speech(stack: AsyncExitStack, settings: Settings) -> LocalSpeec
 
 
 async def _agents(
-    settings: Settings, agents: dict[str, AgentSettings], resources: Resources
+    settings: Settings,
+    agents: dict[str, AgentSettings],
+    resources: Resources,
+    chains: Chains,
 ) -> dict[str, Agent]:
     phrases = PhraseStore(settings.server.data / "phrases")
-    loader = AgentLoader(resources, phrases)
-    return {name: await loader.load(agent) for name, agent in agents.items()}
+    loader = AgentLoader(resources, phrases, chains)
+    ready = {name: await loader.load(agent) for name, agent in agents.items()}
+    plans = {plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]}
+    await chains.check([plan for plan in plans if not plan.ours])
+    return ready
 
 
 def _admission(

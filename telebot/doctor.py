@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -16,13 +17,13 @@ from pathlib import Path
 from telebot.call.errors import Local
 from telebot.carriers.registry import Carriers
 from telebot.config_file import SettingsError
-from telebot.providers import registry
 from telebot.providers.catalogue import load as load_catalogue
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.records.store import Store
-from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
-from telebot.speech.agents import AgentLoader
+from telebot.settings import Settings, load_agents, load_numbers
+from telebot.speech.agents import KINDS, AgentLoader
+from telebot.speech.chains import Chains, probed
 from telebot.speech.phrases import PhraseStore
 
 ANSWER_S = 2.0
@@ -99,27 +100,31 @@ def _carriers(settings: Settings) -> Iterator[Finding]:
 
 
 def _agents(settings: Settings) -> Iterator[Finding]:
+    yield from asyncio.run(_agent_findings(settings))
+
+
+async def _agent_findings(settings: Settings) -> list[Finding]:
     agents = load_agents(settings.config_dir)
     load_numbers(settings.config_dir, agents)
-    catalogue = load_catalogue(settings.config_dir)
-    resources = Resources(LocalSpeech(), settings.environ, catalogue)
-    loader = AgentLoader(resources, PhraseStore(settings.server.data / "phrases"))
-    for name, agent in agents.items():
-        try:
-            loader.check(agent)
-        except Local as error:
-            yield "fault", f"agent {name}", str(error)
-        else:
-            yield "ok", f"agent {name}", ""
-            yield from _leaving(name, agent, resources)
-
-
-def _leaving(name: str, agent: AgentSettings, resources: Resources) -> Iterator[Finding]:
-    """What an agent uses today and cannot use for long."""
-    specs = {"stt": agent.speech.stt, "llm": agent.speech.llm, "tts": agent.speech.tts}
-    for kind in registry.PROVIDERS:
-        if why := registry.warning(kind, specs[kind], resources):
-            yield "warn", f"agent {name}", f"speech.{kind}: {why}"
+    resources = Resources(LocalSpeech(), settings.environ, load_catalogue(settings.config_dir))
+    phrases = PhraseStore(settings.server.data / "phrases")
+    loader = AgentLoader(resources, phrases, Chains(resources, time.monotonic))
+    found: list[Finding] = []
+    try:
+        for name, settled in agents.items():
+            try:
+                agent = loader.check(settled)
+            except Local as error:
+                found.append(("fault", f"agent {name}", str(error)))
+                continue
+            found.append(("ok", f"agent {name}", ""))
+            plans = [plan for kind in KINDS for plan in agent.plans[kind] if not plan.ours]
+            asked = await asyncio.gather(*(probed(plan, resources) for plan in plans))
+            for level, plan, why in asked:
+                found.append((level, f"agent {name}, {plan.kind} {plan.name}", why))
+    finally:
+        await resources.close()
+    return found
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

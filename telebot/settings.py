@@ -228,12 +228,20 @@ class AgentCall(Row):
     digits_wait_s: float = row(2.0, "a pause after which keyed digits are taken", unit="s", gt=0)
 
 
-class AgentSpeech(Row):
-    """Which providers speak and listen (`speech:`); a name, or a service with its settings."""
+Provider = str | dict[str, Any]
 
-    stt: str | dict[str, Any] = row("local", "speech to text")
-    llm: str | dict[str, Any] = row("dialog", "the brain: `dialog`, or a Pipecat LLM service")
-    tts: str | dict[str, Any] = row("local", "text to speech")
+
+class AgentSpeech(Row):
+    """Which providers speak and listen (`speech:`): a name, a service with its settings, or a list
+    of them, tried in its order."""
+
+    stt: Provider | list[Provider] | None = row(
+        None, "speech to text; empty: the vendors whose key is there, then `local`"
+    )
+    llm: Provider | list[Provider] | None = row(
+        None, "the brain; empty: `dialog`, or where there is a `prompt`, as for `stt`"
+    )
+    tts: Provider | list[Provider] | None = row(None, "text to speech; empty: as for `stt`")
     endpointing: Literal["smart", "vad"] | None = row(None, "as in `speech.endpointing`")
     prompt: str = row("", "system prompt, where the brain is a language model")
 

@@ -56,6 +56,11 @@ class Agent:
             return state.without_form()
         return state
 
+    def person(self) -> str | None:
+        """Where callers are put through to, by the first intent that does so."""
+        to = next((it.transfer_to for it in self.intents.values() if it.transfer_to), None)
+        return self.say(to) if to else None
+
     def say(self, template: str | None, values: Mapping[str, str] | None = None) -> str:
         """A sentence with facts and these values filled in; empty for no template."""
         return templates.render(template, {**self.facts, **(values or {})}) if template else ""

@@ -64,6 +64,10 @@ class Brain:
         """The first sentence of every call."""
         return self._agent.phrase("greeting")
 
+    def person(self) -> str | None:
+        """Who answers when a caller asks for a person, where the file says so."""
+        return self._agent.person()
+
     def phrases(self) -> Mapping[str, str]:
         """The fixed sentences by name (see phrases.py), to be synthesised ahead and kept."""
         return self._agent.fixed_phrases()

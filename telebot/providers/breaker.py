@@ -134,9 +134,9 @@ class Breakers:
         self._breakers: dict[tuple[str, str, int], Breaker] = {}
 
     def of(self, kind: str, name: str, account: str = "") -> Breaker:
-        """`name` is the provider and its model: ``deepgram/nova-3``. `account` is the key in use, of
-        which nothing is kept but a hash: another key is another breaker, so one that was refused
-        counts until it changes."""
+        """`name` is the provider and its model: ``deepgram/nova-3``. `account` is the key in use,
+        of which nothing is kept but a hash: another key is another breaker, so one that was
+        refused counts until it changes."""
         key = (kind, name, hash(account))
         if key not in self._breakers:
             self._breakers[key] = Breaker(kind, name, self._clock)

@@ -55,6 +55,7 @@ class ChainTTS(Chain):
         self._word_clock = word_clock
         self._sentences = SimpleTextAggregator()  # type: ignore[no-untyped-call]
         self._wanted: asyncio.Queue[str | Frame] = asyncio.Queue()
+        self._register_event_handler("on_tts_request")
         self._speaker: asyncio.Task[None] | None = None
         self._speaking: Port | None = None
         self._first_at: float | None = None  # when the reply's first audio was handed on
@@ -135,6 +136,7 @@ class ChainTTS(Chain):
         hosted, inbox = await self.ready(port)
         self._speaking = port
         part = _Part(self, port, Utterance(words, self._sent_s))
+        await self._call_event_handler("on_tts_request", "", part.utterance.text)
         await hosted.feed(TTSSpeakFrame(part.utterance.text, append_to_context=False))
         self._listener.link_used(self.kind, port.link.name, len(part.utterance.text), "characters")
         try:

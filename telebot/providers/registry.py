@@ -69,6 +69,15 @@ PROVIDERS: dict[Kind, dict[str, str]] = {
     },
 }
 
+# What an agent that names no provider uses, in this order: those whose key is there. The last ones
+# run on this machine.
+DEFAULTS: dict[Kind, tuple[str, ...]] = {
+    "stt": ("deepgram", "openai", "local"),
+    "llm": ("openai", "anthropic", "groq", "local"),
+    "tts": ("elevenlabs", "openai", "local"),
+}
+OURS = frozenset({"local", "scripted", "dialog"})  # no vendor: never fails over, has no price
+
 
 def build_stt(spec: Spec, resources: Resources) -> STTService:
     """The recogniser of an agent's `speech.stt`; takes 8 kHz int16 audio. Errors as in `build`."""
@@ -102,6 +111,27 @@ def build(kind: Kind, spec: Spec, resources: Resources) -> object:
         return build_vendor_service(kind, service, options, resources.environ)
     module, function = _module(kind, service)
     return getattr(module, function)(options, resources)
+
+
+def name_of(kind: Kind, spec: Spec, resources: Resources) -> str:
+    """Provider and model of a spec, as they stand in the record and the catalogue:
+    ``deepgram/nova-3``. Errors as in `build`."""
+    service, options = _parts(kind, spec)
+    if service in OURS:
+        return service
+    vendor, model = _vendor_model(service, options)
+    if model is None and ":" not in service:
+        built = getattr(build(kind, spec, resources), "settings", None)
+        model = getattr(built, "model", None)
+    return f"{vendor}/{model}" if isinstance(model, str) and model else vendor
+
+
+def account(kind: Kind, spec: Spec, resources: Resources) -> str:
+    """The key that a spec would use; "" where there is none."""
+    service, options = _parts(kind, spec)
+    vendor = _vendor_model(service, options)[0].partition("-")[0].upper()
+    name = options.get("api_key_env", f"{vendor}_API_KEY")
+    return resources.environ.get(str(name), "") if name else ""
 
 
 async def probe(kind: Kind, spec: Spec, resources: Resources) -> None:

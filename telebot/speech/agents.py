@@ -9,26 +9,28 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
-from pipecat.services.llm_service import LLMService
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.stt_service import STTService
-from pipecat.services.tts_service import TTSService
 
-from telebot.call.errors import ConfigError, ProviderError
+from telebot.call.errors import ConfigError, ProviderConfigError, ProviderError
 from telebot.config_file import told
 from telebot.dialog.brain import Brain
 from telebot.providers import registry
+from telebot.providers.chain import ChainListener
+from telebot.providers.chain_stt import ChainSTT
+from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
 from telebot.settings import AgentSettings
-from telebot.speech.brain import DialogBrainService, Mind, PlainMind
+from telebot.speech.brain import ChainMind, DialogBrainService, Mind
+from telebot.speech.chains import LOCAL, Chains, Plan, plans
 from telebot.speech.phrases import Phrase, PhraseStore
 
-DIALOG = "dialog"
-LOCAL = "local"
 log = structlog.get_logger()
+KINDS: tuple[Kind, ...] = ("stt", "llm", "tts")
 
 
 @dataclass(slots=True)
@@ -38,50 +40,52 @@ class Agent:
     settings: AgentSettings
     brain: Brain
     phrases: Mapping[str, Phrase]
-    resources: Resources
+    chains: Chains
+    plans: Mapping[Kind, tuple[Plan, ...]]
     zone: ZoneInfo
 
-    def stt(self) -> STTService:
-        return registry.build_stt(self.settings.speech.stt, self.resources)
+    def stt(self, listener: ChainListener) -> STTService | ChainSTT:
+        """What hears a call."""
+        return cast("STTService | ChainSTT", self.chains.of(self.plans["stt"], listener))
 
-    def tts(self) -> TTSService:
-        return registry.build_tts(self.settings.speech.tts, self.resources)
+    def tts(self, listener: ChainListener) -> FrameProcessor:
+        """What speaks in it."""
+        return self.chains.of(self.plans["tts"], listener)
 
-    def thinker(self, now: Callable[[], datetime], caller: str | None) -> tuple[LLMService, Mind]:
-        """The service that answers, and what the conversation asks of it beside."""
-        if self.settings.speech.llm == DIALOG:
+    def thinker(
+        self, now: Callable[[], datetime], caller: str | None, listener: ChainListener
+    ) -> tuple[FrameProcessor, Mind]:
+        """What answers, and what the conversation asks of it beside."""
+        mind = ChainMind()
+
+        def brain() -> DialogBrainService:
             service = DialogBrainService(
                 self.brain, now=lambda: now().astimezone(self.zone), caller_number=caller
             )
-            return service, service
-        return registry.build_llm(self._llm(), self.resources), PlainMind()
+            mind.brain = service
+            return service
 
-    def _llm(self) -> registry.Spec:
-        """The language model with the agent's prompt as its system instruction."""
-        spec, prompt = self.settings.speech.llm, self.settings.speech.prompt
-        if isinstance(spec, str) or not prompt:
-            return spec
-        return {**spec, "settings": {"system_instruction": prompt, **(spec.get("settings") or {})}}
+        thinker = self.chains.of(self.plans["llm"], listener, brain)
+        return thinker, (thinker if isinstance(thinker, DialogBrainService) else mind)
 
     @property
     def needs_vendor(self) -> bool:
         """True where a call of this agent connects to somebody outside."""
-        speech = self.settings.speech
-        return any(_is_vendor(spec) for spec in (speech.stt, speech.llm, speech.tts))
+        return any(not plan.ours for plans in self.plans.values() for plan in plans)
 
     @property
     def providers(self) -> dict[str, str | None]:
-        """Who hears, thinks and speaks, for the record."""
-        speech = self.settings.speech
-        return {"stt": _name(speech.stt), "llm": _name(speech.llm), "tts": _name(speech.tts)}
+        """Who hears, thinks and speaks first, for the record."""
+        return {kind: self.plans[kind][0].name for kind in KINDS}
 
 
 class AgentLoader:
     """Makes agents ready. `phrases` keeps what their voices say word for word."""
 
-    def __init__(self, resources: Resources, phrases: PhraseStore) -> None:
+    def __init__(self, resources: Resources, phrases: PhraseStore, chains: Chains) -> None:
         self._resources = resources
         self._phrases = phrases
+        self._chains = chains
 
     def check(self, settings: AgentSettings) -> Agent:
         """An agent without its phrases. Raises `ConfigError` with every fault at once, each with
@@ -90,59 +94,43 @@ class AgentLoader:
         if faults:
             raise ConfigError("\n".join(faults))
         brain, zone = Brain.load(settings.path), ZoneInfo(settings.agent.timezone)
-        return Agent(settings, brain, {}, self._resources, zone)
+        planned = {kind: self._plans(kind, settings) for kind in KINDS}
+        return Agent(settings, brain, {}, self._chains, planned, zone)
+
+    def _plans(self, kind: Kind, settings: AgentSettings) -> tuple[Plan, ...]:
+        return plans(kind, settings.speech, self._resources, settings.speech.prompt)
 
     def _faults(self, settings: AgentSettings) -> Iterator[tuple[str, str]]:
         """Setting and fault."""
-        name, speech = settings.agent.timezone, settings.speech
+        name = settings.agent.timezone
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError):
             yield "agent.timezone", f"no zone {name!r}; write one like Europe/London"
-        kinds: list[tuple[registry.Kind, registry.Spec]] = [
-            ("stt", speech.stt),
-            ("llm", speech.llm),
-            ("tts", speech.tts),
-        ]
-        for kind, spec in kinds:
-            if spec == DIALOG and kind == "llm":
-                continue
-            fault = registry.check(kind, spec, self._resources)
-            if fault:
-                yield f"speech.{kind}", fault
+        for kind in KINDS:
+            try:
+                self._plans(kind, settings)
+            except ProviderConfigError as error:
+                yield f"speech.{kind}", str(error)
 
     async def load(self, settings: AgentSettings) -> Agent:
         """A whole agent. A voice that does not answer now is replaced by the local one for the
         phrases, so that no caller is ever greeted by silence."""
         agent = self.check(settings)
         texts = agent.brain.phrases()
+        voice = agent.plans["tts"][0]
         try:
-            agent.phrases = await self._phrases.phrases(_voice(settings), texts, agent.tts)
+            agent.phrases = await self._phrases.phrases(
+                _voice(voice.spec), texts, lambda: registry.build_tts(voice.spec, self._resources)
+            )
         except ProviderError as error:
             log.warning("phrases by the local voice", agent=settings.agent.name, error=str(error))
-            agent.phrases = await self._phrases.phrases(LOCAL, texts, self._local_tts)
+            agent.phrases = await self._phrases.phrases(
+                _voice(LOCAL), texts, lambda: registry.build_tts(LOCAL, self._resources)
+            )
         return agent
 
-    def _local_tts(self) -> TTSService:
-        return registry.build_tts(LOCAL, self._resources)
 
-
-def _voice(settings: AgentSettings) -> str:
+def _voice(spec: Spec) -> str:
     """Names a voice with all that shapes its sound."""
-    return json.dumps(settings.speech.tts, sort_keys=True, default=str)
-
-
-def _is_vendor(spec: str | Mapping[str, Any]) -> bool:
-    service = spec if isinstance(spec, str) else str(spec.get("service", ""))
-    return ":" in service
-
-
-def _name(spec: str | Mapping[str, Any]) -> str:
-    """How a provider stands in the record: its name, or vendor and model."""
-    if isinstance(spec, str):
-        return spec
-    service = str(spec.get("service", ""))
-    parts = service.split(":", maxsplit=1)[0].split(".")
-    vendor = parts[2] if service.startswith("pipecat.services.") and len(parts) > 2 else service
-    model = (spec.get("settings") or {}).get("model")
-    return f"{vendor}/{model}" if model else vendor
+    return json.dumps(spec, sort_keys=True, default=str)

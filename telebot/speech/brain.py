@@ -48,19 +48,26 @@ class Mind(Protocol):
         ...
 
 
-class PlainMind:
-    """A language model without tools: it awaits nothing in particular and does nothing."""
+class ChainMind:
+    """A chain's mind: a language model awaits nothing in particular and does nothing; where the
+    dialog brain answers as one of the links, it is asked."""
 
-    expects: str | None = None
+    def __init__(self) -> None:
+        self.brain: DialogBrainService | None = None
+
+    @property
+    def expects(self) -> str | None:
+        return None if self.brain is None else self.brain.expects
 
     def understands(self, text: str) -> bool:
-        return True
+        return self.brain is None or self.brain.understands(text)
 
     def commit(self) -> Sequence[Action]:
-        return ()
+        return () if self.brain is None else self.brain.commit()
 
     def discard(self) -> None:
-        return None
+        if self.brain is not None:
+            self.brain.discard()
 
 
 class DialogBrainService(LLMService):

@@ -86,6 +86,16 @@ class Closing:
         else:
             self._hang_up_when_heard(reason)
 
+    def give_up(self, person: str | None) -> None:
+        """Nothing works any more: say so, and put the caller through to `person` where that can be
+        done, else hang up."""
+        if self._saying in FIRM:
+            return
+        if person is None or self._transfer is None or not self._line.say("apology"):
+            self.goodbye("server_error")
+        else:
+            self._after = [Transfer(person)]
+
     def take_back(self) -> None:
         """The caller interrupted what was being said: no ending follows from it."""
         self._saying = None

@@ -315,6 +315,12 @@ class Conversation:
         if reply is not None and reply is self._answering and reply.start is None:
             self._timers.after("reply", AFTER_ERROR_S, self._reply_is_late)
 
+    def provider_exhausted(self, kind: str) -> None:
+        """Nobody is left who could hear, think or speak: an honest sentence, and a person."""
+        del kind
+        if not self._over:
+            self.closing.give_up(self.parts.person)
+
     def _keyed(self, digits: str) -> None:
         if digits and not self.closing.firm:
             self.parts.turns.take_now(DIGITS_PREFIX + digits)

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
-from pipecat.frames.frames import ErrorFrame, Frame, LLMTextFrame
+from pipecat.frames.frames import ErrorFrame, Frame, TextFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.services.tts_service import TTSService
+from pipecat.processors.frame_processor import FrameProcessor
 
 from telebot.call.admission import Admission
 from telebot.call.events import MediaWire
@@ -26,6 +26,7 @@ from telebot.settings import Settings
 from telebot.speech.agents import Agent
 from telebot.speech.conversation import Conversation
 from telebot.speech.ear import Ear
+from telebot.speech.failover import Failovers, Nobody
 from telebot.speech.parts import Outside, Parts
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
@@ -89,9 +90,10 @@ class Speech:
         for agent in self._agents.values():
             if agent.needs_vendor:
                 continue  # no vendor is connected to before there is a caller
-            thinker, _ = agent.thinker(self._wall_clock, None)
-            stt = agent.stt()
-            pipeline = CallPipeline(Pipeline([PhoneInput(stt), stt, thinker, agent.tts()]))
+            nobody = Nobody()
+            thinker, _ = agent.thinker(self._wall_clock, None, nobody)
+            stt = agent.stt(nobody)
+            pipeline = CallPipeline(Pipeline([PhoneInput(stt), stt, thinker, agent.tts(nobody)]))
             pipeline.start()
             await pipeline.started()
             await pipeline.cancel()
@@ -146,8 +148,10 @@ class Speech:
         self, conversation: Conversation, call: Call, agent: Agent, wire: MediaWire
     ) -> Parts:
         settings, clock, smart = self._settings, self._clock, self._smart(agent)
-        stt, tts = agent.stt(), agent.tts()
-        thinker, mind = agent.thinker(self._wall_clock, call.offer.phone_from or None)
+        failovers = Failovers(call, self._log, agent.providers)
+        stt, tts = agent.stt(failovers), agent.tts(failovers)
+        caller = call.offer.phone_from or None
+        thinker, mind = agent.thinker(self._wall_clock, caller, failovers)
         phone_input, context = PhoneInput(stt), LLMContext()
         gate = TurnGate(conversation, context)
         later = asyncio.get_running_loop().call_later
@@ -158,13 +162,16 @@ class Speech:
             voice,
             conversation,
             context,
-            providers=agent.providers,
+            providers=failovers.providers,
             clock=clock,
             wall_clock=self._wall_clock,
             stream_ms=ear.stream.ms_at,
             frame_end_ms=lambda: ear.last_frame_end_ms,
         )
         _time_parts(tts, replies, clock)
+        failovers.current = lambda: replies.current
+        failovers.note_event = conversation.note_event
+        failovers.exhausted = conversation.provider_exhausted
 
         def failed(frame: ErrorFrame) -> None:
             kind = type(frame.exception).__name__ if frame.exception else None
@@ -193,8 +200,9 @@ class Speech:
             phrases=agent.phrases,
             agent=agent.settings.call,
             speech=settings.speech,
-            providers=agent.providers,
+            providers=failovers.providers,
             turn_model=self.turn_model if smart else None,
+            person=agent.brain.person(),
         )
 
     def _sound(self, call: Call, agent: Agent, wire: MediaWire) -> tuple[Ear, Voice]:
@@ -240,15 +248,15 @@ class Speech:
         )
 
 
-def _time_parts(tts: TTSService, replies: Replies, clock: Clock) -> None:
+def _time_parts(tts: FrameProcessor, replies: Replies, clock: Clock) -> None:
     """Note when the first token of a reply came and when its first audio was asked for."""
 
-    async def before_frame(_tts: TTSService, frame: Frame) -> None:
+    async def before_frame(_tts: FrameProcessor, frame: Frame) -> None:
         reply = replies.current
-        if isinstance(frame, LLMTextFrame) and reply is not None and reply.first_token_at is None:
+        if isinstance(frame, TextFrame) and reply is not None and reply.first_token_at is None:
             reply.first_token_at = clock()
 
-    async def asked(_tts: TTSService, *_: Any) -> None:
+    async def asked(_tts: FrameProcessor, *_: Any) -> None:
         reply = replies.current
         if reply is not None and reply.tts_asked_at is None:
             reply.tts_asked_at = clock()

@@ -46,6 +46,7 @@ class Parts:
     speech: SpeechSettings
     providers: Mapping[str, str | None]
     turn_model: TurnModelProcess | None
+    person: str | None  # who takes the call over when nothing of ours works
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Replies:
 
     def want(self, caller_text: str | None, providers: Mapping[str, str | None]) -> Reply:
         """A reply is wanted; the pipeline will make it."""
-        self.current = Reply(caller_text, self._clock(), self._wall_clock(), providers)
+        self.current = Reply(caller_text, self._clock(), self._wall_clock(), dict(providers))
         return self.current
 
     def play(self, phrase: Phrase) -> Reply:

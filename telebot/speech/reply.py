@@ -6,7 +6,6 @@ Lives from the moment a reply is wanted until what was heard of it is known; the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,7 +23,7 @@ class Reply:
     caller_text: str | None
     wanted_at: float
     created_at: datetime
-    providers: Mapping[str, str | None]
+    providers: dict[str, str | None]
     speech_end_at: float | None = None  # the caller's last speech, by our clock
     speech_end_ms: float | None = None  # and by the carrier's
     text_at: float | None = None

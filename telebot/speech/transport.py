@@ -31,7 +31,6 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.stt_service import STTService
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
@@ -76,10 +75,18 @@ class Spoken(Protocol):
         ...
 
 
+class Recogniser(Protocol):
+    """An STT service, or a chain of them."""
+
+    async def process_audio_frame(
+        self, frame: InputAudioRawFrame, direction: FrameDirection
+    ) -> None: ...
+
+
 class PhoneInput(BaseInputTransport):
     """The caller's side: events into the pipeline, audio past it into the STT service."""
 
-    def __init__(self, stt: STTService) -> None:
+    def __init__(self, stt: Recogniser) -> None:
         super().__init__(PARAMS, enable_direct_mode=True)
         self._stt = stt
         self._live = False
