@@ -37,7 +37,7 @@ TTS_VOICES = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
     "shimmer", "verse",
 )  # fmt: skip
-# the streaming models and those of files are not each other's
+# these take no files
 STREAMING = ("gpt-live-transcribe", "gpt-realtime-whisper")
 MODELS = {"llm": LLM_MODEL, "tts": TTS_MODEL}
 
@@ -80,7 +80,6 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
 
 def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
     """`stt: openai`, or `{service: openai, model: gpt-realtime-whisper, language: de}`."""
-    _check_hearing(options, streaming=True)
     url = vendor.vendor_url(options, resources.environ, VENDOR, SOCKET)
     socket = url if url.endswith("/realtime") else f"{url}/realtime"
     return vendor.named(
@@ -96,7 +95,9 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
 def build_segmented_stt(options: Mapping[str, Any], resources: Resources) -> Any:
     """`stt: openai-whisper`, or `{service: openai-whisper, language: de, settings: {prompt: …}}`:
     the audio of an utterance is sent when it is over."""
-    _check_hearing(options, streaming=False)
+    model = vendor.chosen(options, "model")
+    if model in STREAMING:
+        raise ProviderConfigError(f"openai's {model} only streams; write `stt: openai` with it")
     return vendor.named(
         "stt",
         FILE_STT,
@@ -106,12 +107,6 @@ def build_segmented_stt(options: Mapping[str, Any], resources: Resources) -> Any
         settings={"model": FILE_STT_MODEL},
         given={"http_client": openai_http(resources)},
     )
-
-
-def _check_hearing(options: Mapping[str, Any], *, streaming: bool) -> None:
-    model = vendor.chosen(options, "model")
-    if model in STREAMING and not streaming:
-        raise ProviderConfigError(f"openai's {model} only streams; write `stt: openai` with it")
 
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:

@@ -1,9 +1,10 @@
 """Recognition over OpenAI's realtime socket, made fit for the phone.
 
 What Pipecat 1.14's service does otherwise: it sends 24 kHz PCM (the phone's own mu-law is a sixth
-of that), sends audio before the session is configured (the vendor forgets that audio), marks no
-transcript as final, reports interim texts a few letters at a time, connects inside the call's
-setup, and on any fault connects again with pauses of seconds, after errors without a category.
+of that), all of it (the silence is billed, and precedes the next utterance) and before the session
+is configured (the vendor forgets that audio), marks no transcript as final, reports interim texts a
+few letters at a time, connects inside the call's setup, and on any fault connects again with pauses
+of seconds, after errors without a category.
 https://developers.openai.com/api/docs/guides/realtime-transcription,
 https://developers.openai.com/api/reference/resources/realtime/server-events.
 """
@@ -22,6 +23,7 @@ from pipecat.frames.frames import (
     Frame,
     InterimTranscriptionFrame,
     TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
 )
 from pipecat.services.openai.stt import OpenAIRealtimeSTTService
 from pipecat.services.stt_service import WebsocketSTTService
@@ -41,6 +43,7 @@ MULAW = {"type": "audio/pcmu"}
 SEND_S = 1.0  # a vendor that takes no audio for as long has gone
 CLOSE_S = 0.5  # for the closing handshake at a call's end
 SHORTEST_S = 0.1  # of audio that may be committed
+PREROLL = g711.RATE_HZ * 6 // 10  # bytes kept from before the VAD was sure, as in a chain
 HELD = 1500  # messages kept while the session is made: a minute of the phone's audio
 NO_SPEECH = "input_audio_buffer_commit_empty"
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -59,6 +62,7 @@ class OpenAIStreamingSTTService(SaysWhat, AnsweringSTTService, OpenAIRealtimeSTT
         )
         self._held: deque[Event] = deque(maxlen=HELD)
         self._broken = False
+        self._preroll = bytearray()
         self._fed_s = 0.0  # of audio since the last commit
         self._open: deque[float] = deque()  # commits without an answer: seconds of audio of each
         self._interims: dict[str, str] = {}  # by item
@@ -137,11 +141,28 @@ class OpenAIStreamingSTTService(SaysWhat, AnsweringSTTService, OpenAIRealtimeSTT
         """Send `audio` (int16 mono at the service's rate); answers come by the socket."""
         if not self._broken:
             audio = await self._resampler.resample(audio, self.sample_rate, g711.RATE_HZ)
-            mulaw = g711.encode(audio[: len(audio) & ~1])
-            self._fed_s += len(mulaw) / g711.RATE_HZ
-            payload = base64.b64encode(mulaw).decode()
-            await self._ws_send({"type": "input_audio_buffer.append", "audio": payload})
+            self._preroll += g711.encode(audio[: len(audio) & ~1])
+            if self._user_speaking or self._server_vad_enabled:
+                await self._append()
+            else:
+                del self._preroll[:-PREROLL]
         yield None
+
+    async def _append(self) -> None:
+        mulaw = bytes(self._preroll)
+        self._preroll.clear()
+        self._fed_s += len(mulaw) / g711.RATE_HZ
+        self._stt_usage_pending_seconds += len(mulaw) / g711.RATE_HZ
+        payload = base64.b64encode(mulaw).decode()
+        await self._ws_send({"type": "input_audio_buffer.append", "audio": payload})
+
+    def _record_stt_audio_usage(self, audio: bytes | bytearray) -> None:
+        """What is sent is counted, not what is heard."""
+
+    async def _handle_vad_user_started_speaking(self, frame: VADUserStartedSpeakingFrame) -> None:
+        await super()._handle_vad_user_started_speaking(frame)
+        if self._preroll and not self._broken:
+            await self._append()
 
     async def _commit_audio_buffer(self) -> None:
         fed_s, self._fed_s = self._fed_s, 0.0

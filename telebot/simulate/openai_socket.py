@@ -10,6 +10,7 @@ https://developers.openai.com/api/reference/resources/realtime/server-events
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import time
@@ -29,6 +30,7 @@ Handle = Callable[[Event], Awaitable[None]]
 LONGEST_EVENT = 21 << 20  # 15 MiB of audio, in base64
 SESSION_S = 3600  # https://developers.openai.com/api/docs/guides/realtime-conversations
 KEY_CLOSE, ERROR_CLOSE = 3000, 4000
+SLOW_S = 0.5  # a message, for a vendor that reads slowly
 INVALID = "invalid_request_error"
 CLIENT_EVENTS = (
     "session.update", "input_audio_buffer.append", "input_audio_buffer.commit",
@@ -157,6 +159,8 @@ async def _turned_away(
 async def _listen(socket: Socket, session: Session) -> None:
     """Every event that comes, in its order, with the faults on its way."""
     async for message in socket.ws:
+        if socket.exchange.slow:
+            await asyncio.sleep(SLOW_S)
         if message.type is not WSMsgType.TEXT:
             await socket.error("invalid_event", "Only text messages are understood.")
             continue

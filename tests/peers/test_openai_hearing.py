@@ -8,8 +8,12 @@ import json
 
 import openai
 import pytest
-from openai_calls import CANARY, Errors, pcm, utter, watched
-from pipecat.frames.frames import InterimTranscriptionFrame, TranscriptionFrame
+from openai_calls import CANARY, DOWN, Errors, pcm, utter, watched
+from pipecat.frames.frames import (
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+)
 from service_line import running
 from simulated import simulated
 from websockets.asyncio.client import connect
@@ -82,6 +86,18 @@ async def test_an_utterance_without_words_is_answered(vendor, spec):
     assert not errors
 
 
+async def test_silence_is_not_sent(vendor, sentence):
+    stt = registry.build_stt(STREAMED, vendor.resources)
+    async with watched(stt) as (line, _):
+        for _ in range(100):
+            await stt.process_audio_frame(InputAudioRawFrame(bytes(640), 8000, 1), DOWN)
+        await utter(line, stt, sentence)
+        (text,) = await line.sink.wait_for(TranscriptionFrame)
+        assert "table for four" in text.text
+        sent_s = text.result["usage"]["seconds"]
+        assert sent_s == pytest.approx(len(sentence) / 16000 + 0.6, abs=0.05)
+
+
 async def test_a_sound_too_short_to_commit_is_answered(vendor):
     stt = registry.build_stt(STREAMED, vendor.resources)
     async with watched(stt) as (line, errors):
@@ -127,7 +143,9 @@ async def test_a_broken_connection_is_an_error_of_its_kind(vendor, sentence, spe
 
 
 @pytest.mark.parametrize("spec", [STREAMED, FILES])
-@pytest.mark.parametrize("fault", ["stall@connect", "stall@first", "stall@end", "silence@first"])
+@pytest.mark.parametrize(
+    "fault", ["stall@connect", "stall@first", "stall@end", "silence@first", "slow_reader@connect"]
+)
 async def test_a_vendor_that_says_nothing_can_be_given_up(vendor, sentence, spec, fault):
     vendor.fault(f"openai.stt={fault}")
     stt = registry.build_stt(spec, vendor.resources)
