@@ -1,9 +1,9 @@
-"""Google Gemini: language models over the Gemini API.
+"""Google Gemini: language models, and Gemini Live (speech in, speech out).
 
-Pipecat's service on Google's own SDK (https://ai.google.dev/api/generate-content). The default
-model is the fastest of today's that is not on its way out
-(https://ai.google.dev/gemini-api/docs/models, …/docs/deprecations). Models since 3.5 Flash-Lite
-refuse a request that ends in the beginning of a reply, and take no temperature.
+Pipecat's services on Google's own SDK (https://ai.google.dev/api/generate-content,
+https://ai.google.dev/gemini-api/docs/live). The default model is the fastest of today's that is not
+on its way out (https://ai.google.dev/gemini-api/docs/models, …/docs/deprecations). Models since 3.5
+Flash-Lite refuse a request that ends in the beginning of a reply, and take no temperature.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ OTHER_KEY = "GOOGLE_API_KEY"  # what Google's own SDK reads as well
 URL = "https://generativelanguage.googleapis.com"
 VERSION = "v1beta"
 LLM = "telebot.providers.gemini_llm:SharedGoogleLLMService"
+LIVE = "telebot.providers.gemini_live:ToldGeminiLiveLLMService"
 MODEL = "gemini-3.5-flash-lite"
+LIVE_MODEL = "gemini-3.8-live"
+LIVE_VOICE = "Charon"
 
 
 def keyed(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -32,6 +35,17 @@ def keyed(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, A
 
 def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
     """`llm: gemini`, or `{service: gemini, model: gemini-3.8-flash}`."""
+    return _build(LLM, options, resources, {"model": MODEL})
+
+
+def build_realtime(options: Mapping[str, Any], resources: Resources) -> Any:
+    """An agent's whole brain: `gemini`, or `{service: gemini, voice: Kore, settings: {…}}`."""
+    return _build(LIVE, options, resources, {"model": LIVE_MODEL, "voice": LIVE_VOICE})
+
+
+def _build(
+    path: str, options: Mapping[str, Any], resources: Resources, settings: Mapping[str, Any]
+) -> Any:
     from telebot.providers.gemini_llm import Clients
 
     options = keyed(options, resources.environ)
@@ -40,11 +54,11 @@ def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
     clients = resources.kept("gemini clients", lambda: Clients(resources.http()))
     return vendor.named(
         "llm",
-        LLM,
+        path,
         options,
         resources.environ,
         vendor=VENDOR,
-        settings={"model": MODEL},
+        settings=settings,
         given={"client": clients.client(key, url)},
     )
 
@@ -61,10 +75,12 @@ async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> 
         who="gemini",
         refusals=(400, 401, 403),  # a key that is no key is an invalid argument
     )
+    live = kind == "realtime"
+    method = "bidiGenerateContent" if live else "generateContent"
     able = [
         str(each.get("name", "")).removeprefix("models/")
         for each in models.get("models", ())
-        if "generateContent" in each.get("supportedGenerationMethods", ())
+        if method in each.get("supportedGenerationMethods", ())
     ]
-    model = vendor.chosen(options, "model", MODEL) or MODEL
+    model = str(vendor.chosen(options, "model", LIVE_MODEL if live else MODEL))
     listed("gemini", "model", model.removeprefix("models/"), able)

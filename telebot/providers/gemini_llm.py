@@ -51,6 +51,8 @@ class Clients:
                 retry_options=HttpRetryOptions(attempts=1),
             )
             self._clients[name] = Client(api_key=key, http_options=options)
+            if url.startswith("http:"):
+                _plain(self._clients[name], url)
         return self._clients[name]
 
     async def aclose(self) -> None:
@@ -59,6 +61,14 @@ class Clients:
             await client.aio.aclose()
             client.close()
         self._clients.clear()
+
+
+def _plain(client: Client, url: str) -> None:
+    """Let the client open plain sockets at an address that is plain: the SDK makes all of them
+    secure."""
+    api: Any = client._api_client
+    api._websocket_base_url = lambda _options=None: f"ws:{url.removeprefix('http:')}"
+    api._websocket_ssl_ctx = {}
 
 
 class SharedGoogleLLMService(GoogleLLMService):
