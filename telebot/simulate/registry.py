@@ -25,7 +25,7 @@ VENDORS: dict[str, str] = {
 }
 
 # what a vendor's own API has between its host and the paths that its SDK adds
-BASE_PATHS = {"groq": "/openai/v1", "openai": "/v1"}
+BASE_PATHS = {"groq": "/openai/v1", "openai": "/v1", "speechmatics": "/v2"}
 
 # variables that some vendors want beside <VENDOR>_BASE_URL and <VENDOR>_API_KEY; any value will do
 WANTED_TOO = {

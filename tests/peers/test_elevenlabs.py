@@ -27,7 +27,7 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory
 from service_line import running
 from simulated import simulated
@@ -391,6 +391,49 @@ async def test_the_voice_admits_nobody_else(vendor, voice, query, headers, error
     url = f"{vendor.url}/elevenlabs/v1/text-to-speech/{voice}/multi-stream-input?{query}"
     said, code = await talk(url, [{"text": " "}], headers)
     assert (said[-1]["error"], code) == (error, 1008)
+
+
+@pytest.mark.parametrize("every_chunk", ["true", "false"])
+async def test_the_times_of_the_characters_cover_the_audio(vendor, every_chunk):
+    """Two segments of a reply: times count from a segment's own audio, or from a chunk's."""
+    url = f"{vendor.url}/elevenlabs/v1/text-to-speech/{VOICE}/multi-stream-input"
+    query = f"output_format=ulaw_8000&auto_mode=true&sync_alignment={every_chunk}"
+    messages = [
+        {"text": " ", "context_id": "a"},
+        {"text": "Good morning.", "context_id": "a"},
+        {"text": "How are you?", "context_id": "a"},
+        {"context_id": "a", "close_context": True},
+        {"close_socket": True},
+    ]
+    said, code = await talk(f"{url}?{query}", messages)
+    assert said.pop() == {"isFinal": True, "contextId": "a"}
+    assert code == 1000
+    chars, timed_ms, audio_ms = [], 0, 0
+    for event in said:
+        audio_ms += len(base64.b64decode(event["audio"])) / 8
+        if times := event["alignment"]:
+            chars += times["chars"]
+            timed_ms += times["charStartTimesMs"][-1] + times["charDurationsMs"][-1]
+    assert "".join(chars) == "Good morning. How are you?"
+    assert abs(timed_ms - audio_ms) < 10
+    assert all(event["alignment"] for event in said) is (every_chunk == "true")
+
+
+@pytest.mark.parametrize("kind", ["tts", "stt"])
+async def test_a_vendor_may_be_there_and_silent(vendor, spoken, kind):
+    vendor.fault(f"elevenlabs.{kind}=silence@first")
+    build = {"tts": registry.build_tts, "stt": registry.build_stt}[kind]
+    service, errors = build("elevenlabs", vendor.resources), Errors()
+    async with running(errors, service) as line:
+        if kind == "stt":
+            await say_to(service, spoken)
+            await line.sink.wait_for(VADUserStoppedSpeakingFrame)
+            assert not line.sink.of(TranscriptionFrame)
+        else:
+            await line.worker.queue_frame(TTSSpeakFrame("Hello there."))
+            (first, *_) = await line.sink.wait_for(TTSAudioRawFrame)
+            assert not any(first.audio)
+    assert not errors.seen
 
 
 CHUNK = {"message_type": "input_audio_chunk", "audio_base_64": "", "commit": False}

@@ -1,0 +1,256 @@
+"""Speechmatics through Pipecat's service and its own SDK, against its simulated wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+from pipecat.frames.frames import (
+    ErrorFrame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.utils.errors import ErrorCategory
+from service_line import running
+from simulated import simulated
+from speechmatics.agent_stt import AgentSttAsyncClient, AudioEncoding, AudioFormat
+from speechmatics.rt import ConnectionError as SdkConnectionError
+from speechmatics.rt import TranscriptionError, TransportError
+
+from telebot.call.errors import ProviderConfigError, ProviderError
+from telebot.providers import registry
+
+pytestmark = pytest.mark.peers
+
+SENTENCE = "The car park is behind the building."
+CANARY = "canary-5120"
+CAUSES = {
+    401: ErrorCategory.AUTHENTICATION,
+    429: ErrorCategory.RATE_LIMIT,
+    500: ErrorCategory.SERVER,
+}
+OVER = (TranscriptionError, TransportError)  # by whether the close or the client was first
+POINTS = ("connect", "first", "middle", "end")
+
+
+@pytest.fixture
+async def vendor(speech):
+    async with simulated(speech, ["speechmatics"]) as server:
+        server.environ["SPEECHMATICS_API_KEY"] = CANARY
+        yield server
+
+
+@pytest.fixture(scope="session")
+def spoken(speech):
+    """The sentence as a caller says it: int16 at 8 kHz, in pieces of 40 ms, with silence
+    around it."""
+
+    async def say():
+        clips = [clip async for clip in speech.tts.stream(SENTENCE, rate_hz=8000)]
+        return b"".join(clip.pcm16 for clip in clips)
+
+    pcm16 = bytes(3200) + asyncio.run(say()) + bytes(8000)
+    return [pcm16[i : i + 640] for i in range(0, len(pcm16), 640)]
+
+
+class Errors(FrameProcessor):
+    """The head of the line: keeps the errors that go up."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen: list[ErrorFrame] = []
+        self.came = asyncio.Event()
+
+    async def process_frame(self, frame, direction):
+        await super().process_frame(frame, direction)
+        if isinstance(frame, ErrorFrame):
+            self.seen.append(frame)
+            self.came.set()
+        await self.push_frame(frame, direction)
+
+    async def first(self):
+        async with asyncio.timeout(10):
+            await self.came.wait()
+        assert not any(CANARY in f"{frame.error}{frame.exception!r}" for frame in self.seen)
+        return self.seen[0]
+
+
+async def say_to(stt, spoken):
+    """The caller says the sentence; the call hears its beginning and its end, and then the line's
+    silence."""
+    await stt.queue_frame(VADUserStartedSpeakingFrame())
+    for piece in spoken:
+        await stt.queue_frame(InputAudioRawFrame(piece, 8000, 1))
+    await stt.queue_frame(VADUserStoppedSpeakingFrame())
+
+
+async def keep_silent(stt):
+    """The line after the caller has spoken: 40 ms of silence at a time."""
+    while True:
+        await stt.queue_frame(InputAudioRawFrame(bytes(640), 8000, 1))
+        await asyncio.sleep(0.01)
+
+
+async def test_a_caller_is_recognised(vendor, spoken):
+    stt = registry.build_stt("speechmatics", vendor.resources)
+    async with running(stt) as line:
+        await say_to(stt, spoken)
+        (final,) = await line.sink.wait_for(TranscriptionFrame)
+        interim = line.sink.of(InterimTranscriptionFrame)
+        assert not stt._client.events
+    assert "car park is behind the building" in final.text.lower()
+    assert final.finalized
+    assert interim
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("status", CAUSES)
+async def test_a_recogniser_that_is_refused_says_why(vendor, spoken, status, point):
+    vendor.fault(f"speechmatics={status}@{point}")
+    stt, errors = registry.build_stt("speechmatics", vendor.resources), Errors()
+    async with running(errors, stt):
+        await say_to(stt, spoken)
+        assert (await errors.first()).category is CAUSES[status]
+        assert stt.is_usable is (status != 401)
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_recogniser_that_is_cut_off_says_so_and_comes_back(vendor, spoken, point):
+    vendor.fault(f"speechmatics=drop@{point}x1")
+    stt, errors = registry.build_stt("speechmatics", vendor.resources), Errors()
+    async with running(errors, stt) as line:
+        await say_to(stt, spoken)
+        silence = asyncio.create_task(keep_silent(stt))
+        assert (await errors.first()).category is ErrorCategory.CONNECTIVITY
+        silence.cancel()
+        await asyncio.gather(silence, return_exceptions=True)
+        await say_to(stt, spoken)  # while another connection is being opened
+        await line.sink.wait_for(TranscriptionFrame)
+    assert len(vendor.sim.requests) == 2
+
+
+async def test_a_vendor_that_stalls_does_not_hold_up_the_end(vendor, spoken):
+    vendor.fault("speechmatics=stall@first")
+    stt = registry.build_stt("speechmatics", vendor.resources)
+    async with running(stt) as line:
+        await say_to(stt, spoken)
+        await line.sink.wait_for(VADUserStoppedSpeakingFrame)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 5
+
+
+def client_of(vendor, key=CANARY):
+    return AgentSttAsyncClient(
+        api_key=key,
+        url=vendor.environ["SPEECHMATICS_BASE_URL"].replace("http", "ws"),
+        audio_format=AudioFormat(encoding=AudioEncoding.PCM_S16LE, sample_rate=8000),
+    )
+
+
+async def test_the_vendors_own_client_hears_turns(vendor, spoken):
+    client = client_of(vendor)
+    async with client:
+        for piece in spoken:
+            await client.send_audio(piece)
+    assert "car park is behind the building" in client.transcript.lower()
+    turn = [event.message for event in client.timeline]
+    assert turn == ["SpeechStarted", "StartOfTurn", "SpeechEnded", "EndOfTurn"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "says"),
+    [
+        (401, SdkConnectionError, "HTTP 401"),
+        (429, OVER, "quota"),
+        (500, OVER, "failed|job_error"),
+    ],
+)
+async def test_the_vendors_own_client_is_refused(vendor, status, error, says):
+    vendor.fault(f"speechmatics={status}")
+    with pytest.raises(error, match=says):
+        await client_of(vendor).connect()
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"model": "linden-2"}, "Unknown model 'linden-2'"),
+        ({"language": "xx"}, "Unknown language 'xx'"),
+    ],
+)
+async def test_a_wrong_name_is_found_by_asking(vendor, spec, says):
+    await registry.probe("stt", "speechmatics", vendor.resources)
+    with pytest.raises(ProviderConfigError, match=says):
+        await registry.probe("stt", {"service": "speechmatics", **spec}, vendor.resources)
+
+
+async def test_a_wrong_key_is_found_by_asking(vendor):
+    vendor.environ["SPEECHMATICS_API_KEY"] = f"bad-{CANARY}"
+    with pytest.raises(ProviderConfigError, match="refuses the key") as caught:
+        await registry.probe("stt", "speechmatics", vendor.resources)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"), [("429", "answers quota_exceeded"), ("drop", "cannot be asked")]
+)
+async def test_a_vendor_that_fails_is_no_wrong_configuration(vendor, fault, says):
+    vendor.fault(f"speechmatics={fault}")
+    with pytest.raises(ProviderError, match=says):
+        await registry.probe("stt", "speechmatics", vendor.resources)
+
+
+START = {
+    "message": "StartRecognition",
+    "audio_format": {"type": "raw", "encoding": "pcm_s16le", "sample_rate": 8000},
+    "transcription_config": {"language": "en"},
+}
+WIDE = {**START["audio_format"], "sample_rate": 44100}
+REFUSED = {
+    "not json": (["{"], "invalid_message", 1003),
+    "not an object": (["[]"], "invalid_message", 1003),
+    "audio first": ([b"\x00\x00"], "protocol_error", 1003),
+    "an end first": ([{"message": "EndOfStream", "last_seq_no": 0}], "protocol_error", 1003),
+    "started twice": ([START, START], "protocol_error", 1003),
+    "no format": ([{"message": "StartRecognition"}], "invalid_message", 1003),
+    "a rate it cannot hear": ([{**START, "audio_format": WIDE}], "invalid_audio_type", 1003),
+    "an unknown model": (
+        [{**START, "transcription_config": {"language": "en", "model": "x"}}],
+        "invalid_model",
+        4004,
+    ),
+    "an unknown mode": (
+        [{**START, "turn_config": {"turn_detection_mode": "x"}}],
+        "invalid_config",
+        1003,
+    ),
+    "an unknown message": ([START, {"message": "Hello"}], "invalid_message", 1003),
+    "an end without a number": ([START, {"message": "EndOfStream"}], "invalid_message", 1003),
+}
+
+
+@pytest.mark.parametrize(("messages", "error", "code"), REFUSED.values(), ids=REFUSED)
+async def test_the_vendor_refuses(vendor, messages, error, code):
+    url = f"{vendor.url}/speechmatics/v2/agent"
+    said = []
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(url, headers={"Authorization": "Bearer k"}) as socket,
+    ):
+        for message in messages:
+            if isinstance(message, bytes):
+                await socket.send_bytes(message)
+            else:
+                text = message if isinstance(message, str) else json.dumps(message)
+                await socket.send_str(text)
+        async with asyncio.timeout(10):
+            async for message in socket:
+                said.append(json.loads(message.data))
+        assert (said[-1]["message"], said[-1]["type"]) == ("Error", error)
+        assert socket.close_code == code
