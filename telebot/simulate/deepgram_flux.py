@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from telebot.simulate.deepgram import BadQuery, authorised, number, one_of, refusal, serve
+from telebot.simulate.deepgram_wire import BadQuery, authorised, number, one_of, refusal, serve
 from telebot.simulate.faults import Exchange, Refused
 from telebot.simulate.listening import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator

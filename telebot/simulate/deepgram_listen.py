@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from telebot.simulate.deepgram import (
+from telebot.simulate.deepgram_wire import (
     LISTEN_MODELS,
     BadQuery,
     authorised,

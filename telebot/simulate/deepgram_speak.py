@@ -15,7 +15,15 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from telebot.simulate.deepgram import VOICES, BadQuery, authorised, number, one_of, refusal, serve
+from telebot.simulate.deepgram_wire import (
+    VOICES,
+    BadQuery,
+    authorised,
+    number,
+    one_of,
+    refusal,
+    serve,
+)
 from telebot.simulate.faults import Exchange, Refused
 from telebot.simulate.listening import at_pace
 from telebot.simulate.server import Routes, Simulator

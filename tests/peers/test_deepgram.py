@@ -187,6 +187,17 @@ async def test_a_voice_tells_its_failure_and_ends_its_reply(vendor, point, fault
     assert errors[0].category is CATEGORIES[fault]
 
 
+async def test_a_voice_may_be_silent(vendor):
+    vendor.fault("deepgram.tts=silence@first")
+    tts = registry.build_tts("deepgram", vendor.resources)
+    async with running(tts) as line:
+        await line.worker.queue_frame(TTSSpeakFrame(SHORT))
+        await line.sink.wait_for(TTSStoppedFrame)
+        audio = b"".join(frame.audio for frame in line.sink.of(TTSAudioRawFrame))
+    assert audio
+    assert not audio.strip(b"\x00")
+
+
 async def test_a_voice_that_was_cut_speaks_again(vendor, speech):
     vendor.fault("deepgram.tts=drop@middle x1")
     tts = registry.build_tts("deepgram", vendor.resources)
@@ -229,6 +240,14 @@ async def test_a_voice_that_stalls_is_left_without_waiting(vendor):
 async def test_a_vendor_that_is_not_there_is_told(vendor, name, unused_tcp_port):
     vendor.environ["DEEPGRAM_BASE_URL"] = f"http://127.0.0.1:{unused_tcp_port}"
     async with calling(registry.build_stt(name, vendor.resources)) as call:
+        assert (await call.failure()).category is ErrorCategory.CONNECTIVITY
+
+
+@pytest.mark.parametrize("kind", ["stt", "tts"])
+async def test_a_vendor_that_does_not_answer_is_told_soon(vendor, monkeypatch, kind):
+    monkeypatch.setattr("telebot.providers.sockets.CONNECT_S", 0.2)
+    vendor.fault(f"deepgram.{kind}=stall@connect")
+    async with calling(registry.build(kind, "deepgram", vendor.resources)) as call:
         assert (await call.failure()).category is ErrorCategory.CONNECTIVITY
 
 
