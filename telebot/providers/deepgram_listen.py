@@ -111,6 +111,7 @@ class ListenSTTService(OneConnection, AnsweringSTTService, WebsocketSTTService):
         self._late: asyncio.Task[None] | None = None
         self._asked = 0  # ends of speech that Deepgram has not answered
         self._pieces: list[str] = []  # final words of the stretch that is not answered
+        self._told = False  # words of the stretch were pushed before it was answered
         self._speech_bytes = 0
 
     # the connection
@@ -191,15 +192,19 @@ class ListenSTTService(OneConnection, AnsweringSTTService, WebsocketSTTService):
         await super().process_frame(frame, direction)
         if isinstance(frame, VADUserStoppedSpeakingFrame) and await self._tell("Finalize"):
             self._asked += 1
+            self._told = False
             await self._drop_late()
             self._late = self.create_task(self._answer_late(), "late")
 
     async def _answer_late(self) -> None:
-        """`Finalize` was not answered: what was final before is all there is."""
+        """`Finalize` is not answered: what was final before may be all there is."""
         await asyncio.sleep(LATE_S)
         self._late = None
-        if self._pieces:
-            await self._answer("", None)
+        self._asked = max(0, self._asked - 1)
+        words, self._pieces = " ".join(self._pieces), []
+        if words:
+            self._told = True
+            await self._push_words(words, None, finalized=False)
 
     async def _drop_late(self) -> None:
         late, self._late = self._late, None
@@ -242,9 +247,10 @@ class ListenSTTService(OneConnection, AnsweringSTTService, WebsocketSTTService):
         )
         await self.push_frame(frame)
 
-    async def _answer(self, text: str, message: Mapping[str, Any] | None) -> None:
+    async def _answer(self, text: str, message: Mapping[str, Any]) -> None:
         """The stretch is over: all its words, or that there were none."""
         words = " ".join([*self._pieces, text]).strip()
+        told, self._told = self._told, False
         self._pieces = []
         self._asked = max(0, self._asked - 1)
         if not self._asked:
@@ -252,7 +258,7 @@ class ListenSTTService(OneConnection, AnsweringSTTService, WebsocketSTTService):
         await self.emit_stt_usage_metrics()  # type: ignore[no-untyped-call]
         if words:
             await self._push_words(words, message, finalized=True)
-        else:
+        elif not told:
             await self.push_frame(EmptyTranscriptFrame(self._speech_bytes / 2 / self.sample_rate))
 
     async def _push_words(

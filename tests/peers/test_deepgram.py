@@ -93,7 +93,8 @@ async def test_two_stretches_are_two_finals(vendor, spoken):
     assert [final.finalized for final in finals] == [True, True]
 
 
-async def test_endpointing_of_the_vendor_cuts_no_stretch(vendor, spoken):
+async def test_endpointing_of_the_vendor_cuts_no_stretch(vendor, spoken, monkeypatch):
+    monkeypatch.setattr("telebot.providers.deepgram_listen.LATE_S", 60)
     spec = {"service": "deepgram", "settings": {"endpointing": 300}}
     async with calling(registry.build_stt(spec, vendor.resources)) as call:
         await call.begins()
@@ -111,7 +112,10 @@ async def test_a_stretch_without_words_is_answered(vendor):
     assert frame.speech_s == pytest.approx(0.7, abs=0.1)
 
 
-async def test_words_that_were_final_are_kept_where_finalize_is_not_answered(vendor, spoken):
+async def test_words_that_were_final_are_kept_where_finalize_is_not_answered(
+    vendor, spoken, monkeypatch
+):
+    monkeypatch.setattr("telebot.providers.deepgram_listen.LATE_S", 0.05)
     vendor.fault("deepgram.stt=silence@first")
     async with calling(registry.build_stt("deepgram", vendor.resources)) as call:
         await call.begins()
@@ -122,6 +126,7 @@ async def test_words_that_were_final_are_kept_where_finalize_is_not_answered(ven
         await call.ends()
         final = await call.final()
     assert final.text == "I would like to book"
+    assert not final.finalized
 
 
 async def test_a_voice_speaks_mu_law_that_is_decoded(vendor, speech):
