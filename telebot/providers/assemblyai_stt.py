@@ -24,7 +24,7 @@ from websockets.protocol import State
 
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.sockets import FAILURES, OneConnection, SocketRefused, read_message
+from telebot.providers.one_socket import FAILURES, OneConnection, SocketRefused, read_message
 
 FAREWELL_S = 0.5  # the vendor ends the session by itself when the connection closes
 HANDLED = ("Begin", "Turn", "SpeechStarted", "Termination")

@@ -36,7 +36,7 @@ from pipecat.utils.types import NOT_GIVEN, NotGiven, is_given
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.deepgram_errors import category, refusal
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.sockets import FAILURES, OneConnection, SocketRefused, read_message
+from telebot.providers.one_socket import FAILURES, OneConnection, SocketRefused, read_message
 
 KEEPALIVE_S = 4.0  # the vendor closes after 10 s without audio or a word
 LATE_S = 1.0  # `Finalize` is not answered where nothing was left to process

@@ -22,7 +22,7 @@ from websockets.protocol import State
 
 from telebot.audio import g711
 from telebot.providers.deepgram_errors import category, refusal
-from telebot.providers.sockets import FAILURES, OneConnection, SocketRefused, read_message
+from telebot.providers.one_socket import FAILURES, OneConnection, SocketRefused, read_message
 
 DECODERS: dict[str, Callable[[bytes], bytes]] = {"mulaw": g711.decode, "linear16": bytes}
 

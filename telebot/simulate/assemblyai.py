@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
-from telebot.simulate.listening import Heard, Listener, at_pace
+from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
 
 PRO_MODELS = ("universal-3-6-pro", "universal-3-5-pro", "u3-rt-pro")

@@ -16,7 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from telebot.simulate.deepgram_wire import BadQuery, authorised, number, one_of, refusal, serve
 from telebot.simulate.faults import Exchange, Refused
-from telebot.simulate.listening import Heard, Listener, at_pace
+from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
 
 MODELS = ("flux-general-en", "flux-general-multi")

@@ -24,7 +24,7 @@ from telebot.simulate.deepgram_wire import (
     serve,
 )
 from telebot.simulate.faults import Exchange, Refused
-from telebot.simulate.listening import Heard, Listener, at_pace
+from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
 
 NAMES = (*LISTEN_MODELS, *(name.removesuffix("-general") for name in LISTEN_MODELS))

@@ -25,7 +25,7 @@ from telebot.simulate.deepgram_wire import (
     serve,
 )
 from telebot.simulate.faults import Exchange, Refused
-from telebot.simulate.listening import at_pace
+from telebot.simulate.interims import at_pace
 from telebot.simulate.server import Routes, Simulator
 from telebot.simulate.speech import encode
 

@@ -250,7 +250,7 @@ async def test_a_vendor_that_is_not_there_is_told(vendor, name, unused_tcp_port)
 
 @pytest.mark.parametrize("kind", ["stt", "tts"])
 async def test_a_vendor_that_does_not_answer_is_told_soon(vendor, monkeypatch, kind):
-    monkeypatch.setattr("telebot.providers.sockets.CONNECT_S", 0.2)
+    monkeypatch.setattr("telebot.providers.one_socket.CONNECT_S", 0.2)
     vendor.fault(f"deepgram.{kind}=stall@connect")
     async with calling(registry.build(kind, "deepgram", vendor.resources)) as call:
         assert (await call.failure()).category is ErrorCategory.CONNECTIVITY
