@@ -1,4 +1,4 @@
-"""`telebot serve | call | simulate | doctor | keys | db | bench`: thin; the work lives in the rooms."""
+"""`telebot serve | call | simulate | doctor | keys | db | bench`; the work lives in the rooms."""
 
 from __future__ import annotations
 

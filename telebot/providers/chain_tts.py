@@ -169,7 +169,7 @@ class ChainTTS(Chain):
 
     async def place(self, utterance: Utterance, words: Sequence[Word], *, again: bool) -> None:
         """Tell where in the reply these words lie; `again`: instead of what was told before."""
-        if words:
+        if words or again:
             frame = WordTimesFrame(
                 "", tuple(words), utterance.audio_s, at_s=utterance.at_s, replaces=again
             )
@@ -240,12 +240,13 @@ class _Part:
                 await self._words(frame)
 
     async def broken_off(self) -> int:
-        """The voice failed: the words that its audio says whole."""
+        """The voice failed: the words that its audio says whole. A word that it only began is said
+        again by the next one, and stands once in the record."""
         if not self.utterance.audio_s:
             return 0
         words = await self._placed(whole=False)
         said = self.utterance.complete(words)
-        await self._chain.place(self.utterance, words[: said + 1], again=True)
+        await self._chain.place(self.utterance, words[:said], again=True)
         return said
 
     async def _next(self, inbox: Inbox) -> Frame | None:
