@@ -242,7 +242,8 @@ class _Part:
     async def broken_off(self) -> int:
         """The voice failed: the words that its audio says whole. A word that it only began is said
         again by the next one, and stands once in the record."""
-        if not self.utterance.audio_s:
+        if not self.utterance.loud_s:
+            await self._chain.place(self.utterance, (), again=True)
             return 0
         words = await self._placed(whole=False)
         said = self.utterance.complete(words)
