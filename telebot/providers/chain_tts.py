@@ -60,6 +60,7 @@ class ChainTTS(Chain):
         self._speaking: Port | None = None
         self._first_at: float | None = None  # when the reply's first audio was handed on
         self._sent_s = 0.0  # audio handed on in this reply
+        self._failed: set[str] = set()  # voices that failed in this reply
 
     async def work(self, frame: Frame) -> None:
         if isinstance(frame, AggregatedTextFrame | TTSSpeakFrame):
@@ -105,6 +106,7 @@ class ChainTTS(Chain):
 
     def _new_reply(self) -> None:
         self._first_at, self._sent_s = None, 0.0
+        self._failed.clear()
 
     async def _speak(self) -> None:
         """Say what is wanted, one after another, until nothing is."""
@@ -121,14 +123,21 @@ class ChainTTS(Chain):
         words = sentence.split()
         if probed := self._ports.to_probe():
             self.begin(self._probe(probed, sentence))
-        for port in self._ports.usable():
+        for port in self._voices():
             try:
                 words = words[await self._say(port, words) :]
             except LinkFailed as failed:
                 await self.give_up(port, failed.failure)
             if not words:
                 return
+            self._failed.add(port.link.name)
         self._listener.chain_exhausted(self.kind)
+
+    def _voices(self) -> list[Port]:
+        """The usable ones. One that failed is not waited for twice in a reply, and the reply's voice
+        does not change back."""
+        usable = self._ports.usable()
+        return [port for port in usable if port.link.name not in self._failed] or usable
 
     async def _say(self, port: Port, words: Sequence[str]) -> int:
         """Have one voice say `words`. Returns how many it said whole; a fault of its is charged to
