@@ -35,6 +35,8 @@ from telebot.providers.word_clock import WordClock, Yardstick
 SPARE_S = 0.2  # of audio still to play when a stalled voice is given up
 LONGEST_STALL_S = 4.0  # however much audio lies ahead
 SHORT = 0.45  # of the yardstick's length: no voice speaks this fast
+FAST = 0.85  # less than this may be a fast voice, or one that stopped before the end
+MISSING = 2  # words at the end that tell the one from the other
 SHORT_WORDS = 4  # fewer words cannot be judged by their length
 YARDSTICK_S = 0.1  # how long the first audio waits for it
 
@@ -314,10 +316,19 @@ class _Part:
         if self._told or self._yardstick is None:
             return
         yardstick = await self._yardstick
-        enough = len(self.utterance.words) < SHORT_WORDS
-        if not enough and self.utterance.loud_s < SHORT * yardstick.seconds:
+        if await self._is_short(yardstick):
             raise LinkFailed(Failure(Cause.SHORT))
         await self._chain.place(self.utterance, await self._placed(whole=True), again=True)
+
+    async def _is_short(self, yardstick: Yardstick) -> bool:
+        """The audio ended before its text did, without a word of that."""
+        words, loud_s = self.utterance.words, self.utterance.loud_s
+        if len(words) < SHORT_WORDS or loud_s >= FAST * yardstick.seconds:
+            return False
+        if loud_s < SHORT * yardstick.seconds:
+            return True
+        said = self.utterance.complete(await self._placed(whole=False))
+        return bool(len(yardstick.audio)) and len(words) - said >= MISSING
 
     async def _placed(self, *, whole: bool) -> Sequence[Word]:
         """The words' times in the audio: the voice's own, or by the yardstick."""
