@@ -136,8 +136,8 @@ class ChainTTS(Chain):
         self._listener.chain_exhausted(self.kind)
 
     def _voices(self) -> list[Port]:
-        """The usable ones. One that failed is not waited for twice in a reply, and the reply's voice
-        does not change back."""
+        """The usable ones. One that failed is not waited for twice in a reply, whose voice does not
+        change back."""
         usable = self._ports.usable()
         return [port for port in usable if port.link.name not in self._failed] or usable
 
