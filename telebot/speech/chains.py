@@ -58,6 +58,13 @@ class Plan:
     def ours(self) -> bool:
         return self.name in registry.OURS
 
+    @property
+    def alone(self) -> bool:
+        """As the only one of its kind it needs no chain: ours, and any Pipecat service by its
+        import string, which may be built in ways that a chain knows nothing of."""
+        service = self.spec if isinstance(self.spec, str) else str(self.spec.get("service"))
+        return self.ours or ":" in service
+
 
 def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) -> tuple[Plan, ...]:
     """An agent's links of one kind. Raises ProviderConfigError."""
@@ -87,7 +94,7 @@ def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spe
 
 def _prompted(kind: Kind, spec: Spec, prompt: str) -> Spec:
     """A language model's spec with the agent's prompt as its system instruction."""
-    service = spec if isinstance(spec, str) else spec.get("service")
+    service = spec if isinstance(spec, str) else str(spec.get("service"))
     if kind != "llm" or not prompt or service in registry.OURS:
         return spec
     whole: Mapping[str, Any] = {"service": spec} if isinstance(spec, str) else spec
@@ -95,7 +102,7 @@ def _prompted(kind: Kind, spec: Spec, prompt: str) -> Spec:
 
 
 def _plan(kind: Kind, spec: Spec, resources: Resources) -> Plan:
-    if kind == "llm" and spec in OUR_BRAIN:
+    if kind == "llm" and isinstance(spec, str) and spec in OUR_BRAIN:
         return Plan(kind, DIALOG, DIALOG, PATIENT, "")
     bare, patience = _patience(kind, spec)
     fault = registry.check(kind, bare, resources)
@@ -172,7 +179,7 @@ class Chains:
     ) -> FrameProcessor:
         """The processor for these links in one call; `brain` builds the dialog brain."""
         kind = planned[0].kind
-        if len(planned) == 1 and planned[0].ours:
+        if len(planned) == 1 and planned[0].alone:
             return self._service(planned[0], brain)
         links = [self._link(plan, brain) for plan in planned]
         chain: Chain
