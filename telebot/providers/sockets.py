@@ -254,8 +254,12 @@ class SocketVoice(OneSocket, WebsocketTTSService):
         """Send `text` to the vendor."""
         raise NotImplementedError
 
+    async def _ready(self) -> None:
+        """Wait for what is on its way to a connection."""
+
     @traced_tts
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        await self._ready()
         if not self._is_open():
             await self._connect()
         if self._is_open():
