@@ -8,7 +8,6 @@ and after an interruption leaves the vendor to finish what nobody hears.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from typing import Any
@@ -17,7 +16,8 @@ from pipecat.frames.frames import TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.services.rime.tts import RimeTTSService
 
 from telebot.audio import g711
-from telebot.providers.sockets import Refusal, SocketVoice
+from telebot.providers.socket_voice import SocketVoice
+from telebot.providers.sockets import Refusal
 
 URL = "wss://users-ws.rime.ai"
 
@@ -30,7 +30,6 @@ class RimeVoice(SocketVoice, RimeTTSService):
     (https://docs.rime.ai/docs/websockets-segment), so the connection is renewed.
     """
 
-    _renewal: asyncio.Task[None] | None = None
     _timed_context = ""
 
     def __init__(self, *, url: str = URL, **kwargs: Any) -> None:
@@ -39,10 +38,6 @@ class RimeVoice(SocketVoice, RimeTTSService):
     def _build_ws_params(self) -> dict[str, Any]:
         self._audio_format = "mulaw" if self.sample_rate == g711.RATE_HZ else "pcm"
         return super()._build_ws_params()
-
-    async def _ready(self) -> None:
-        if self._renewal is not None:
-            await asyncio.wait({self._renewal})
 
     async def _speak(self, text: str, context_id: str) -> None:
         if context_id != self._timed_context:
@@ -80,7 +75,7 @@ class RimeVoice(SocketVoice, RimeTTSService):
         await self.stop_all_metrics()  # type: ignore[no-untyped-call]
         others = [each for each in self.get_audio_contexts() if each != context_id]
         if self._is_open() and not others:
-            self._renewal = self.create_task(self._renew(), name="renewal")
+            self._connecting = self.create_task(self._renew(), name="connecting")
 
     async def on_audio_context_completed(self, context_id: str) -> None:
         """Nothing to clear: `done` came with an empty buffer."""
@@ -90,8 +85,3 @@ class RimeVoice(SocketVoice, RimeTTSService):
         await self._connect()
         if former is not None:
             former.transport.abort()
-
-    async def cleanup(self) -> None:
-        if self._renewal is not None:
-            await self.cancel_task(self._renewal)
-        await super().cleanup()  # type: ignore[no-untyped-call]

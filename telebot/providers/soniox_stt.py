@@ -16,7 +16,8 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.soniox.stt import SonioxSTTService
 from pipecat.transcriptions.language import Language
 
-from telebot.providers.sockets import Refusal, SocketEars
+from telebot.providers.socket_ears import SocketEars
+from telebot.providers.sockets import Refusal
 
 URL = "wss://stt-rt.soniox.com"
 MULAW = "mulaw"

@@ -103,10 +103,16 @@ async def test_a_voice_that_stalls_does_not_hang_the_end(vendor):
         assert not voice.errors
 
 
+async def test_a_call_starts_beside_a_vendor_that_does_not_answer(vendor):
+    vendor.fault("rime=stall@connect")
+    async with watched(registry.build_tts("rime", vendor.resources)) as one:
+        assert not one.errors  # nobody has waited for the connection to fail
+
+
 async def test_a_vendor_that_is_not_there_is_an_error_at_once(vendor):
     vendor.environ["RIME_BASE_URL"] = "http://127.0.0.1:9"
     async with watched(registry.build_tts("rime", vendor.resources)) as voice:
-        assert voice.categories == [ErrorCategory.CONNECTIVITY]
+        assert (await voice.error()).category is ErrorCategory.CONNECTIVITY
     with pytest.raises(ProviderError, match="cannot be asked"):
         await registry.probe("tts", "rime", vendor.resources)
 

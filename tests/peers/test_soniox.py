@@ -111,10 +111,16 @@ async def test_garbage_is_an_error_of_the_vendor(vendor, spoken, point):
         assert (await ears.error()).category is ErrorCategory.SERVER
 
 
+async def test_a_call_starts_beside_a_vendor_that_does_not_answer(vendor):
+    vendor.fault("soniox=stall@connect")
+    async with watched(registry.build_stt("soniox", vendor.resources)) as one:
+        assert not one.errors  # nobody has waited for the connection to fail
+
+
 async def test_a_vendor_that_is_not_there_is_an_error_at_once(vendor):
     vendor.environ["SONIOX_BASE_URL"] = "http://127.0.0.1:9"
     async with watched(registry.build_stt("soniox", vendor.resources)) as ears:
-        assert ears.categories == [ErrorCategory.CONNECTIVITY]
+        assert (await ears.error()).category is ErrorCategory.CONNECTIVITY
     with pytest.raises(ProviderError, match="cannot be asked"):
         await registry.probe("stt", "soniox", vendor.resources)
 
