@@ -106,7 +106,7 @@ class OneSocket(FrameProcessor, WebsocketService):
     async def _disconnect_websocket(self) -> None:
         websocket, self._websocket = self._websocket, None
         if websocket is not None:
-            with suppress(Exception):
+            with suppress(ConnectionClosed, OSError):
                 await websocket.close()
             await self._call_event_handler("on_disconnected")
 
@@ -117,7 +117,7 @@ class OneSocket(FrameProcessor, WebsocketService):
                 if not isinstance(told, dict):
                     raise ValueError("not an object")
                 await self._take(told)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise ProviderError(f"a message that makes no sense ({error!r})") from error
 
     async def _receive_task_handler(self, report_error: ReportErrorCallback) -> None:
@@ -127,7 +127,7 @@ class OneSocket(FrameProcessor, WebsocketService):
             return
         try:
             await self._receive_messages()
-        except Exception as caught:
+        except (ConnectionClosed, ProviderError, OSError) as caught:
             error = caught
         if self._disconnecting:
             return
