@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from telebot.call.admission import Admission
-from telebot.call.model import Call, Note, State, Termination, Turn, WireEvent
+from telebot.call.model import Call, Note, State, Termination, Turn, Usage, WireEvent
 from telebot.call.ports import CallLog
 
 # the promise is a median of 0.7 s; beyond that callers notice
@@ -118,7 +118,6 @@ class MeteredLog:
         self._metrics = metrics
         self.answered = log.answered
         self.state = log.state
-        self.used = log.used
 
     def opened(self, call: Call) -> None:
         """Count the offer."""
@@ -132,6 +131,10 @@ class MeteredLog:
             if milliseconds is not None:
                 self._metrics.latency.labels(call.agent, part).observe(milliseconds / 1000)
         self._log.turn(call, turn)
+
+    def used(self, call: Call, usage: Usage) -> None:
+        """Pass on."""
+        self._log.used(call, usage)
 
     def note(self, call: Call, note: Note) -> None:
         """Pass on."""
