@@ -160,9 +160,7 @@ class TestAgent:
             raise RuntimeError("no voice")
         return Voice(self.tts_delay_s)
 
-    def thinker(
-        self, _now: object, _caller: str | None, _listener: object
-    ) -> tuple[Thinker, Mind]:
+    def thinker(self, _now: object, _caller: str | None, _listener: object) -> tuple[Thinker, Mind]:
         return Thinker(self.answers, self.llm_delay_s), self.mind
 
 

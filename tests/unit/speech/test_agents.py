@@ -14,7 +14,7 @@ import structlog.testing
 import yaml
 from virtual_time import run
 
-from telebot.call.errors import ConfigError, ProviderConfigError, ProviderError
+from telebot.call.errors import ConfigError, ProviderError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.providers.scripted import ScriptedLLMService
