@@ -169,7 +169,7 @@ class ChainTTS(Chain):
 
     async def place(self, utterance: Utterance, words: Sequence[Word], *, again: bool) -> None:
         """Tell where in the reply these words lie; `again`: instead of what was told before."""
-        if words:
+        if words or again:
             frame = WordTimesFrame(
                 "", tuple(words), utterance.audio_s, at_s=utterance.at_s, replaces=again
             )
@@ -241,7 +241,8 @@ class _Part:
 
     async def broken_off(self) -> int:
         """The voice failed: the words that its audio says whole."""
-        if not self.utterance.audio_s:
+        if not self.utterance.loud_s:
+            await self._chain.place(self.utterance, (), again=True)
             return 0
         words = await self._placed(whole=False)
         said = self.utterance.complete(words)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -57,8 +58,9 @@ class Hosted:
         before its first work. Raises ProviderError where it reports an error instead."""
         self._ends[0].link(self.service)
         self.service.link(self._ends[1])
+        counting = dataclasses.replace(setup, enable_usage_metrics=True)
         for each in self._row:
-            await each.setup(setup)
+            await each.setup(counting)
         if self._error is None:
             await self.service.queue_frame(frame, DOWN)
             await self._up.wait()
