@@ -286,6 +286,7 @@ class ChainSTT(Chain):
             return
         self._inboxes.pop(id(port), None)
         port.link.breaker.succeeded(self._clock() - begun)
+        self.drop(port)  # half of what it heard is not for the call
         self._look_for_better()
 
     # timers, and what a service may have beside
