@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -161,6 +162,9 @@ class Chain(FrameProcessor):
         if inbox is not None:
             await inbox.put(frame)
 
+    def settle(self) -> None:
+        """The call is about to end: tell what was used and not told yet."""
+
     def metered(self, port: Port, frame: MetricsFrame) -> None:
         """What a vendor's service says of its use."""
 
@@ -172,7 +176,8 @@ class Chain(FrameProcessor):
         async def take(pushed: Frame) -> None:
             await self.pushed(port, pushed)
 
-        return await port.up(take, self.processor_setup, frame)
+        billed = replace(self.processor_setup, enable_usage_metrics=True)
+        return await port.up(take, billed, frame)
 
     async def _warm(self) -> None:
         """Connect the link that will be used first, so that its first work does not wait."""

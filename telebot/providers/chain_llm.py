@@ -2,8 +2,8 @@
 
 Sentences leave whole (`AggregatedTextFrame`), so what is said when a model fails is a number of
 complete sentences: the next model is told them and goes on, and nothing is said twice
-(`continuation.Seam`). A link that answers turns as a whole, the dialog brain, begins its answer
-behind them.
+(`continuation.Seam`). A link that answers turns as a whole, the dialog brain, would say it again or
+contradict; where sentences were said, the reply ends with them.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class ChainLLM(Chain):
             self.begin(self._probe(probed, context))
         said: list[str] = []
         for port in self._ports.usable():
+            if said and port.link.whole:
+                break
             try:
                 await self._ask(port, context, said)
                 break

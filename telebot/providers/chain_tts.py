@@ -240,13 +240,14 @@ class _Part:
                 await self._words(frame)
 
     async def broken_off(self) -> int:
-        """The voice failed: the words that its audio says whole."""
+        """The voice failed: the words that its audio says whole. A word that it only began is said
+        again by the next one, and stands once in the record."""
         if not self.utterance.loud_s:
             await self._chain.place(self.utterance, (), again=True)
             return 0
         words = await self._placed(whole=False)
         said = self.utterance.complete(words)
-        await self._chain.place(self.utterance, words[: said + 1], again=True)
+        await self._chain.place(self.utterance, words[:said], again=True)
         return said
 
     async def _next(self, inbox: Inbox) -> Frame | None:

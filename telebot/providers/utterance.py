@@ -17,6 +17,7 @@ PIECE = 320  # bytes of 20 ms
 QUIET_RMS = 50  # -56 dBFS: a telephone line hums louder
 KEEP_S = 0.25  # of silence, which is a pause; more is held until sound comes after it
 MUTE_S = 1.0  # this much silence inside a sentence is no pause: the voice has fallen silent
+QUIET_END_S = 0.06  # of a word: a closed lip, a breath
 LAST_S = 0.35  # how long the last word is at least taken to be, where only its start is told
 APART_S = 0.03  # words told to begin at the same moment are told wrong
 WORD = re.compile(r"[\W_]+")
@@ -34,6 +35,7 @@ class Utterance:
         self.at_s = at_s
         self.pcm = bytearray()  # handed on so far
         self.loud_s = 0.0
+        self.sounds_until_s = 0.0  # of what was handed on
         self._held = bytearray()
         self._rest = b""
         self._quiet_s = 0.0
@@ -90,10 +92,11 @@ class Utterance:
         )
 
     def complete(self, words: Sequence[Word]) -> int:
-        """How many of `words` the audio handed on says to their end."""
+        """How many of `words` the audio handed on says to their end. What is told to lie behind its
+        last sound was not said: the voice has fallen silent."""
         count = 0
         for word in words:
-            if word.end_s > self.audio_s:
+            if word.end_s > self.sounds_until_s + QUIET_END_S:
                 break
             count += 1
         return count
@@ -104,6 +107,7 @@ class Utterance:
             self._held.clear()
             self._quiet_s = 0.0
             self.loud_s += PIECE / 2 / RATE_HZ
+            self.sounds_until_s = (len(self.pcm) + len(out)) / 2 / RATE_HZ
             return
         self._quiet_s += PIECE / 2 / RATE_HZ
         if self._quiet_s > MUTE_S:

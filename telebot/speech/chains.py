@@ -94,15 +94,19 @@ def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spe
 
 def _prompted(kind: Kind, spec: Spec, prompt: str) -> Spec:
     """A language model's spec with the agent's prompt as its system instruction."""
-    service = spec if isinstance(spec, str) else str(spec.get("service"))
-    if kind != "llm" or not prompt or service in registry.OURS:
+    if kind != "llm" or not prompt or _service(spec) in registry.OURS:
         return spec
     whole: Mapping[str, Any] = {"service": spec} if isinstance(spec, str) else spec
     return {**whole, "settings": {"system_instruction": prompt, **(whole.get("settings") or {})}}
 
 
+def _service(spec: Spec) -> object:
+    """The name that a spec gives its service."""
+    return spec if isinstance(spec, str) else spec.get("service")
+
+
 def _plan(kind: Kind, spec: Spec, resources: Resources) -> Plan:
-    if kind == "llm" and isinstance(spec, str) and spec in OUR_BRAIN:
+    if kind == "llm" and _service(spec) in OUR_BRAIN:
         return Plan(kind, DIALOG, DIALOG, PATIENT, "")
     bare, patience = _patience(kind, spec)
     fault = registry.check(kind, bare, resources)

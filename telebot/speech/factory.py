@@ -197,6 +197,7 @@ class Speech:
             gate=gate,
             pause_stt=getattr(stt, "pause", _nothing),
             resume_stt=getattr(stt, "resume", _nothing),
+            settle_stt=getattr(stt, "settle", _nothing),
             phrases=agent.phrases,
             agent=agent.settings.call,
             speech=settings.speech,
@@ -266,4 +267,4 @@ def _time_parts(tts: FrameProcessor, replies: Replies, clock: Clock) -> None:
 
 
 def _nothing() -> None:
-    """A recogniser that does not care for pauses."""
+    """What a recogniser without the like of it does."""
