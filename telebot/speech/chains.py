@@ -81,13 +81,13 @@ def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) ->
 
 
 def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spec]:
-    """Those of the default chain that can be built: whose key is there."""
+    """Those of the default chain whose key is there; nothing of the others is imported."""
     if kind == "llm" and not speech.prompt:
         return [DIALOG]
     found: list[Spec] = []
     for name in registry.DEFAULTS[kind]:
         spec = _prompted(kind, name, speech.prompt)
-        if name == LOCAL or registry.check(kind, spec, resources) is None:
+        if name == LOCAL or registry.account(kind, spec, resources):  # its key is there
             found.append(spec)
     return found
 
