@@ -115,7 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await speech.open()
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
-        measure(metrics, speech, local, archive)
+        measure(metrics, speech, local, archive, chains.breakers)
         checks = {"turn_model": speech.turn_model_check, "providers": chains.breakers.check}
         gate = Gate(archive.keys, OPEN_PATHS)
         app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))

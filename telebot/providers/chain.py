@@ -99,6 +99,7 @@ class Chain(FrameProcessor):
         self._inboxes: dict[int, Inbox] = {}  # by port
         self._start_frame: StartFrame | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._dropping: set[asyncio.Task[None]] = set()  # services on their way out
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -144,7 +145,13 @@ class Chain(FrameProcessor):
         self._inboxes.pop(id(port), None)
         port.link.breaker.failed(failure)
         self._listener.link_failed(self.kind, port.link.name, failure)
-        self.begin(port.drop())
+        self.drop(port)
+
+    def drop(self, port: Port) -> None:
+        """End a link's service beside the work; the chain's end waits for it."""
+        dropping = asyncio.create_task(port.drop(), name="provider end")
+        self._dropping.add(dropping)
+        dropping.add_done_callback(self._dropping.discard)
 
     async def pushed(self, port: Port, frame: Frame) -> None:
         """A frame of a link's service."""
@@ -191,4 +198,4 @@ class Chain(FrameProcessor):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._ports.close()
+        await asyncio.gather(*self._dropping, self._ports.close())

@@ -128,6 +128,7 @@ class ChainSTT(Chain):
             self._suspect = None
             self._done()
             await self.push_frame(frame)
+            self._look_for_better()
 
     async def _answer(self, port: Port) -> None:
         """The text of the utterance is there."""
@@ -292,6 +293,7 @@ class ChainSTT(Chain):
         self._inboxes.pop(id(port), None)
         await port.drop()
         port.link.breaker.succeeded(self._clock() - begun)
+        self.drop(port)  # half of what it heard is not for the call
         self._look_for_better()
 
     # timers, and what a service may have beside

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ KEEP_S = 0.25  # of silence, which is a pause; more is held until sound comes af
 MUTE_S = 1.0  # this much silence inside a sentence is no pause: the voice has fallen silent
 QUIET_END_S = 0.06  # of a word: a closed lip, a breath
 LAST_S = 0.35  # how long the last word is at least taken to be, where only its start is told
+APART_S = 0.03  # words told to begin at the same moment are told wrong
 WORD = re.compile(r"[\W_]+")
 
 
@@ -79,7 +81,9 @@ class Utterance:
             _plain(told.text) == _plain(word)
             for told, word in zip(self._told, self.words, strict=False)
         )
-        if not fits:
+        starts = [word.start_s for word in self._told]
+        apart = all(b - a >= APART_S for a, b in itertools.pairwise(starts))
+        if not fits or not apart:
             return ()
         ends = [word.start_s for word in self._told[1:]] + [self._told[-1].start_s + LAST_S]
         return tuple(

@@ -69,6 +69,11 @@ class Agent:
         return thinker, (thinker if isinstance(thinker, DialogBrainService) else mind)
 
     @property
+    def person(self) -> str | None:
+        """Who takes a call over when nothing of ours works."""
+        return self.brain.person()
+
+    @property
     def needs_vendor(self) -> bool:
         """True where a call of this agent connects to somebody outside."""
         return any(not plan.ours for plans in self.plans.values() for plan in plans)

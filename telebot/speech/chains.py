@@ -58,6 +58,13 @@ class Plan:
     def ours(self) -> bool:
         return self.name in registry.OURS
 
+    @property
+    def alone(self) -> bool:
+        """As the only one of its kind it needs no chain: ours, and any Pipecat service by its
+        import string, which may be built in ways that a chain knows nothing of."""
+        service = self.spec if isinstance(self.spec, str) else str(self.spec.get("service"))
+        return self.ours or ":" in service
+
 
 def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) -> tuple[Plan, ...]:
     """An agent's links of one kind. Raises ProviderConfigError."""
@@ -74,13 +81,13 @@ def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) ->
 
 
 def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spec]:
-    """Those of the default chain that can be built: whose key is there."""
+    """Those of the default chain whose key is there; nothing of the others is imported."""
     if kind == "llm" and not speech.prompt:
         return [DIALOG]
     found: list[Spec] = []
     for name in registry.DEFAULTS[kind]:
         spec = _prompted(kind, name, speech.prompt)
-        if name == LOCAL or registry.check(kind, spec, resources) is None:
+        if name == LOCAL or registry.account(kind, spec, resources):  # its key is there
             found.append(spec)
     return found
 
@@ -176,7 +183,7 @@ class Chains:
     ) -> FrameProcessor:
         """The processor for these links in one call; `brain` builds the dialog brain."""
         kind = planned[0].kind
-        if len(planned) == 1 and planned[0].ours:
+        if len(planned) == 1 and planned[0].alone:
             return self._service(planned[0], brain)
         links = [self._link(plan, brain) for plan in planned]
         chain: Chain

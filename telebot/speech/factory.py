@@ -203,7 +203,7 @@ class Speech:
             speech=settings.speech,
             providers=failovers.providers,
             turn_model=self.turn_model if smart else None,
-            person=agent.brain.person(),
+            person=agent.person,
         )
 
     def _sound(self, call: Call, agent: Agent, wire: MediaWire) -> tuple[Ear, Voice]:
