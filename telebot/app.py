@@ -197,8 +197,9 @@ async def _agents(
     phrases = PhraseStore(settings.server.data / "phrases")
     loader = AgentLoader(resources, phrases, chains)
     ready = {name: await loader.load(agent) for name, agent in agents.items()}
-    plans = {plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]}
-    await chains.check([plan for plan in plans if not plan.ours])
+    plans = [plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]]
+    each = {(plan.kind, plan.name, str(plan.spec)): plan for plan in plans if not plan.ours}
+    await chains.check(list(each.values()))
     return ready
 
 
