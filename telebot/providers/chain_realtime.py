@@ -161,14 +161,14 @@ class ChainRealtime(Chain):
                 self._give(TellFrame(self._news()))
             self._window.begin(frame, hold=hold)
         elif self._usual.up:
-            await self._usual.tell([frame])
+            await self._usual.tell(frame)
 
     async def speech_stopped(self, frame: VADUserStoppedSpeakingFrame) -> None:
         self._utterance.stop(frame)
         window = self._window
         if window is None:
             if self._usual.up:
-                await self._usual.tell([frame])
+                await self._usual.tell(frame)
         elif window.held:
             self.begin(self._judge(window, frame))
         else:
@@ -258,7 +258,7 @@ class ChainRealtime(Chain):
                 await self.give_up(port, failed.failure)
         if self._start_frame is not None:
             await self._usual.start(self.processor_setup, self._start_frame)
-            await self._usual.tell(list(self._utterance.frames))
+            await self._usual.catch_up(list(self._utterance.frames))
 
     async def _open(self, port: Port) -> None:
         """Raises `LinkFailed`."""

@@ -19,6 +19,7 @@ from pipecat.processors.frame_processor import (
 
 from telebot.providers.frames import WordTimesFrame
 from telebot.providers.hosted import Hosted, Take
+from telebot.providers.listening import EVENT_S
 
 DOWN = FrameDirection.DOWNSTREAM
 START_S = 5.0
@@ -60,13 +61,17 @@ class Usual:
         service: Any = self._hosts[0].service
         await service.process_audio_frame(frame, DOWN)
 
-    async def tell(self, frames: Iterable[Frame]) -> None:
-        """Caller audio, and the detector's words on it."""
+    async def tell(self, frame: Frame) -> None:
+        """What the detector says."""
+        await self._hosts[0].feed(frame)
+
+    async def catch_up(self, frames: Iterable[Frame]) -> None:
+        """What nobody has understood yet: audio, and the detector's words in their places."""
         for frame in frames:
             if isinstance(frame, InputAudioRawFrame):
                 await self.hear(frame)
             else:
-                await self._hosts[0].feed(frame)
+                await self._hosts[0].feed_through(frame, EVENT_S)
 
     def of_recogniser(self, name: str) -> None:
         do: Callable[[], None] | None = getattr(self._hosts[0].service, name, None)
