@@ -68,8 +68,8 @@ class Simulator:
 async def _cuts(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """A `Dropped` that a handler lets through cuts the connection without a word; a client that left
-    is no fault either. The answer that aiohttp wants goes nowhere; it would log an error."""
+    """A `Dropped` that a handler lets through cuts the connection without a word; a client that
+    left is no fault either. The answer that aiohttp wants goes nowhere; it would log an error."""
     try:
         return await handler(request)
     except (Dropped, ConnectionResetError):
