@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipecat.services.stt_service import STTService
     from pipecat.services.tts_service import TTSService
 
-Kind = Literal["stt", "tts", "llm"]
+Kind = Literal["stt", "tts", "llm", "realtime"]
 Spec = str | Mapping[str, Any]
 
 # name → a function (options, resources) → service. Its module may have
@@ -66,6 +66,11 @@ PROVIDERS: dict[Kind, dict[str, str]] = {
         "polly": "telebot.providers.polly:build_tts",
         "rime": "telebot.providers.rime:build_tts",
         "scripted": "telebot.providers.scripted:build_tts",
+    },
+    "realtime": {
+        "openai": "telebot.providers.openai_realtime:build",
+        "gemini": "telebot.providers.gemini_realtime:build",
+        "elevenlabs": "telebot.providers.elevenlabs_realtime:build",
     },
 }
 

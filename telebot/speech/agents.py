@@ -13,6 +13,7 @@ from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.stt_service import STTService
 
@@ -21,7 +22,9 @@ from telebot.config_file import told
 from telebot.dialog.brain import Brain
 from telebot.providers import registry
 from telebot.providers.chain import ChainListener
+from telebot.providers.chain_realtime import ChainRealtime, RealtimeListener
 from telebot.providers.chain_stt import ChainSTT
+from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
 from telebot.settings import AgentSettings
@@ -30,7 +33,8 @@ from telebot.speech.chains import LOCAL, Chains, Plan, plans
 from telebot.speech.phrases import Phrase, PhraseStore
 
 log = structlog.get_logger()
-KINDS: tuple[Kind, ...] = ("stt", "llm", "tts")
+KINDS: tuple[Kind, ...] = ("realtime", "stt", "llm", "tts")
+USUAL: tuple[Kind, ...] = ("stt", "llm", "tts")
 
 
 @dataclass(slots=True)
@@ -68,6 +72,12 @@ class Agent:
         thinker = self.chains.of(self.plans["llm"], listener, brain)
         return thinker, (thinker if isinstance(thinker, DialogBrainService) else mind)
 
+    def realtime(
+        self, listener: RealtimeListener, context: LLMContext, usual: Build, keyed: str
+    ) -> ChainRealtime:
+        """What is all of them in a call, with `usual` behind it."""
+        return self.chains.realtime(self.plans["realtime"], listener, context, usual, keyed)
+
     @property
     def person(self) -> str | None:
         """Who takes a call over when nothing of ours works."""
@@ -81,7 +91,14 @@ class Agent:
     @property
     def providers(self) -> dict[str, str | None]:
         """Who hears, thinks and speaks first, for the record."""
-        return {kind: self.plans[kind][0].name for kind in KINDS}
+        if self.plans["realtime"]:
+            return dict.fromkeys(USUAL, self.plans["realtime"][0].name)
+        return self.usual_providers
+
+    @property
+    def usual_providers(self) -> dict[str, str | None]:
+        """The same of its recogniser, brain and voice."""
+        return {kind: self.plans[kind][0].name for kind in USUAL}
 
 
 class AgentLoader:
