@@ -69,6 +69,7 @@ class Api:
 class Heard:
     """One reply. Seconds: from the caller's last speech to the first sound; each silence in it."""
 
+    text: str
     verdict: Verdict
     first_s: float | None = None
     silences_s: list[float] = field(default_factory=list)
@@ -78,6 +79,17 @@ class Heard:
     @property
     def inside_s(self) -> float:
         return sum(self.silences_s)
+
+    def wrong(self) -> list[str]:
+        """What of it is not as it should be."""
+        found = []
+        if self.first_s is None:
+            found.append(f"no answer {self.text!r}")
+        elif not self.verdict.good:
+            found.append(f"{self.verdict} of {self.text!r}")
+        if self.recorded != self.text:
+            found.append(f"the record has {self.recorded!r} for {self.text!r}")
+        return found
 
 
 @dataclass(slots=True)
@@ -89,6 +101,13 @@ class Outcome:
     reason: str = ""
     failovers: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    def wrong(self) -> list[str]:
+        """What of the call is not as it should be; the caller hangs up when all is said."""
+        found = [fault for reply in self.replies for fault in reply.wrong()]
+        if self.reason != "caller_hangup":
+            found.append(f"it ended by {self.reason!r}")
+        return [*found, *self.faults]
 
     def silence_s(self, well: Outcome) -> float | None:
         """The longest that the caller waited in all for and in a reply, detection and endpointing
@@ -125,6 +144,16 @@ class Caller:
         await self._read(outcome, to.call_sid)
         return outcome
 
+    async def first_s(self, stage: Stage, agent: str) -> float | None:
+        """The question alone: from its end to the first sound of the answer."""
+        stage.sim.faults.on = stage.case.command
+        to = Destination(self._url, self._secret, agent=agent)
+        async with Phone(to, self._ears) as phone:
+            await phone.listen(quiet_s=QUIET_S)
+            turn = await phone.speak(QUESTION)
+            await phone.line.until(lambda: _first(phone, turn) is not None, 15.0)
+            return _first(phone, turn)
+
     async def _ask(self, phone: Phone, said: str) -> dict[str, Sequence[Clip]]:
         """Say it and let the bot finish; the answer's sentences as they should sound."""
         answer = plain([{"role": "user", "content": said}])
@@ -147,6 +176,11 @@ class Caller:
             heard.providers = turn["providers"]
 
 
+def _first(phone: Phone, turn: turns.Turn) -> float | None:
+    at = turns.first_voice(phone.stream, turn.origin)
+    return None if at is None else (at - turn.origin) / RATE_HZ
+
+
 def _finished(phone: Phone, turn: turns.Turn, lasts_s: float) -> bool:
     quiet_s = turns.quiet_for(phone.stream) / RATE_HZ
     spans = [s for s in phone.stream.playout.voice if s.end > turn.origin]
@@ -159,7 +193,7 @@ def _finished(phone: Phone, turn: turns.Turn, lasts_s: float) -> bool:
 def _heard(phone: Phone, turn: turns.Turn, text: Mapping[str, Sequence[Clip]]) -> Heard:
     span = turns.reply_range(turn, phone.stream)
     audio = to_float(g711.decode(phone.stream.playout.heard(span.start, span.end)))
-    heard = Heard(judge(audio, text))
+    heard = Heard(" ".join(text), judge(audio, text))
     voice = [s for s in phone.stream.playout.voice if span.start <= s.start < span.end]
     if voice:
         heard.first_s = (voice[0].start - turn.origin) / RATE_HZ

@@ -3,6 +3,7 @@ first link fails, and vendors of its own on a port of its own, since faults are 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -106,12 +107,15 @@ async def staged(
     local: LocalSpeech, cases: Iterable[Case]
 ) -> AsyncIterator[tuple[list[Stage], dict[str, str]]]:
     """The cases with their vendors, healthy still, and the environment of a server for them."""
-    async with AsyncExitStack() as stack:
+    stacks: list[AsyncExitStack] = []
 
-        async def vendors(names: Iterable[str]) -> tuple[Simulator, cli.Simulation]:
-            sim = Simulator(local)
-            return sim, await stack.enter_async_context(cli.running(sim, "127.0.0.1", 0, names))
+    async def vendors(names: Iterable[str]) -> tuple[Simulator, cli.Simulation]:
+        sim = Simulator(local)
+        stacks.append(stack := AsyncExitStack())
+        running = cli.running(sim, "127.0.0.1", 0, names)
+        return sim, await stack.enter_async_context(running)
 
+    try:
         _, healthy = await vendors(("openai", "groq"))
         stages = []
         for case in cases:
@@ -120,6 +124,8 @@ async def staged(
             named = NAMED.get((case.kind, case.vendor), {})
             stages.append(Stage(case, sim, {"service": case.vendor, "base_url": url, **named}))
         yield stages, environ(f"http://{healthy.http}")
+    finally:  # all at once: each waits for exchanges that stall
+        await asyncio.gather(*(stack.aclose() for stack in stacks))
 
 
 def write_config(folder: Path, agents: Mapping[str, Mapping[str, Any]]) -> Path:

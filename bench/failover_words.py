@@ -154,6 +154,8 @@ def _find(audio: Floats, piece: Floats, low: int, high: int) -> int | None:
     product = np.fft.irfft(spectrum, size)[: len(window) - len(piece) + 1]
     power = np.concatenate(([0.0], np.cumsum(window**2)))
     energy = power[len(piece) :] - power[: -len(piece)]
-    alike = product / np.sqrt(np.maximum(energy, 1e-6) * float((piece.astype(np.float64) ** 2).sum()))
+    alike = product / np.sqrt(
+        np.maximum(energy, 1e-6) * float((piece.astype(np.float64) ** 2).sum())
+    )
     best = int(alike.argmax())
     return low + best if alike[best] >= ALIKE else None
