@@ -59,7 +59,7 @@ def without(stage: Stage) -> list[Any]:
 
 
 async def rehearse(
-    cases: Sequence[Case], at_once: int, rounds: int, on: set[int]
+    cases: Sequence[Case], at_once: int, rounds: int, on: set[int], recordings: Path | None
 ) -> tuple[list[Outcome], dict[str, dict[str, Any]]]:
     """The calls of all cases, and what an open breaker costs in so many pairs of calls a kind."""
     local, ears = LocalSpeech(), Ears()
@@ -78,7 +78,7 @@ async def rehearse(
                 running = serving(folder, config, environ, on)
                 # in a thread: at its start it asks the vendors, which are here
                 server = await asyncio.to_thread(stack.enter_context, running)
-                caller = Caller(server.url, ADMIN_KEY, ears, Voice(local))
+                caller = Caller(server.url, ADMIN_KEY, ears, Voice(local), recordings)
                 outcomes = await calls(caller, asked, at_once)
                 costs = {str(s.case.kind): await _open(caller, s, rounds) for s in pairs}
         return outcomes, costs
@@ -189,8 +189,13 @@ def chosen(args: argparse.Namespace) -> list[Case]:
         known = simulated(kind)
         vendors = known if args.every else [v for v in args.vendor or [USUAL[kind]] if v in known]
         for vendor in vendors:
-            cases += matrix(kind, vendor)
+            cases += [case for case in matrix(kind, vendor) if _wanted(case, args.fault)]
     return cases
+
+
+def _wanted(case: Case, faults: Sequence[str] | None) -> bool:
+    name = case.fault.partition(":")[0]
+    return not faults or not name or name in faults or f"{name}@{case.point}" in faults
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -200,11 +205,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", action="store_true", help="every vendor that is simulated")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="calls side by side")
     parser.add_argument("--pairs", type=int, default=10, help="of calls for the open breaker")
+    parser.add_argument("--fault", action="append", help="only these (with @POINT: only there)")
+    parser.add_argument("--wav", type=Path, help="keep calls that go wrong in this folder")
     parser.add_argument("--no-keep", action="store_true")
     args = parser.parse_args(argv)
     cases, on, machine = chosen(args), cores(), describe()
     os.sched_setaffinity(0, on[1])
-    outcomes, costs = asyncio.run(rehearse(cases, args.at_once, args.pairs, on[0]))
+    outcomes, costs = asyncio.run(rehearse(cases, args.at_once, args.pairs, on[0], args.wav))
     text, figures = tables(outcomes)
     said, bad = wrong(outcomes)
     faults = missed(figures, costs)

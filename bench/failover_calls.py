@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -121,9 +122,13 @@ class Outcome:
 
 
 class Caller:
-    """Makes the calls, several at once, with one voice."""
+    """Makes the calls, several at once, with one voice; those that go wrong are kept as stereo
+    files in `recordings`."""
 
-    def __init__(self, url: str, key: str, ears: Ears, voice: Voice) -> None:
+    def __init__(
+        self, url: str, key: str, ears: Ears, voice: Voice, recordings: Path | None = None
+    ) -> None:
+        self._recordings = recordings
         self.api = Api(url, key)
         self._url = url
         self._secret = secret_for(url, "local")
@@ -142,6 +147,8 @@ class Caller:
             turns.measure(phone.stream, turn)
             outcome.replies.append(await asyncio.to_thread(_heard, phone, turn, text))
         await self._read(outcome, to.call_sid)
+        if self._recordings is not None and outcome.wrong():
+            phone.record(self._recordings / f"{stage.case.name}.wav")
         return outcome
 
     async def first_s(self, stage: Stage, agent: str) -> float | None:

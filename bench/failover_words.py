@@ -132,7 +132,7 @@ def _follow(audio: Floats, since: int, clip: Clip) -> tuple[float, int] | None:
         return None
     at, place = matched[-1]
     said_s = (at + CHUNK if missed else len(clip.samples)) / RATE_HZ
-    return said_s, place + CHUNK
+    return said_s, place  # the next voice may begin inside this chunk
 
 
 def _chunks(samples: Floats) -> Iterator[tuple[int, Floats]]:
