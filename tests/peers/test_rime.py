@@ -139,7 +139,7 @@ async def test_asking_finds_a_wrong_key_and_nothing_wrong_with_a_good_one(vendor
 
 
 def test_a_model_that_is_gone_says_since_when(vendor):
-    with pytest.raises(ProviderConfigError, match="on 2026-08-15; write `model: coda`"):
+    with pytest.raises(ProviderConfigError, match="on 2026-08-15; use coda or mistv3"):
         registry.build_tts({"service": "rime", "model": "arcana"}, vendor.resources)
 
 
