@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 from aiohttp import web
 from pipecat.frames.frames import LLMFullResponseEndFrame, TTSStoppedFrame
@@ -11,11 +9,10 @@ from pipecat.utils.errors import ErrorCategory
 from service_line import watched
 from simulated import simulated
 
+from telebot.audio.wav import written
 from telebot.call.errors import ProviderConfigError
 from telebot.providers import registry
-from telebot.providers.openai_compatible_services import wav_start
-from telebot.providers.openai_errors import VendorError, category_of
-from telebot.simulate.speech import wav
+from telebot.providers.openai_errors import category_of
 
 pytestmark = pytest.mark.peers
 
@@ -99,7 +96,7 @@ async def test_the_server_is_asked_first(vendor, spec):
 async def test_a_server_that_sends_wav_is_played_at_the_files_rate(vendor, speech):
     async def answer(_: web.Request) -> web.Response:
         audio = await vendor.sim.speech.say("The car park is behind the building.", 16000)
-        return web.Response(body=wav(audio.pcm16, 16000), content_type="audio/wav")
+        return web.Response(body=written(audio.pcm16, 16000), content_type="audio/wav")
 
     async def mp3(_: web.Request) -> web.Response:
         return web.Response(body=b"ID3", content_type="audio/mpeg")
@@ -123,18 +120,6 @@ async def test_a_server_that_sends_wav_is_played_at_the_files_rate(vendor, speec
         await on.speak("Hello")
         assert await on.errors.category() == "invalid_request"
     await runner.cleanup()
-
-
-def test_the_samples_of_a_wav_file_are_found():
-    file = wav(b"\1\0" * 10, 22050)
-    assert wav_start(file) == (44, 22050)
-    assert wav_start(file[:20]) is None
-    assert wav_start(b"RI") is None
-    assert wav_start(bytes(30)) == (0, 0)
-    listed = file[:36] + b"LIST" + struct.pack("<I", 4) + b"INFO" + file[36:]
-    assert wav_start(listed) == (56, 22050)
-    with pytest.raises(VendorError, match="16-bit mono"):
-        wav_start(file[:22] + b"\2\0" + file[24:])
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from telebot.audio import g711
+from telebot.audio.wav import written
 from telebot.call.errors import ProviderConfigError
 from telebot.providers import registry
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.simulate.speech import wav
 
 pytestmark = pytest.mark.peers
 
@@ -199,7 +199,7 @@ def test_a_model_that_only_streams_takes_no_files(vendor):
 
 
 async def test_the_sdk_gets_every_form_of_transcript(sdk, sentence):
-    file = ("a.wav", wav(sentence, 8000), "audio/wav")
+    file = ("a.wav", written(sentence, 8000), "audio/wav")
     create = sdk.audio.transcriptions.create
     short = await create(file=file, model="gpt-transcribe")
     assert "table for four" in short.text
@@ -225,14 +225,14 @@ async def test_the_sdk_gets_every_form_of_transcript(sdk, sentence):
         ({"model": None}, 400, "missing_required_parameter"),
         ({"model": "gpt-0"}, 404, "model_not_found"),
         ({"file": ("a.wav", b"no sound", "audio/wav")}, 400, "invalid_value"),
-        ({"file": ("a.wav", wav(bytes(160), 8000), "audio/wav")}, 400, "audio_too_short"),
+        ({"file": ("a.wav", written(bytes(160), 8000), "audio/wav")}, 400, "audio_too_short"),
         ({"response_format": "verbose_json"}, 400, "invalid_value"),
         ({"language": "english"}, 400, "invalid_language_format"),
         ({"temperature": "hot"}, 400, "invalid_value"),
     ],
 )
 async def test_a_malformed_form_is_refused(sdk, form, status, code):
-    fields = {"file": ("a.wav", wav(bytes(3200), 8000), "audio/wav"), "model": "gpt-transcribe"}
+    fields = {"file": ("a.wav", written(bytes(3200), 8000), "audio/wav"), "model": "gpt-transcribe"}
     fields = {name: value for name, value in {**fields, **form}.items() if value is not None}
     file = fields.pop("file", None)
     with pytest.raises(openai.APIStatusError) as caught:
