@@ -34,8 +34,6 @@ TTS_VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"  # Katie, of the vendor's qui
 
 def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
     """`stt: cartesia`, or `{service: cartesia, language: de, settings: {keyterm: [Telebot]}}`."""
-    from telebot.providers.sockets import OPTIONS
-
     return vendor.named(
         "stt",
         STT,
@@ -43,14 +41,11 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
         resources.environ,
         vendor=VENDOR,
         settings={"model": _stt_model(options)},
-        options=OPTIONS,
     )
 
 
 def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     """`tts: cartesia`, or `{service: cartesia, voice: VOICE_ID, language: de}`."""
-    from telebot.providers.sockets import OPTIONS
-
     return vendor.named(
         "tts",
         TTS,
@@ -58,7 +53,6 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
         resources.environ,
         vendor=VENDOR,
         settings={"model": TTS_MODEL, "voice": TTS_VOICE},
-        options=OPTIONS,
     )
 
 

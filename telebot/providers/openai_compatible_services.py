@@ -8,10 +8,10 @@ from typing import Any
 from pipecat.utils.errors import ErrorCategory
 
 from telebot.audio.wav import NoWav
-from telebot.providers.openai_errors import VendorError
 from telebot.providers.openai_llm import SharedOpenAILLMService
 from telebot.providers.openai_tts import SharedOpenAITTSService
 from telebot.providers.streamed_audio import unwrapped
+from telebot.providers.vendor_error import VendorError
 
 COMPRESSED = ("mpeg", "mp3", "ogg", "opus", "aac", "flac", "webm")
 

@@ -30,8 +30,6 @@ SEGMENT = "immediate"
 
 def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     """`tts: rime`, or `{service: rime, model: mistv3, voice: cove, language: es}`."""
-    from telebot.providers.sockets import OPTIONS
-
     return vendor.named(
         "tts",
         TTS,
@@ -39,7 +37,6 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
         resources.environ,
         vendor=VENDOR,
         settings={"model": TTS_MODEL, "voice": TTS_VOICE, "segment": SEGMENT},
-        options=OPTIONS,
     )
 
 
