@@ -52,10 +52,11 @@ from telebot.providers.frames import (
     ToolCalledFrame,
     UsedFrame,
 )
-from telebot.providers.openai_errors import SaysWhat, VendorError, category_of
+from telebot.providers.openai_errors import SaysWhat, category_of
 from telebot.providers.openai_responses import Responses, item_of, usage
 from telebot.providers.realtime import TOOLS
 from telebot.providers.resources import CONNECT_S, Resources
+from telebot.providers.vendor_error import VendorError
 
 Event = dict[str, Any]
 PATH = "telebot.providers.openai_realtime:PhoneOpenAIRealtimeService"

@@ -76,5 +76,3 @@ async def _cuts(
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
-    except ConnectionResetError:  # the client went while it was answered: it has waited enough
-        return web.Response()
