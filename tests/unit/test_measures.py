@@ -9,9 +9,12 @@ from prometheus_client import generate_latest
 from telebot.call.errors import ProviderError
 from telebot.call.model import Call, CallOffer
 from telebot.measures import measure
+from telebot.providers.kept_voice import KeptVoice, Said
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
 from telebot.settings import Settings
+from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.web.metrics import Metrics
 
@@ -35,9 +38,14 @@ async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
         wall_clock=now,
         transfer=lambda _: None,
     )
-    measure(metrics, speech, local, archive)
+    kept = KeptVoice(None, memory_bytes=1 << 20, disk_bytes=0)
+    kept.put("ann", "Hello.", Said(b"12345", ()))
+    assert await kept.find(["ann"], "Hello.")
+    measure(metrics, speech, local, archive, Chains(Resources(local, {}), lambda: 0.0, kept))
     value = metrics.registry.get_sample_value
     assert value("telebot_records_waiting_rows") == 0
+    assert value("telebot_kept_voice_hit_rate") == 1
+    assert value("telebot_kept_voice_bytes") == 5
     archive.log.opened(Call("c", CallOffer("local", "CA1", "", ""), "echo", now()))
     archive.recorder.failed += 1
     assert value("telebot_records_waiting_rows") == 1
