@@ -27,11 +27,13 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Patience:
     """What a caller tolerates of a link, in seconds: until it is connected, until its first output,
-    between two of them. A slower vendor's file may say more."""
+    between two of them. A slower vendor's file may say more. After `hedge_s` without a first
+    output the next link is asked beside it."""
 
     start_s: float
     first_s: float
     stall_s: float
+    hedge_s: float | None = None
 
 
 @dataclass(slots=True)

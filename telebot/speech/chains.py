@@ -138,7 +138,19 @@ def _patience(kind: Kind, spec: Spec) -> tuple[Spec, Patience]:
         if not isinstance(value, int | float) or not 0.05 <= value <= 60:
             raise ProviderConfigError(f"{name} is {value!r}; write seconds, 0.05 to 60")
         times[name] = float(value)
-    return bare, Patience(**times)
+    return bare, Patience(**times, hedge_s=_hedge_s(kind, bare))
+
+
+def _hedge_s(kind: Kind, spec: dict[str, Any]) -> float | None:
+    """After which time the next model is asked beside this one; taken out of `spec`."""
+    value = spec.pop("hedge_s", None)
+    if value is None:
+        return None
+    if kind != "llm":
+        raise ProviderConfigError("hedge_s is for a language model; leave it away here")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 60:
+        raise ProviderConfigError(f"hedge_s is {value!r}; write seconds, 0 to 60")
+    return float(value)
 
 
 async def probed(plan: Plan, resources: Resources) -> tuple[str, Plan, str]:
