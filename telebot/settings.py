@@ -250,6 +250,13 @@ class AgentSpeech(Row):
     tts: Provider | list[Provider] | None = row(None, "text to speech; empty: as for `stt`")
     endpointing: Literal["smart", "vad"] | None = row(None, "as in `speech.endpointing`")
     prompt: str = row("", "system prompt, where the brain is a language model")
+    filler_s: float | None = row(
+        None,
+        "a reply without audio after this time is preceded by one of the `fillers`; empty: never",
+        unit="s",
+        ge=0.2,
+        le=10,
+    )
 
 
 class AgentIdentity(Row):

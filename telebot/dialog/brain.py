@@ -73,6 +73,10 @@ class Brain:
         """The fixed sentences by name (see phrases.py), to be synthesised ahead and kept."""
         return self._agent.fixed_phrases()
 
+    def fillers(self) -> tuple[str, ...]:
+        """What may be said while an answer takes its time."""
+        return self._agent.fillers()
+
     def fixed_texts(self) -> frozenset[str]:
         """Every text that is said word for word in every call, whatever callers say."""
         return fixed_texts(self._agent)

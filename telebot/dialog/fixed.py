@@ -22,8 +22,7 @@ def _fixed(template: str) -> bool:
 
 
 def _templates(agent: Agent) -> Iterator[str]:
-    for phrase in agent.phrase_templates.values():
-        yield from phrase.splitlines()
+    yield from (text for name, text in agent.phrase_templates.items() if name != "fillers")
     for intent in agent.intents.values():
         yield from filter(
             None, (intent.answer, intent.when_open, intent.when_closed, intent.when_other_hours)

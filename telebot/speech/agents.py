@@ -28,6 +28,7 @@ from telebot.providers.sentences import sentences
 from telebot.settings import AgentSettings
 from telebot.speech.brain import ChainMind, DialogBrainService, Mind
 from telebot.speech.chains import LOCAL, Chains, Plan, plans
+from telebot.speech.filler import filler_texts
 from telebot.speech.phrases import Phrase, PhraseStore
 
 log = structlog.get_logger()
@@ -124,7 +125,7 @@ class AgentLoader:
         """A whole agent. A voice that does not answer now is replaced by the local one for the
         phrases, so that no caller is ever greeted by silence."""
         agent = self.check(settings)
-        texts = agent.brain.phrases()
+        texts = {**agent.brain.phrases(), **filler_texts(settings, agent.brain.fillers())}
         agent.fixed = frozenset(await sentences(agent.brain.fixed_texts()))
         voice = agent.plans["tts"][0]
         try:
