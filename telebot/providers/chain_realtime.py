@@ -64,6 +64,7 @@ SAID = (
     LLMFullResponseEndFrame,
     ToolCalledFrame,
 )
+OWN_TURNS_S = 2.0  # what a session may take longer that finds the end of a turn by itself
 UP = FrameDirection.UPSTREAM
 
 
@@ -200,8 +201,9 @@ class ChainRealtime(Chain):
         self._judged = self._memory.heard = True
 
     def _await_text(self) -> None:
-        if self._active is not None and not self._session.always_hears:
-            self._after(self._active.link.patience.first_s, self._no_text)
+        if self._active is not None:
+            later_s = OWN_TURNS_S if self._session.always_hears else 0.0
+            self._after(self._active.link.patience.first_s + later_s, self._no_text)
 
     def _no_text(self) -> None:
         if self._utterance.unanswered and self._utterance.stopped:
@@ -366,7 +368,8 @@ class ChainRealtime(Chain):
             self._early.clear()
             if reply is not None:
                 self._memory.said(reply.text)
-                self._give(CutFrame(max(0.0, self.played.cut_s - reply.at_s)))
+                heard_s = self.played.cut_s - reply.at_s
+                self._give(CutFrame(heard_s + reply.lead_s if heard_s > 0 else 0.0))
         if self._usual.up:
             await self._usual.think(frame)  # comes out of the voice again
         else:

@@ -21,7 +21,8 @@ from telebot.providers.local_speech import LocalSpeech
 
 pytestmark = pytest.mark.e2e
 
-VENDORS = ("openai",)
+VENDORS = ("openai", "gemini", "elevenlabs")
+LINKS: dict[str, Any] = {"elevenlabs": {"service": "elevenlabs", "agent": "agent_phone"}}
 QUESTION = "When are you open?"
 ANSWER = "We are open from Tuesday to Sunday"
 
@@ -93,7 +94,7 @@ async def events(server: Server, record: dict[str, Any], name: str) -> list[dict
 
 @pytest.mark.parametrize("name", VENDORS)
 async def test_a_call_is_answered_by_a_session_alone(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         assert "kitchen" in (await phone.heard()).lower()
         first = await phone.say(QUESTION)
@@ -112,10 +113,8 @@ async def test_a_call_is_answered_by_a_session_alone(serve: Any, dial: Dial, nam
 
 
 @pytest.mark.parametrize("name", VENDORS)
-async def test_an_interruption_stops_it_and_is_answered(
-    serve: Any, dial: Dial, name: str
-) -> None:
-    server = serve(name)
+async def test_an_interruption_stops_it_and_is_answered(serve: Any, dial: Dial, name: str) -> None:
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         await phone.speak(QUESTION)
@@ -135,7 +134,7 @@ async def test_an_interruption_stops_it_and_is_answered(
 
 @pytest.mark.parametrize("name", [name for name in VENDORS if name != "elevenlabs"])
 async def test_a_nod_is_no_interruption(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         await phone.speak(QUESTION)
@@ -152,7 +151,7 @@ async def test_a_nod_is_no_interruption(serve: Any, dial: Dial, name: str) -> No
 
 @pytest.mark.parametrize("name", VENDORS)
 async def test_a_word_is_enough_to_interrupt(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         await phone.speak(QUESTION)
@@ -163,7 +162,7 @@ async def test_a_word_is_enough_to_interrupt(serve: Any, dial: Dial, name: str) 
 
 @pytest.mark.parametrize("name", VENDORS)
 async def test_the_bots_goodbye_ends_the_call(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         turn = await phone.say("That is all, bye bye.")
@@ -178,7 +177,7 @@ async def test_the_bots_goodbye_ends_the_call(serve: Any, dial: Dial, name: str)
 async def test_a_reply_that_breaks_off_is_finished_by_the_usual_chain(
     serve: Any, dial: Dial, vendor: Simulated, name: str
 ) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         vendor.fault(f"{name}.realtime=drop@middle")
@@ -197,7 +196,7 @@ async def test_a_reply_that_breaks_off_is_finished_by_the_usual_chain(
 async def test_a_session_that_falls_silent_is_replaced(
     serve: Any, dial: Dial, vendor: Simulated, name: str, point: str
 ) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     if point == "connect":
         vendor.fault(f"{name}.realtime=silence")
     async with dial(server) as phone:
@@ -217,7 +216,7 @@ async def test_a_key_that_is_refused_is_found_before_the_first_call(
     serve: Any, dial: Dial, vendor: Simulated, name: str
 ) -> None:
     vendor.fault(f"{name}.realtime=401")
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         turn = await phone.say(QUESTION)
