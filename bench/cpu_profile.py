@@ -73,6 +73,8 @@ def read_folded(lines: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
 
 def _short(frame: str) -> str:
     """`function (file:line)` with the last two parts of the path and no line."""
+    if frame.startswith("process "):  # a stack without a function: the command line says nothing
+        return "no function"
     name, _, where = frame.partition(" (")
     path = where.rstrip(")").rpartition(":")[0] or where.rstrip(")")
     return f"{name} ({'/'.join(Path(path).parts[-2:])})" if path else name

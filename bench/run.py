@@ -37,7 +37,7 @@ FULL = (
     Ladder("telebot-vad", (20, 100, 250, 350, 450), refine=True),
     Ladder("telebot-vad-100ms", (250,)),
     Ladder("stock-full", (1, 10, 20)),
-    Ladder("telebot-full", (20, 60, 100, 140), refine=True),
+    Ladder("telebot-full", (20, 60, 100, 140)),
     Ladder("floor", (300,)),
 )
 QUICK = (

@@ -44,7 +44,7 @@ from telebot.providers.synthesiser import TextToSpeech
 from telebot.records.archive import Archive
 from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
 from telebot.speech.agents import KINDS, Agent, AgentLoader
-from telebot.speech.chains import Chains
+from telebot.speech.chains import Chains, Plan
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
 from telebot.web.auth import Gate
@@ -115,7 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await speech.open()
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
-        measure(metrics, speech, local, archive)
+        measure(metrics, speech, local, archive, chains.breakers)
         checks = {"turn_model": speech.turn_model_check, "providers": chains.breakers.check}
         gate = Gate(archive.keys, OPEN_PATHS)
         app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))
@@ -197,9 +197,11 @@ async def _agents(
     phrases = PhraseStore(settings.server.data / "phrases")
     loader = AgentLoader(resources, phrases, chains)
     ready = {name: await loader.load(agent) for name, agent in agents.items()}
-    plans = [plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]]
-    each = {(plan.kind, plan.name, str(plan.spec)): plan for plan in plans if not plan.ours}
-    await chains.check(list(each.values()))
+    asked: list[Plan] = []  # each once; their options make no key of a set
+    for plan in (plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]):
+        if not plan.ours and plan not in asked:
+            asked.append(plan)
+    await chains.check(asked)
     return ready
 
 

@@ -1,4 +1,4 @@
-"""`telebot serve | call | doctor | keys | db | bench`: thin; the work lives in the rooms."""
+"""`telebot serve | call | simulate | doctor | keys | db | bench`; the work lives in the rooms."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
     call = commands.add_parser("call", help="ring a server up and talk with its bot")
     _add_call(call)
+    _add_simulate(commands.add_parser("simulate", help="be every vendor, offline"))
     bench = commands.add_parser("bench", help="measure capacity and latency on this machine")
     bench.add_argument(
         "arguments",
@@ -72,6 +73,13 @@ def _add_call(parser: argparse.ArgumentParser) -> None:
 
     phone.add_arguments(parser)
     parser.set_defaults(run=phone.run)
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    from telebot.simulate import cli as simulate
+
+    simulate.add_arguments(parser)
+    parser.set_defaults(run=simulate.run)
 
 
 def _add_records(name: str, parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,7 @@ from telebot.providers.resources import Resources
 from telebot.records.store import Store
 from telebot.settings import Settings, load_agents, load_numbers
 from telebot.speech.agents import KINDS, AgentLoader
-from telebot.speech.chains import Chains, probed
+from telebot.speech.chains import DIALOG, Chains, probed
 from telebot.speech.phrases import PhraseStore
 
 ANSWER_S = 2.0
@@ -118,10 +118,13 @@ async def _agent_findings(settings: Settings) -> list[Finding]:
                 found.append(("fault", f"agent {name}", str(error)))
                 continue
             found.append(("ok", f"agent {name}", ""))
-            plans = [plan for kind in KINDS for plan in agent.plans[kind] if not plan.ours]
+            plans = [plan for kind in KINDS for plan in agent.plans[kind] if plan.name != DIALOG]
             asked = await asyncio.gather(*(probed(plan, resources) for plan in plans))
             for level, plan, why in asked:
-                found.append((level, f"agent {name}, {plan.kind} {plan.name}", why))
+                if level != "ok" or not plan.ours:
+                    found.append(
+                        (level, f"agent {name}", f"speech.{plan.kind}: {why or plan.name}")
+                    )
     finally:
         await resources.close()
     return found

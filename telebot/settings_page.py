@@ -52,14 +52,17 @@ called picks the agent (`config/numbers.yaml`, in the folder `config_dir`).
 """
 
 PROVIDERS_TEXT = """\
-`speech.stt`, `speech.llm` and `speech.tts` of an agent name a provider of this table, or any
-service of Pipecat by its import string:
+`speech.stt`, `speech.llm` and `speech.tts` of an agent name a provider of this table, or several in
+the order in which they are tried, or any service of Pipecat by its import string; what there is to
+know of each is told in [providers.md](providers.md):
 
 ```yaml
 speech:
-  stt:
-    service: "pipecat.services.VENDOR.stt:CLASS"
-    settings: {{model: MODEL}}
+  stt: [VENDOR, local]
+  llm: {{service: VENDOR, model: MODEL}}
+  tts:
+    service: "pipecat.services.VENDOR.tts:CLASS"
+    settings: {{voice: VOICE}}
 ```
 
 | | providers by name |
@@ -68,13 +71,16 @@ speech:
 
 | key | meaning | default |
 |---|---|---|
-| `service` | `module:Class` of a Pipecat service | |
+| `service` | a name, or `module:Class` of a Pipecat service | |
+| `model`, `voice`, `language` | of a provider by name | [the vendor's](providers.md#vendors) |
 | `api_key_env` | the variable that holds the key; `null`: no key needed | `<VENDOR>_API_KEY` |
 | `base_url` | the vendor's address, http or ws | `<VENDOR>_BASE_URL`, else the vendor's own |
 | `settings` | fields of the service's `Settings` (model, voice, language, …) | |
 | `options` | arguments of its constructor | |
+| `start_s`, `first_s`, `stall_s` | deadlines, in seconds | [by kind](providers.md#deadlines) |
 
-`<VENDOR>` is the third part of the import string in capitals. A key itself never stands in a file.
+`<VENDOR>` is the name in capitals, of an import string its third part. A key itself never stands in
+a file.
 """
 
 HEAD = "| setting | default | allowed | unit | environment | meaning |\n|---|---|---|---|---|---|"
@@ -110,7 +116,7 @@ def carrier_rows(carrier: str) -> Iterator[type[Row]]:
 
 def _providers() -> str:
     ours = {kind: sorted(names) for kind, names in PROVIDERS.items()}
-    ours["llm"].insert(0, str(AgentSpeech().llm))  # the brain without a provider is the default
+    ours["llm"].insert(0, "dialog")
     return "\n".join(
         f"| `speech.{kind}` | {', '.join(_code(name) for name in names)} |"
         for kind, names in sorted(ours.items())

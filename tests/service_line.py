@@ -49,8 +49,9 @@ class Line:
 
 
 def served(task: asyncio.Task[object]) -> bool:
-    """A connection that a server of the test keeps open."""
-    return "RequestHandler" in getattr(task.get_coro(), "__qualname__", "")
+    """A connection that a server of the test keeps open (HTTP's or gRPC's)."""
+    name = getattr(task.get_coro(), "__qualname__", "")
+    return task.get_name() == "rpc_task" or "RequestHandler" in name or "AioServer" in name
 
 
 @asynccontextmanager
@@ -78,6 +79,9 @@ async def running(*processors: FrameProcessor) -> AsyncIterator[Line]:
     finally:
         await worker.cancel(reason="test over")
         await run
-    await asyncio.sleep(0)
-    left = [task for task in asyncio.all_tasks() - before if not task.done() and not served(task)]
+    for _ in range(50):  # what has been cancelled may need a moment of its own to end
+        left = [task for task in asyncio.all_tasks() - before if not served(task)]
+        if not left:
+            return
+        await asyncio.sleep(0.01)
     assert not left, left

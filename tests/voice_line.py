@@ -55,7 +55,11 @@ class Faulty:
             await feed(InputAudioRawFrame(pcm16[at : at + PIECE], RATE_HZ, 1), DOWN)
             await asyncio.sleep(0)
         if stop:
-            await self.service.process_frame(VADUserStoppedSpeakingFrame(), DOWN)
+            await self.stop()
+
+    async def stop(self) -> None:
+        """The caller has stopped speaking."""
+        await self.service.process_frame(VADUserStoppedSpeakingFrame(), DOWN)
 
 
 @contextlib.asynccontextmanager

@@ -28,6 +28,8 @@ TTS = "telebot.providers.cartesia_speech:CartesiaVoice"
 ENGLISH_STT_MODEL = "ink-2"
 STT_MODEL = "ink-whisper"
 TTS_MODEL = "sonic-3.5"
+RETIRED = ("sonic", "sonic-2", "sonic-turbo")
+RETIRED_ON = "2026-06-01"  # https://docs.cartesia.ai/build-with-cartesia/tts-models/api-changes
 DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # at the end of a model's name: that version of it
 TTS_VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"  # Katie, of the vendor's quickstart
 
@@ -51,6 +53,11 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     """`tts: cartesia`, or `{service: cartesia, voice: VOICE_ID, language: de}`."""
     from telebot.providers.sockets import OPTIONS
 
+    model = DATE.sub("", str(vendor.chosen(options, "model", TTS_MODEL)))
+    if model in RETIRED:
+        raise ProviderConfigError(
+            f"cartesia retired the model {model!r} on {RETIRED_ON}; write `model: {TTS_MODEL}`"
+        )
     return vendor.named(
         "tts",
         TTS,

@@ -20,7 +20,9 @@ from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.transcriptions.language import Language
 
 from telebot.audio import g711
-from telebot.providers.sockets import Refusal, SocketEars, SocketVoice
+from telebot.providers.socket_ears import SocketEars
+from telebot.providers.socket_voice import SocketVoice
+from telebot.providers.sockets import Refusal
 
 URL = "wss://api.cartesia.ai"
 MULAW = "pcm_mulaw"

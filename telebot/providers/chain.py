@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -98,6 +99,7 @@ class Chain(FrameProcessor):
         self._inboxes: dict[int, Inbox] = {}  # by port
         self._start_frame: StartFrame | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._dropping: set[asyncio.Task[None]] = set()  # services on their way out
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -143,7 +145,13 @@ class Chain(FrameProcessor):
         self._inboxes.pop(id(port), None)
         port.link.breaker.failed(failure)
         self._listener.link_failed(self.kind, port.link.name, failure)
-        self.begin(port.drop())
+        self.drop(port)
+
+    def drop(self, port: Port) -> None:
+        """End a link's service beside the work; the chain's end waits for it."""
+        dropping = asyncio.create_task(port.drop(), name="provider end")
+        self._dropping.add(dropping)
+        dropping.add_done_callback(self._dropping.discard)
 
     async def pushed(self, port: Port, frame: Frame) -> None:
         """A frame of a link's service."""
@@ -153,6 +161,9 @@ class Chain(FrameProcessor):
         inbox = self._inboxes.get(id(port))
         if inbox is not None:
             await inbox.put(frame)
+
+    def settle(self) -> None:
+        """The call is about to end: tell what was used and not told yet."""
 
     def metered(self, port: Port, frame: MetricsFrame) -> None:
         """What a vendor's service says of its use."""
@@ -165,7 +176,8 @@ class Chain(FrameProcessor):
         async def take(pushed: Frame) -> None:
             await self.pushed(port, pushed)
 
-        return await port.up(take, self.processor_setup, frame)
+        billed = replace(self.processor_setup, enable_usage_metrics=True)
+        return await port.up(take, billed, frame)
 
     async def _warm(self) -> None:
         """Connect the link that will be used first, so that its first work does not wait."""
@@ -186,4 +198,4 @@ class Chain(FrameProcessor):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._ports.close()
+        await asyncio.gather(*self._dropping, self._ports.close())

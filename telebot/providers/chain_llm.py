@@ -2,8 +2,8 @@
 
 Sentences leave whole (`AggregatedTextFrame`), so what is said when a model fails is a number of
 complete sentences: the next model is told them and goes on, and nothing is said twice
-(`continuation.Seam`). A link that answers turns as a whole, the dialog brain, begins its answer
-behind them.
+(`continuation.Seam`). A link that answers turns as a whole, the dialog brain, would say it again or
+contradict; where sentences were said, the reply ends with them.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class ChainLLM(Chain):
             self.begin(self._probe(probed, context))
         said: list[str] = []
         for port in self._ports.usable():
+            if said and port.link.whole:
+                break
             try:
                 await self._ask(port, context, said)
                 break
@@ -138,7 +140,7 @@ class _Reply:
     async def rest(self, inbox: Inbox) -> None:
         while True:
             try:
-                frame = await inbox.get(self._patience.stall_s)
+                frame = await inbox.get(self._stall_s())
             except TimeoutError:
                 raise LinkFailed(Failure(Cause.STALLED)) from None
             if isinstance(frame, LLMFullResponseEndFrame):
@@ -148,6 +150,12 @@ class _Reply:
         last = await self._sentences.flush()
         if last is not None:
             await self._say(last.text)
+
+    def _stall_s(self) -> float:
+        """Before the first sentence is whole the caller hears nothing yet, as before the first
+        word."""
+        patience = self._patience
+        return patience.stall_s if self._said else min(patience.first_s, patience.stall_s)
 
     async def _take(self, frame: Frame) -> None:
         if isinstance(frame, LLMTextFrame):

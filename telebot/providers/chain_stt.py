@@ -64,6 +64,9 @@ class ChainSTT(Chain):
     def resume(self) -> None:
         self._of_service("resume")
 
+    def settle(self) -> None:
+        self._report_use()
+
     async def work(self, frame: Frame) -> None:
         if isinstance(frame, VADUserStartedSpeakingFrame):
             self._started(frame)
@@ -125,6 +128,7 @@ class ChainSTT(Chain):
             self._suspect = None
             self._done()
             await self.push_frame(frame)
+            self._look_for_better()
 
     async def _answer(self, port: Port) -> None:
         """The text of the utterance is there."""
@@ -262,7 +266,8 @@ class ChainSTT(Chain):
             await self._take(port)
 
     async def _probe(self, port: Port, frames: Sequence[Frame]) -> None:
-        """Let a recogniser whose breaker was open hear the last utterance."""
+        """Let a recogniser whose breaker was open hear the last utterance. What it says of it
+        after the first words must not count for the next one, so it does not stay connected."""
         try:
             hosted, inbox = await self.ready(port)
             if not isinstance(hosted.service, STTService):
@@ -281,11 +286,14 @@ class ChainSTT(Chain):
                 raise LinkFailed(Failure(Cause.SLOW_FIRST)) from None
             finally:
                 pump.cancel()
+                self._listener.link_used(self.kind, port.link.name, feed.take_seconds(), "s")
         except LinkFailed as failed:
             await self.give_up(port, failed.failure)
             return
         self._inboxes.pop(id(port), None)
+        await port.drop()
         port.link.breaker.succeeded(self._clock() - begun)
+        self.drop(port)  # half of what it heard is not for the call
         self._look_for_better()
 
     # timers, and what a service may have beside

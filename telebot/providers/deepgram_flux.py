@@ -19,8 +19,8 @@ from pipecat.utils.errors import ErrorCategory
 
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.deepgram_errors import category
-from telebot.providers.resources import CONNECT_S
 from telebot.providers.one_socket import FAILURES, OneConnection, read_message
+from telebot.providers.resources import CONNECT_S
 
 
 class FluxSTTService(OneConnection, AnsweringSTTService, DeepgramFluxSTTService):

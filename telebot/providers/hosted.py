@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -49,7 +50,7 @@ class Hosted:
         self._up = asyncio.Event()
         self._ends = (_End(self._pushed), _End(self._pushed))
         self._row = (self._ends[0], service, self._ends[1])
-        self._stopped = False
+        self._begun = self._stopped = False
         self._error: ErrorFrame | None = None
 
     async def start(self, setup: FrameProcessorSetup, frame: StartFrame) -> None:
@@ -57,9 +58,11 @@ class Hosted:
         before its first work. Raises ProviderError where it reports an error instead."""
         self._ends[0].link(self.service)
         self.service.link(self._ends[1])
+        counting = dataclasses.replace(setup, enable_usage_metrics=True)
         for each in self._row:
-            await each.setup(setup)
+            await each.setup(counting)
         if self._error is None:
+            self._begun = True
             await self.service.queue_frame(frame, DOWN)
             await self._up.wait()
         if self._error is not None:
@@ -98,15 +101,21 @@ class Hosted:
             return
         self._stopped = True
         self._up.set()
+        cancelled = asyncio.Event()
+
+        async def done(*_: object) -> None:
+            cancelled.set()
+
         try:
             async with asyncio.timeout(STOP_S):
-                await self.service.queue_frame(CancelFrame(), DOWN)
-                await asyncio.gather(*(_cleaned(each) for each in self._row))
+                await self.service.queue_frame(CancelFrame(), DOWN, done)
+                if self._begun:
+                    await cancelled.wait()  # its own tasks end there, not in its clean-up
         except TimeoutError:
             log.warning("provider does not stop", provider=self.service.name)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_S):
-                    await _cleaned(self.service)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await asyncio.gather(*(_cleaned(each) for each in self._row))
 
     async def _pushed(self, frame: Frame) -> None:
         if isinstance(frame, StartFrame):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from pipecat.frames.frames import (
     CancelFrame,
@@ -28,7 +28,7 @@ from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.frames import EmptyTranscriptFrame
 from telebot.providers.recogniser import LONGEST_S as MODEL_LONGEST_S
-from telebot.providers.recogniser import SpeechToText, Transcript
+from telebot.providers.recogniser import Transcript
 from telebot.providers.resources import Resources
 from telebot.providers.vendor import check_known
 from telebot.providers.voicing import quiet_point, to_float
@@ -44,6 +44,15 @@ SHARED_S = 0.1  # of the silence after a stretch that a next one may begin with:
 TRANSCRIPT_P99_S = 0.3
 
 
+class Recogniser(Protocol):
+    """A model of this machine behind a queue (`recogniser.py`, `faster_whisper.py`)."""
+
+    def submit(self, pcm16: bytes, rate_hz: int) -> Job:
+        """The text of an utterance, '' where nothing was said. Raises ProviderError, at once or in
+        the job."""
+        ...
+
+
 class LocalSTTService(AnsweringSTTService):
     """Transcribes each stretch of speech that the VAD frames enclose.
 
@@ -54,8 +63,9 @@ class LocalSTTService(AnsweringSTTService):
 
     def __init__(
         self,
-        speech: SpeechToText,
+        speech: Recogniser,
         *,
+        model: str = "moonshine-tiny-en",
         rate_hz: int = 8000,
         preroll_s: float = PREROLL_S,
         longest_s: float = LONGEST_S,
@@ -64,7 +74,7 @@ class LocalSTTService(AnsweringSTTService):
             sample_rate=rate_hz,
             audio_passthrough=False,
             ttfs_p99_latency=TRANSCRIPT_P99_S,
-            settings=STTSettings(model="moonshine-tiny-en", language=None),
+            settings=STTSettings(model=model, language=None),
         )
         self._speech = speech
         self._rate_hz = rate_hz
@@ -216,13 +226,16 @@ def build(options: Mapping[str, Any], resources: Resources) -> LocalSTTService:
     check_known("option", options, ("preroll_s", "longest_s"), "local")
     return LocalSTTService(
         resources.local.stt,
-        preroll_s=_seconds(options, "preroll_s", PREROLL_S, 2.0),
-        longest_s=_seconds(options, "longest_s", LONGEST_S, MODEL_LONGEST_S),
+        preroll_s=seconds(options, "preroll_s", PREROLL_S, 2.0),
+        longest_s=seconds(options, "longest_s", LONGEST_S, MODEL_LONGEST_S),
     )
 
 
-def _seconds(options: Mapping[str, Any], name: str, default: float, most: float) -> float:
+def seconds(
+    options: Mapping[str, Any], name: str, default: float, most: float, who: str = "local"
+) -> float:
+    """An option that is a duration, 0.1 s to `most`. Raises ProviderConfigError."""
     value = options.get(name, default)
     if not isinstance(value, int | float) or not 0.1 <= value <= most:
-        raise ProviderConfigError(f"local: {name} is {value!r}; write seconds, 0.1 to {most:g}")
+        raise ProviderConfigError(f"{who}: {name} is {value!r}; write seconds, 0.1 to {most:g}")
     return float(value)

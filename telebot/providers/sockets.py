@@ -1,44 +1,32 @@
-"""Voices and recognisers on one websocket each that say at once what goes wrong.
+"""Services on one websocket each that say at once what goes wrong.
 
 Pipecat 1.14 connects again by itself: three attempts with pauses of 4 to 10 s, some services
 without any pause, and tells of a drop without its category. A call needs the opposite: one error
 with its cause, now, for the chain above to act on. The next utterance or sentence connects anew.
+And a pipeline starts beside the first connection, where Pipecat's waits for it.
 
-Vendors' own files build on it. Audio travels as G.711 mu-law, which is what the phone has, and is
-PCM in Pipecat's frames.
+`socket_ears.py` and `socket_voice.py` build on it, and on those the vendors' own files.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
 from pipecat.frames.frames import (
     ErrorFrame,
-    Frame,
-    InterimTranscriptionFrame,
-    TranscriptionFrame,
-    TTSStoppedFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.stt_service import WebsocketSTTService
-from pipecat.services.tts_service import WebsocketTTSService
+from pipecat.processors.frame_processor import (
+    FrameProcessor,
+)
 from pipecat.services.websocket_service import ReportErrorCallback, WebsocketService
-from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
-from pipecat.utils.time import time_now_iso8601
-from pipecat.utils.tracing.service_decorators import traced_tts
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.protocol import State
 
-from telebot.audio import g711
 from telebot.call.errors import ProviderError
-from telebot.providers.frames import EmptyTranscriptFrame
 from telebot.providers.resources import CONNECT_S
 
 CLOSE_S = 0.5  # for the vendor to answer our close; a call that ends does not wait longer
@@ -61,6 +49,8 @@ class OneSocket(FrameProcessor, WebsocketService):
     """
 
     _receive_task: Any = None
+    _setting_up = False
+    _connecting: asyncio.Task[None] | None = None  # beside everything else
 
     async def _take(self, message: dict[str, Any]) -> None:
         """One message of the vendor, a JSON object."""
@@ -87,16 +77,36 @@ class OneSocket(FrameProcessor, WebsocketService):
 
     async def _connect(self) -> None:
         """Connect once; what fails has been said by `_connect_websocket`."""
+        if self._setting_up:
+            return
         former, self._receive_task = self._receive_task, None
         if former is not None and not former.done():
             former.cancel()
             await asyncio.gather(former, return_exceptions=True)
         await super()._connect()  # type: ignore[no-untyped-call]
 
+    def _begin(self) -> None:
+        """Connect beside everything else; sets `_connecting`."""
+        self._connecting = self.create_task(self._connect(), name="connecting")
+
+    async def setup(self, setup: Any) -> None:
+        self._setting_up = True
+        try:
+            await super().setup(setup)
+        finally:
+            self._setting_up = False
+        self._begin()
+
+    async def cleanup(self) -> None:
+        if self._connecting is not None:
+            await self.cancel_task(self._connecting)
+            self._connecting = None
+        await super().cleanup()  # type: ignore[no-untyped-call]
+
     async def _disconnect_websocket(self) -> None:
         websocket, self._websocket = self._websocket, None
         if websocket is not None:
-            with suppress(Exception):
+            with suppress(ConnectionClosed, OSError):
                 await websocket.close()
             await self._call_event_handler("on_disconnected")
 
@@ -107,7 +117,7 @@ class OneSocket(FrameProcessor, WebsocketService):
                 if not isinstance(told, dict):
                     raise ValueError("not an object")
                 await self._take(told)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise ProviderError(f"a message that makes no sense ({error!r})") from error
 
     async def _receive_task_handler(self, report_error: ReportErrorCallback) -> None:
@@ -117,7 +127,7 @@ class OneSocket(FrameProcessor, WebsocketService):
             return
         try:
             await self._receive_messages()
-        except Exception as caught:
+        except (ConnectionClosed, ProviderError, OSError) as caught:
             error = caught
         if self._disconnecting:
             return
@@ -147,137 +157,3 @@ def _closed_because(closed: ConnectionClosed) -> ErrorCategory:
     if status.isdecimal() and len(status) == 3:
         return classify_http_status_code(int(status))
     return ErrorCategory.CONNECTIVITY
-
-
-class SocketEars(OneSocket, WebsocketSTTService):
-    """A streaming recogniser that is asked for the rest when the caller's voice stops.
-
-    What the vendor confirms becomes one final `TranscriptionFrame` an utterance, or an
-    `EmptyTranscriptFrame` where it heard no words. A vendor's class says by `_mulaw` what travels,
-    and by `finalize` how its vendor is asked.
-    """
-
-    finalize: str
-    _mulaw = True
-    _began_at = 0.0
-    _speech_s = 0.0
-    _asked = False  # for the rest of an utterance that has ended
-    _comes_back: asyncio.Task[None] | None = None
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        stopped = isinstance(frame, VADUserStoppedSpeakingFrame)
-        if isinstance(frame, VADUserStartedSpeakingFrame):
-            self._began_at = frame.timestamp - frame.start_secs
-            self._come_back()
-        elif isinstance(frame, VADUserStoppedSpeakingFrame):
-            self._speech_s = max(0.0, frame.timestamp - frame.stop_secs - self._began_at)
-            self._asked = True
-        # past the vendor's service, which asks even before kept audio has been sent
-        await WebsocketSTTService.process_frame(self, frame, direction)
-        if stopped and not self._reconnecting:
-            await self._ask()
-
-    async def _ask(self) -> None:
-        """Ask for the rest of the utterance."""
-        if self._is_open():
-            with suppress(ConnectionClosed):  # the receiver tells of it
-                await self._get_websocket().send(self.finalize)
-
-    def _come_back(self) -> None:
-        """Connect again for a new utterance, beside the audio, which is kept meanwhile."""
-        if self.is_usable and not self._is_open() and not self._reconnecting:
-            self._reconnecting = True
-            self._comes_back = self.create_task(self._return(), name="comes_back")
-
-    async def _return(self) -> None:
-        try:
-            await self._do_reconnect()  # type: ignore[no-untyped-call]
-            while self._reconnect_audio_buffer:
-                kept, _ = self._reconnect_audio_buffer.pop(0)
-                self._record_stt_audio_usage(kept.audio)
-                await self.process_generator(self.run_stt(kept.audio))
-        finally:
-            self._reconnecting = False
-        if self._asked:
-            await self._ask()
-
-    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
-        if self._is_open():
-            with suppress(ConnectionClosed):  # the receiver tells of it
-                await self._get_websocket().send(self._wire(audio))
-        yield None
-
-    def _wire(self, pcm16: bytes) -> bytes:
-        return g711.encode(pcm16) if self._mulaw else pcm16
-
-    async def _hearing(self, text: str, language: Language | None, result: Any) -> None:
-        """What the utterance seems to be so far."""
-        if text.strip():
-            await self.push_frame(
-                InterimTranscriptionFrame(
-                    text.strip(), self._user_id, time_now_iso8601(), language, result=result
-                )
-            )
-
-    async def _heard(self, text: str, language: Language | None, result: Any) -> None:
-        """What the vendor confirms the utterance to be."""
-        asked, self._asked = self._asked, False
-        if text.strip():
-            await self.emit_stt_usage_metrics()  # type: ignore[no-untyped-call]
-            await self.push_frame(
-                TranscriptionFrame(
-                    text.strip(),
-                    self._user_id,
-                    time_now_iso8601(),
-                    language,
-                    result=result,
-                    finalized=True,
-                )
-            )
-        elif asked:
-            await self.push_frame(EmptyTranscriptFrame(self._speech_s))
-
-    async def cleanup(self) -> None:
-        if self._comes_back is not None:
-            await self.cancel_task(self._comes_back)
-            self._comes_back = None
-        await super().cleanup()  # type: ignore[no-untyped-call]
-
-
-class SocketVoice(OneSocket, WebsocketTTSService):
-    """A streaming voice; whatever fails ends the speech that it was at."""
-
-    def _expects_more(self) -> bool:
-        return bool(self.get_audio_contexts())
-
-    async def _speak(self, text: str, context_id: str) -> None:
-        """Send `text` to the vendor."""
-        raise NotImplementedError
-
-    @traced_tts
-    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
-        if not self._is_open():
-            await self._connect()
-        if self._is_open():
-            with suppress(ConnectionClosed):  # the receiver tells of it
-                await self._speak(text, context_id)
-                await self.start_tts_usage_metrics(text)
-        else:
-            await self._after_loss()
-        yield None
-
-    async def _after_loss(self) -> None:
-        await self.stop_all_metrics()  # type: ignore[no-untyped-call]
-        for context_id in self.get_audio_contexts():
-            await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
-            await self.remove_audio_context(context_id)
-
-    async def flush_audio(self, context_id: str | None = None) -> None:
-        if self._is_open():
-            with suppress(ConnectionClosed):
-                await super().flush_audio(context_id)
-
-    async def on_audio_context_interrupted(self, context_id: str) -> None:
-        if self._is_open():
-            with suppress(ConnectionClosed):
-                await super().on_audio_context_interrupted(context_id)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -16,7 +17,9 @@ PIECE = 320  # bytes of 20 ms
 QUIET_RMS = 50  # -56 dBFS: a telephone line hums louder
 KEEP_S = 0.25  # of silence, which is a pause; more is held until sound comes after it
 MUTE_S = 1.0  # this much silence inside a sentence is no pause: the voice has fallen silent
+QUIET_END_S = 0.06  # of a word: a closed lip, a breath
 LAST_S = 0.35  # how long the last word is at least taken to be, where only its start is told
+APART_S = 0.03  # words told to begin at the same moment are told wrong
 WORD = re.compile(r"[\W_]+")
 
 
@@ -32,6 +35,7 @@ class Utterance:
         self.at_s = at_s
         self.pcm = bytearray()  # handed on so far
         self.loud_s = 0.0
+        self.sounds_until_s = 0.0  # of what was handed on
         self._held = bytearray()
         self._rest = b""
         self._quiet_s = 0.0
@@ -77,7 +81,9 @@ class Utterance:
             _plain(told.text) == _plain(word)
             for told, word in zip(self._told, self.words, strict=False)
         )
-        if not fits:
+        starts = [word.start_s for word in self._told]
+        apart = all(b - a >= APART_S for a, b in itertools.pairwise(starts))
+        if not fits or not apart:
             return ()
         ends = [word.start_s for word in self._told[1:]] + [self._told[-1].start_s + LAST_S]
         return tuple(
@@ -86,10 +92,11 @@ class Utterance:
         )
 
     def complete(self, words: Sequence[Word]) -> int:
-        """How many of `words` the audio handed on says to their end."""
+        """How many of `words` the audio handed on says to their end. What is told to lie behind its
+        last sound was not said: the voice has fallen silent."""
         count = 0
         for word in words:
-            if word.end_s > self.audio_s:
+            if word.end_s > self.sounds_until_s + QUIET_END_S:
                 break
             count += 1
         return count
@@ -100,6 +107,7 @@ class Utterance:
             self._held.clear()
             self._quiet_s = 0.0
             self.loud_s += PIECE / 2 / RATE_HZ
+            self.sounds_until_s = (len(self.pcm) + len(out)) / 2 / RATE_HZ
             return
         self._quiet_s += PIECE / 2 / RATE_HZ
         if self._quiet_s > MUTE_S:

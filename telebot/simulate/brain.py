@@ -17,7 +17,7 @@ ANSWERS = (
      "The bus stops at the door every ten minutes."),
     (r"\bbook|table", "I would be glad to book a table for you. "
      "For how many people shall it be, and on which day?"),
-    (r"\bbye", "Thank you for calling. Goodbye."),
+    (r"bye\b", "Thank you for calling. Goodbye."),
 )  # fmt: skip
 ELSE = "I am happy to help you with that. Could you tell me a little more about what you need?"
 

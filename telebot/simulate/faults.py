@@ -7,11 +7,13 @@ Pure but for `asyncio.sleep`. `server.py` owns the one `Faults`; every vendor's 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
 from telebot.call.errors import ConfigError
+from telebot.simulate.registry import VENDORS
 
 T = TypeVar("T")
 
@@ -19,6 +21,9 @@ Name = Literal["latency", "401", "429", "500", "drop", "stall", "silence", "garb
 Point = Literal["connect", "first", "middle", "end"]
 NAMES: tuple[Name, ...] = get_args(Name)
 POINTS: tuple[Point, ...] = get_args(Point)
+KINDS = ("stt", "llm", "tts", "realtime")
+SECONDS = re.compile(r"(?:\d+(?:\.\d+)?)?")
+TIMES = re.compile(r"(?:[1-9]\d*)?")
 STALL_S = 60.0  # longer than anybody waits, and bounded all the same
 
 
@@ -44,6 +49,11 @@ class Fault:
         ``openai.llm=latency:2.5@first x1``. Raises ConfigError."""
         where, sign, what = text.replace(" ", "").partition("=")
         vendor, _, kind = where.partition(".")
+        if sign and (vendor not in (*VENDORS, "*") or kind not in ("", *KINDS)):
+            raise ConfigError(
+                f"{text!r}: nobody is called {where!r}; write VENDOR or VENDOR.KIND, VENDOR one of "
+                f"{', '.join(VENDORS)} or * for all, KIND one of {', '.join(KINDS)}"
+            )
         what, _, times = what.partition("x")
         what, _, point = what.partition("@")
         name, _, seconds = what.partition(":")
@@ -52,17 +62,24 @@ class Fault:
                 f"{text!r} is no fault; write VENDOR.KIND=NAME@POINT, NAME one of "
                 f"{', '.join(NAMES)}, POINT one of {', '.join(POINTS)}"
             )
-        try:
-            return cls(
-                name,
-                vendor,
-                kind,
-                point or "connect",  # type: ignore[arg-type]
-                float(seconds or 1.0),
-                int(times) if times else None,
-            )
-        except ValueError:
-            raise ConfigError(f"{text!r}: write numbers: =latency:2.5@first x1") from None
+        number = SECONDS.fullmatch(seconds) and TIMES.fullmatch(times)
+        if not number:
+            raise ConfigError(f"{text!r}: write numbers: =latency:2.5@first x1")
+        return cls(
+            name,
+            vendor,
+            kind,
+            point or "connect",  # type: ignore[arg-type]
+            float(seconds or 1.0),
+            int(times) if times else None,
+        )
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        where = f"{self.vendor}.{self.kind}" if self.kind else self.vendor
+        length = f":{self.seconds:g}" if self.name == "latency" else ""
+        times = "" if self.times is None else f" x{self.times}"
+        return f"{where}={self.name}{length}@{self.point}{times}"
 
 
 class Refused(Exception):

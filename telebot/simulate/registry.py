@@ -34,10 +34,23 @@ WANTED_TOO = {
 }
 
 
+# vendors whose wire wants a port of its own → a function (simulator, host) → its port, and what
+# ends it
+OWN_PORTS = {"google": "telebot.simulate.google:serve"}
+
+
+def variables(vendor: str, url: str, key: str = "simulated") -> dict[str, str]:
+    """``<VENDOR>_BASE_URL`` and ``<VENDOR>_API_KEY`` of one vendor, and what else it wants, for a
+    simulator at `url`, which is its own where it has a port of its own."""
+    name = vendor.upper()
+    base = url if vendor in OWN_PORTS else f"{url}/{vendor}{BASE_PATHS.get(vendor, '')}"
+    too = dict.fromkeys(WANTED_TOO.get(vendor, ()), key)
+    return {f"{name}_BASE_URL": base, f"{name}_API_KEY": key, **too}
+
+
 def environ(url: str, key: str = "simulated") -> dict[str, str]:
-    """``<VENDOR>_BASE_URL`` and ``<VENDOR>_API_KEY`` of every vendor, and what else it wants, for a
-    simulator at `url`."""
-    names = {vendor: vendor.upper() for vendor in VENDORS}
-    bases = {f"{name}_BASE_URL": f"{url}/{v}{BASE_PATHS.get(v, '')}" for v, name in names.items()}
-    too = {name: key for wanted in WANTED_TOO.values() for name in wanted}
-    return {**bases, **{f"{name}_API_KEY": key for name in names.values()}, **too}
+    """The variables of every vendor."""
+    found: dict[str, str] = {}
+    for vendor in VENDORS:
+        found |= variables(vendor, url, key)
+    return found

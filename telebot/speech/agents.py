@@ -80,6 +80,11 @@ class Agent:
         return self.chains.realtime(self.plans["realtime"], listener, context, usual, keyed)
 
     @property
+    def person(self) -> str | None:
+        """Who takes a call over when nothing of ours works."""
+        return self.brain.person()
+
+    @property
     def needs_vendor(self) -> bool:
         """True where a call of this agent connects to somebody outside."""
         return any(not plan.ours for plans in self.plans.values() for plan in plans)

@@ -65,6 +65,13 @@ class Plan:
     def ours(self) -> bool:
         return self.name in registry.OURS
 
+    @property
+    def alone(self) -> bool:
+        """As the only one of its kind it needs no chain: ours, and any Pipecat service by its
+        import string, which may be built in ways that a chain knows nothing of."""
+        service = self.spec if isinstance(self.spec, str) else str(self.spec.get("service"))
+        return self.ours or ":" in service
+
 
 def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) -> tuple[Plan, ...]:
     """An agent's links of one kind. Raises ProviderConfigError."""
@@ -83,28 +90,32 @@ def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) ->
 
 
 def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spec]:
-    """Those of the default chain that can be built: whose key is there."""
+    """Those of the default chain whose key is there; nothing of the others is imported."""
     if kind == "llm" and not speech.prompt:
         return [DIALOG]
     found: list[Spec] = []
     for name in registry.DEFAULTS[kind]:
         spec = _prompted(kind, name, speech.prompt)
-        if name == LOCAL or registry.check(kind, spec, resources) is None:
+        if name == LOCAL or registry.account(kind, spec, resources):  # its key is there
             found.append(spec)
     return found
 
 
 def _prompted(kind: Kind, spec: Spec, prompt: str) -> Spec:
     """A model's spec with the agent's prompt as its system instruction."""
-    service = spec if isinstance(spec, str) else spec.get("service")
-    if kind not in ("llm", "realtime") or not prompt or service in registry.OURS:
+    if kind not in ("llm", "realtime") or not prompt or _service(spec) in registry.OURS:
         return spec
     whole: Mapping[str, Any] = {"service": spec} if isinstance(spec, str) else spec
     return {**whole, "settings": {"system_instruction": prompt, **(whole.get("settings") or {})}}
 
 
+def _service(spec: Spec) -> object:
+    """The name that a spec gives its service."""
+    return spec if isinstance(spec, str) else spec.get("service")
+
+
 def _plan(kind: Kind, spec: Spec, resources: Resources) -> Plan:
-    if kind == "llm" and spec in OUR_BRAIN:
+    if kind == "llm" and _service(spec) in OUR_BRAIN:
         return Plan(kind, DIALOG, DIALOG, PATIENT, "")
     bare, patience = _patience(kind, spec)
     fault = registry.check(kind, bare, resources)
@@ -181,7 +192,7 @@ class Chains:
     ) -> FrameProcessor:
         """The processor for these links in one call; `brain` builds the dialog brain."""
         kind = planned[0].kind
-        if len(planned) == 1 and planned[0].ours:
+        if len(planned) == 1 and planned[0].alone:
             return self._service(planned[0], brain)
         links = [self._link(plan, brain) for plan in planned]
         chain: Chain

@@ -96,6 +96,7 @@ class Conversation:
         self.move(Move.END)
         parts.voice.close()
         parts.ear.close()
+        parts.settle_stt()
         self._outside.end(reason)
         own = [task for task in (self._runner, *self._asking) if task is not None]
         for task in own:

@@ -204,12 +204,13 @@ class Speech:
             gate=gate,
             pause_stt=getattr(made.ears, "pause", _nothing),
             resume_stt=getattr(made.ears, "resume", _nothing),
+            settle_stt=getattr(made.ears, "settle", _nothing),
             phrases=agent.phrases,
             agent=agent.settings.call,
             speech=settings.speech,
             providers=failovers.providers,
             turn_model=self.turn_model if smart else None,
-            person=agent.brain.person(),
+            person=agent.person,
         )
 
     def _sound(self, call: Call, agent: Agent, wire: MediaWire) -> tuple[Ear, Voice]:
@@ -256,4 +257,4 @@ class Speech:
 
 
 def _nothing() -> None:
-    """A recogniser that does not care for pauses."""
+    """What a recogniser without the like of it does."""

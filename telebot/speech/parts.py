@@ -41,6 +41,7 @@ class Parts:
     gate: TurnGate
     pause_stt: Callable[[], None]
     resume_stt: Callable[[], None]
+    settle_stt: Callable[[], None]  # tell what was used of it, before the bill is written
     phrases: Mapping[str, Phrase]
     agent: AgentCall
     speech: SpeechSettings

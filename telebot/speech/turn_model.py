@@ -78,9 +78,9 @@ class TurnModelProcess:
         except TimeoutError:
             self.late += 1
             self._late_in_a_row += 1
-            if self._late_in_a_row >= HUNG_AFTER and self._process is not None:
+            if self._late_in_a_row >= HUNG_AFTER:
                 log.warning("turn model hangs")
-                self._process.kill()
+                self._kill()
             return None
         finally:
             self._waiting.pop(number, None)
@@ -136,7 +136,12 @@ class TurnModelProcess:
             self._writer.close()
             self._writer = None
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()  # it has nothing to put away, and may hang
+            self._kill()  # it has nothing to put away, and may hang
             await self._process.wait()
             self._process = None
+
+    def _kill(self) -> None:
+        """End the process, which may just have ended by itself."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()

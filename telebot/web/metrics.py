@@ -7,7 +7,7 @@ gauges and totals ask their owners when read (`measures.py`).
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from telebot.call.admission import Admission
-from telebot.call.model import Call, Note, State, Termination, Turn, WireEvent
+from telebot.call.model import Call, Note, State, Termination, Turn, Usage, WireEvent
 from telebot.call.ports import CallLog
 
 # the promise is a median of 0.7 s; beyond that callers notice
@@ -65,6 +65,24 @@ class Metrics:
         def collect() -> SummaryMetricFamily:
             family = SummaryMetricFamily(f"telebot_{name}", help)
             family.add_metric([], count_value=int(count()), sum_value=total())
+            return family
+
+        self.registry.register(_Read(collect))
+
+    def family(
+        self,
+        kind: type[GaugeMetricFamily] | type[CounterMetricFamily],
+        name: str,
+        help: str,
+        labels: Sequence[str],
+        read: Callable[[], Iterable[tuple[Sequence[str], float]]],
+    ) -> None:
+        """A family with labels that somebody else keeps: `read` gives label values and value."""
+
+        def collect() -> Metric:
+            family = kind(f"telebot_{name}", help, labels=labels)
+            for values, value in read():
+                family.add_metric(values, value)
             return family
 
         self.registry.register(_Read(collect))
@@ -118,7 +136,6 @@ class MeteredLog:
         self._metrics = metrics
         self.answered = log.answered
         self.state = log.state
-        self.used = log.used
 
     def opened(self, call: Call) -> None:
         """Count the offer."""
@@ -132,6 +149,10 @@ class MeteredLog:
             if milliseconds is not None:
                 self._metrics.latency.labels(call.agent, part).observe(milliseconds / 1000)
         self._log.turn(call, turn)
+
+    def used(self, call: Call, usage: Usage) -> None:
+        """Pass on."""
+        self._log.used(call, usage)
 
     def note(self, call: Call, note: Note) -> None:
         """Pass on."""

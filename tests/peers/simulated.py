@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -23,6 +24,14 @@ class Simulated:
     url: str
     environ: dict[str, str]
     resources: Resources
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something has become true (at most 20 s)."""
+        for _ in range(2000):
+            if true():
+                return
+            await asyncio.sleep(0.01)
+        raise TimeoutError
 
     def fault(self, *texts: str) -> None:
         """From now on these faults, e.g. ``openai.llm=stall@first``."""

@@ -169,6 +169,14 @@ async def test_a_worker_that_hangs_does_not_fill_the_memory(model):
             os.kill(pid, signal.SIGKILL)
 
 
+async def test_a_worker_that_ended_by_itself_may_be_given_up_all_the_same(model):
+    process = model._process
+    assert process is not None
+    process.kill()
+    await process.wait()
+    model._kill()  # its transport is closed: there is nobody to signal
+
+
 async def test_closing_leaves_no_process_and_no_task(voice):
     before = asyncio.all_tasks()
     model = TurnModelProcess()

@@ -150,3 +150,34 @@ def test_one_fault_is_enough_and_the_rest_is_told_all_the_same(
     assert capsys.readouterr().out.splitlines() == [
         "fault  broken: write something else", "ok     this", "warn   that: look at it",
     ]  # fmt: skip
+
+
+LEAVING = """
+as_of: 2026-11-20
+vendors:
+  scripted:
+    name: Scripted Speech
+    kind: tts
+    status: retiring
+    as_of: 2026-11-20
+    shutdown_date: {day}
+    replacement: local
+"""
+
+
+@pytest.mark.parametrize(
+    ("day", "level", "says"),
+    [
+        ("2999-01-01", "warn", "speech.tts: Scripted Speech will be shut down on 2999-01-01; use"),
+        ("2026-01-01", "fault", "Scripted Speech was shut down on 2026-01-01; use local instead"),
+        ("soon", "fault", "providers.yaml:9: vendors.scripted.shutdown_date: Input should be"),
+    ],
+)
+def test_a_vendor_that_leaves_is_told_before_and_after(
+    settings_of: Callable[..., Settings], day: str, level: str, says: str
+) -> None:
+    settings = settings_of()
+    path = settings.config_dir / "providers.yaml"
+    path.write_text(LEAVING.format(day=day), encoding="utf-8")
+    found = doctor._guarded(doctor._agents, settings)
+    assert (found[-1][0], says in found[-1][2]) == (level, True), found

@@ -9,6 +9,8 @@ from prometheus_client import generate_latest
 from telebot.call.errors import ProviderError
 from telebot.call.model import Call, CallOffer
 from telebot.measures import measure
+from telebot.providers.breaker import Breakers
+from telebot.providers.failure import Cause, Failure
 from telebot.providers.local_speech import LocalSpeech
 from telebot.records.archive import Archive
 from telebot.settings import Settings
@@ -35,8 +37,17 @@ async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
         wall_clock=now,
         transfer=lambda _: None,
     )
-    measure(metrics, speech, local, archive)
+    breakers = Breakers(lambda: 0.0)
+    breakers.of("stt", "acme/one").failed(Failure(Cause.REFUSED))
+    breakers.of("llm", "acme/two").succeeded(0.25)
+    measure(metrics, speech, local, archive, breakers)
     value = metrics.registry.get_sample_value
+    one = {"kind": "stt", "provider": "acme/one"}
+    two = {"kind": "llm", "provider": "acme/two"}
+    assert (value("telebot_provider_up", one), value("telebot_provider_up", two)) == (0, 1)
+    assert value("telebot_provider_failures_total", {**one, "cause": "refused"}) == 1
+    assert value("telebot_provider_successes_total", two) == 1
+    assert value("telebot_provider_latency_seconds", two) == 0.25
     assert value("telebot_records_waiting_rows") == 0
     archive.log.opened(Call("c", CallOffer("local", "CA1", "", ""), "echo", now()))
     archive.recorder.failed += 1

@@ -112,3 +112,8 @@ def test_a_sample_belongs_to_the_innermost_package_we_name() -> None:
     )
     assert packages == {"pipecat": 7, "telebot": 3}
     assert functions["telebot: feed (speech/ear.py)"] == 3
+
+
+def test_a_stack_without_a_function_keeps_no_command_line() -> None:
+    lines = ['process 12:"/somewhere/bin/python x" 3']
+    assert read_folded(lines)[1] == {"other: no function": 3}

@@ -132,6 +132,8 @@ class TestAgent:
     mind: Mind = field(default_factory=Mind)
     broken: bool = False
     needs_vendor = False
+    person: str | None = None
+    plans = {"realtime": ()}  # noqa: RUF012
     providers = {"stt": "scripted", "llm": "scripted", "tts": "scripted"}  # noqa: RUF012
 
     def __post_init__(self) -> None:
@@ -151,15 +153,15 @@ class TestAgent:
             }.items()
         }
 
-    def stt(self) -> Recogniser:
+    def stt(self, _listener: object) -> Recogniser:
         return Recogniser(self.hears, self.stt_delay_s)
 
-    def tts(self) -> Voice:
+    def tts(self, _listener: object) -> Voice:
         if self.broken:
             raise RuntimeError("no voice")
         return Voice(self.tts_delay_s)
 
-    def thinker(self, _now: object, _caller: str | None) -> tuple[Thinker, Mind]:
+    def thinker(self, _now: object, _caller: str | None, _listener: object) -> tuple[Thinker, Mind]:
         return Thinker(self.answers, self.llm_delay_s), self.mind
 
 

@@ -14,13 +14,15 @@ import structlog.testing
 import yaml
 from virtual_time import run
 
-from telebot.call.errors import ConfigError, ProviderConfigError, ProviderError
+from telebot.call.errors import ConfigError, ProviderError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.providers.scripted import ScriptedLLMService
 from telebot.settings import AgentSettings, load_agents
 from telebot.speech.agents import Agent, AgentLoader
-from telebot.speech.brain import DialogBrainService, PlainMind
+from telebot.speech.brain import ChainMind, DialogBrainService
+from telebot.speech.chains import Chains
+from telebot.speech.failover import Nobody
 from telebot.speech.phrases import Phrase, PhraseStore
 
 pytestmark = pytest.mark.unit
@@ -56,8 +58,13 @@ def settings_of(folder: Path, **tree: Any) -> AgentSettings:
     return load_agents(folder)["desk"]
 
 
+def loader_of(store: Store, environ: Mapping[str, str] | None = None) -> AgentLoader:
+    resources = Resources(LocalSpeech(), environ or {})
+    return AgentLoader(resources, store, Chains(resources, lambda: 0.0))
+
+
 def checked(folder: Path, environ: Mapping[str, str] | None = None, **tree: Any) -> Agent:
-    loader = AgentLoader(Resources(LocalSpeech(), environ or {}), Store())
+    loader = loader_of(Store(), environ)
     return loader.check(settings_of(folder, **tree))
 
 
@@ -131,16 +138,16 @@ def test_a_fault_in_what_the_agent_says_names_its_line(tmp_path: Path) -> None:
 
 def test_the_brain_of_its_own_tells_the_time_of_its_zone(tmp_path: Path) -> None:
     agent = checked(tmp_path, agent={"name": "desk", "timezone": "Asia/Tokyo"})
-    service, mind = agent.thinker(lambda: NOON, "+15550001")
+    service, mind = agent.thinker(lambda: NOON, "+15550001", Nobody())
     assert isinstance(service, DialogBrainService)
     assert mind is service
     assert service._now().isoformat() == "2026-07-20T21:00:00+09:00"
 
 
 def test_another_brain_is_a_language_model_without_tools(tmp_path: Path) -> None:
-    service, mind = checked(tmp_path, speech=SCRIPTED).thinker(lambda: NOON, None)
+    service, mind = checked(tmp_path, speech=SCRIPTED).thinker(lambda: NOON, None, Nobody())
     assert isinstance(service, ScriptedLLMService)
-    assert isinstance(mind, PlainMind)
+    assert isinstance(mind, ChainMind)
     assert mind.expects is None
     assert mind.commit() == ()
 
@@ -158,7 +165,7 @@ def test_the_prompt_is_the_models_instruction(
     tmp_path: Path, given: dict[str, Any], instruction: str
 ) -> None:
     speech = {**SCRIPTED, "llm": {"service": OPENAI, **given}, "prompt": "Be brief."}
-    service, _ = checked(tmp_path, KEYS, speech=speech).thinker(lambda: NOON, None)
+    service, _ = checked(tmp_path, KEYS, speech=speech).thinker(lambda: NOON, None, Nobody())
     assert service._settings.system_instruction == instruction
 
 
@@ -194,7 +201,7 @@ def test_one_vendor_is_enough_to_need_the_network(tmp_path: Path) -> None:
 
 def test_an_agent_has_its_phrases_in_its_own_voice(tmp_path: Path) -> None:
     store = Store()
-    loader = AgentLoader(Resources(LocalSpeech(), {}), store)
+    loader = loader_of(store)
     agent = run(loader.load(settings_of(tmp_path, speech=SCRIPTED)))
     assert store.asked == ['"scripted"']
     assert agent.phrases["greeting"].text == "Hello there."
@@ -203,7 +210,7 @@ def test_an_agent_has_its_phrases_in_its_own_voice(tmp_path: Path) -> None:
 
 def test_a_voice_is_named_with_all_that_shapes_it(tmp_path: Path) -> None:
     store = Store()
-    loader = AgentLoader(Resources(LocalSpeech(), {}), store)
+    loader = loader_of(store)
     voices: list[Any] = ["local", {"service": "local"}, {"service": "local", "voice": "heart"}]
     for tts in voices:
         run(loader.load(settings_of(tmp_path, speech={**SCRIPTED, "tts": tts})))
@@ -218,23 +225,15 @@ def test_a_voice_is_named_with_all_that_shapes_it(tmp_path: Path) -> None:
 
 def test_a_voice_that_fails_at_the_start_is_replaced_for_the_phrases(tmp_path: Path) -> None:
     store = Store("scripted")
-    loader = AgentLoader(Resources(LocalSpeech(), {}), store)
+    loader = loader_of(store)
     with structlog.testing.capture_logs() as logs:
         agent = run(loader.load(settings_of(tmp_path, speech=SCRIPTED)))
-    assert store.asked == ['"scripted"', "local"]
+    assert store.asked == ['"scripted"', '"local"']
     assert agent.phrases["greeting"].text == "Hello there."
     assert [line["agent"] for line in logs if line["log_level"] == "warning"] == ["desk"]
 
 
 def test_a_file_at_fault_is_not_replaced(tmp_path: Path) -> None:
-    loader = AgentLoader(Resources(LocalSpeech(), {}), Store())
+    loader = loader_of(Store())
     with pytest.raises(ConfigError):
         run(loader.load(settings_of(tmp_path, speech={**SCRIPTED, "tts": "hal"})))
-
-
-def test_a_provider_that_can_no_longer_be_built_says_so_to_the_call(tmp_path: Path) -> None:
-    agent = checked(tmp_path, speech=SCRIPTED)
-    speech = agent.settings.speech.model_copy(update={"stt": "gone"})
-    agent.settings = agent.settings.model_copy(update={"speech": speech})
-    with pytest.raises(ProviderConfigError, match="no provider 'gone'"):
-        agent.stt()

@@ -1,0 +1,55 @@
+"""A voice on one websocket: whatever fails ends the speech that it was at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+from pipecat.frames.frames import Frame, TTSStoppedFrame
+from pipecat.services.tts_service import WebsocketTTSService
+from pipecat.utils.tracing.service_decorators import traced_tts
+from websockets.exceptions import ConnectionClosed
+
+from telebot.providers.sockets import OneSocket
+
+
+class SocketVoice(OneSocket, WebsocketTTSService):
+    """A streaming voice; whatever fails ends the speech that it was at."""
+
+    def _expects_more(self) -> bool:
+        return bool(self.get_audio_contexts())
+
+    async def _speak(self, text: str, context_id: str) -> None:
+        """Send `text` to the vendor."""
+        raise NotImplementedError
+
+    @traced_tts
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        if self._connecting is not None:
+            await asyncio.wait({self._connecting})
+        if not self._is_open():
+            await self._connect()
+        if self._is_open():
+            with suppress(ConnectionClosed):  # the receiver tells of it
+                await self._speak(text, context_id)
+                await self.start_tts_usage_metrics(text)
+        else:
+            await self._after_loss()
+        yield None
+
+    async def _after_loss(self) -> None:
+        await self.stop_all_metrics()  # type: ignore[no-untyped-call]
+        for context_id in self.get_audio_contexts():
+            await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
+            await self.remove_audio_context(context_id)
+
+    async def flush_audio(self, context_id: str | None = None) -> None:
+        if self._is_open():
+            with suppress(ConnectionClosed):
+                await super().flush_audio(context_id)
+
+    async def on_audio_context_interrupted(self, context_id: str) -> None:
+        if self._is_open():
+            with suppress(ConnectionClosed):
+                await super().on_audio_context_interrupted(context_id)

@@ -1,0 +1,66 @@
+"""A chain in a pipeline of its own, against simulated vendors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipecat.processors.frame_processor import FrameProcessor
+from service_line import Line, running
+from simulated import Simulated
+
+from telebot.providers.failure import Failure
+from telebot.providers.registry import Kind, Spec
+from telebot.settings import AgentSpeech
+from telebot.speech.chains import Chains, plans
+
+
+@dataclass
+class Told:
+    """What a chain told its listener."""
+
+    served: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    used: list[tuple[str, float, str]] = field(default_factory=list)
+    exhausted: int = 0
+
+    def link_served(self, kind: str, name: str) -> None:
+        self.served.append(name.partition("/")[0])
+
+    def link_failed(self, kind: str, name: str, failure: Failure) -> None:
+        self.failed.append((name.partition("/")[0], failure.cause.value))
+
+    def link_used(self, kind: str, name: str, quantity: float, unit: str) -> None:
+        self.used.append((name.partition("/")[0], quantity, unit))
+
+    def chain_exhausted(self, kind: str) -> None:
+        self.exhausted += 1
+
+
+@dataclass
+class Chained:
+    line: Line
+    told: Told
+    chains: Chains
+    chain: FrameProcessor
+
+
+@asynccontextmanager
+async def chained(
+    vendor: Simulated,
+    kind: Kind,
+    specs: Sequence[Spec],
+    *,
+    chains: Chains | None = None,
+    brain: Any = None,
+) -> AsyncIterator[Chained]:
+    """A started pipeline with the chain of these specs; `chains` keeps breakers between two."""
+    chains = chains or Chains(vendor.resources, time.monotonic)
+    told = Told()
+    speech = AgentSpeech(**{kind: list(specs)})
+    chain = chains.of(plans(kind, speech, vendor.resources, ""), told, brain)
+    async with running(chain) as line:
+        yield Chained(line, told, chains, chain)
