@@ -262,8 +262,9 @@ class ChainRealtime(Chain):
         self._caller.give(RespondFrame([*self._news(), *([instruction(said)] if said else [])]))
         try:
             first_s = await reply.begins(inbox, port.link.patience)
-            port.link.breaker.succeeded(first_s)
-            self._listener.link_served(self.kind, port.link.name)
+            if port is self._active:  # it may have failed behind what it said
+                port.link.breaker.succeeded(first_s)
+                self._listener.link_served(self.kind, port.link.name)
             await reply.goes_on(inbox, port.link.patience)
         finally:
             if self._inboxes.get(id(port)) is inbox:

@@ -24,7 +24,10 @@ pytestmark = pytest.mark.e2e
 VENDORS = ("openai", "gemini", "elevenlabs")
 LINKS: dict[str, Any] = {"elevenlabs": {"service": "elevenlabs", "agent": "agent_phone"}}
 QUESTION = "When are you open?"
-ANSWER = "We are open from Tuesday to Sunday"
+ANSWER = (
+    "We are open from Tuesday to Sunday, from noon until ten at night. "
+    "On Mondays we are closed, and the kitchen rests as well."
+)
 
 
 def words(text: str) -> list[str]:
@@ -182,13 +185,35 @@ async def test_a_reply_that_breaks_off_is_finished_by_the_usual_chain(
         await phone.heard()
         vendor.fault(f"{name}.realtime=drop@middle")
         turn = await phone.say(QUESTION)
-        assert "tuesday" in turn.heard.lower()
         after = await phone.say("Where can I park my car?")
-        assert "park" in after.heard.lower()
     record = await server.record(phone.to.call_sid)
+    assert "tuesday" in turn.heard.lower(), record["turns"]
+    assert "park" in after.heard.lower(), record["turns"]
     (failed,) = await events(server, record, "failover")
     assert failed["fields"]["kind"] == "realtime"
-    assert replies(record)[-1]["providers"] == {"stt": "local", "llm": "dialog", "tts": "local"}
+    local = {"stt": "local", "llm": "dialog", "tts": "local"}
+    assert replies(record)[-1]["providers"] == local, (record["turns"], server.tail())
+
+
+async def test_the_next_session_goes_on_behind_the_last_whole_word(
+    serve: Any, dial: Dial, vendor: Simulated
+) -> None:
+    server = serve(["openai", {"service": "openai", "model": "gpt-realtime-2.1-mini"}])
+    async with dial(server) as phone:
+        await phone.heard()
+        vendor.fault("openai.realtime=drop@middle x1")
+        turn = await phone.say(QUESTION)
+        after = await phone.say("Where can I park my car?")
+    record = await server.record(phone.to.call_sid)
+    first, second = replies(record)
+    assert len(await events(server, record, "failover")) == 1
+    said, heard = words(ANSWER), words(turn.heard)
+    assert len([word for word in said if word not in heard]) <= 1, (turn.heard, first)
+    assert abs(len(heard) - len(said)) <= 3, (turn.heard, first)
+    assert abs(len(words(first["bot_text"])) - len(said)) <= 1, first
+    assert "park" in after.heard.lower()
+    assert second["providers"]["llm"] == "openai/gpt-realtime-2.1-mini"
+    assert record["turns"][0]["providers"] == {"stt": None, "llm": None, "tts": "local"}
 
 
 @pytest.mark.parametrize("name", VENDORS)
