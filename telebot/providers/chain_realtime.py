@@ -155,6 +155,7 @@ class ChainRealtime(Chain):
 
     def lost(self, failure: Failure) -> None:
         """The session in use is no good any more. A reply under way notices by itself."""
+        self.settle()
         port, self._active = self._active, None
         if port is None:
             return
@@ -165,6 +166,13 @@ class ChainRealtime(Chain):
         self._open_next()
         if inbox is not None:
             self.begin(inbox.put(ErrorFrame("lost")))
+
+    def settle(self) -> None:
+        port = self._active
+        if port is not None and port.hosted is not None:
+            unbilled_s = getattr(port.hosted.service, "unbilled_s", None)
+            if unbilled_s is not None:
+                self._listener.link_used(self.kind, port.link.name, unbilled_s(), "s")
 
     async def pushed(self, port: Port, frame: Frame) -> None:
         if isinstance(frame, UsedFrame):

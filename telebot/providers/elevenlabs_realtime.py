@@ -178,6 +178,14 @@ class ElevenLabsAgentService(FrameProcessor):
         except TimeoutError as error:
             await self._fail(error)
 
+    def unbilled_s(self) -> float:
+        """Seconds of the conversation since this was asked last."""
+        if not self._told_at:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        used_s, self._told_at = now - self._told_at, now
+        return used_s
+
     async def _close(self) -> None:
         self._over = True
         self._stop_timer()
@@ -300,9 +308,7 @@ class ElevenLabsAgentService(FrameProcessor):
         self._stop_timer()
         answer, self._answer = self._answer, None
         if answer is not None:
-            now = asyncio.get_running_loop().time()
-            used_s, self._told_at = now - self._told_at, now
-            await self.push_frame(UsedFrame(used_s, "s"))
+            await self.push_frame(UsedFrame(self.unbilled_s(), "s"))
             await self.push_frame(LLMFullResponseEndFrame())
 
     async def _tool(self, call: Mapping[str, Any]) -> None:

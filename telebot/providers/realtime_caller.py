@@ -45,6 +45,10 @@ class Owner(Protocol):
         """The session is about to hear the caller."""
         ...
 
+    def settle(self) -> None:
+        """Tell what the session has used and not told."""
+        ...
+
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
 
@@ -139,6 +143,10 @@ class Caller:
     def of_recogniser(self, name: str) -> None:
         if self._usual.up:
             self._usual.of_recogniser(name)
+
+    def settle(self) -> None:
+        self._owner.settle()
+        self.of_recogniser("settle")
 
     async def _judge(self, window: Window, end: VADUserStoppedSpeakingFrame) -> None:
         """An utterance over the bot's voice, which the session has not heard: its words by the

@@ -37,6 +37,8 @@ class Hears(Protocol):
 
     def of_recogniser(self, name: str) -> None: ...
 
+    def settle(self) -> None: ...
+
 
 class RealtimeEars(FrameProcessor):
     """Stands for the STT service of a call."""
@@ -54,6 +56,10 @@ class RealtimeEars(FrameProcessor):
 
     def resume(self) -> None:
         self._chain.of_recogniser("resume")
+
+    def settle(self) -> None:
+        """Tell what was used, before the bill is written."""
+        self._chain.settle()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
