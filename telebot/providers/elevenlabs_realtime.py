@@ -46,9 +46,9 @@ from telebot.providers.frames import (
     ToolCalledFrame,
     UsedFrame,
 )
-from telebot.providers.one_socket import CLOSE_CATEGORIES, SocketRefused, read_message
 from telebot.providers.realtime import TOOLS
 from telebot.providers.resources import CONNECT_S, Resources
+from telebot.providers.vendor_error import VendorError, kind_of, read_object
 
 WHO = elevenlabs.WHO
 FORMAT = "ulaw_8000"
@@ -81,7 +81,7 @@ async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> 
     service = build(options, resources)
     try:
         await service.signed_url()
-    except SocketRefused as refused:
+    except VendorError as refused:
         raise ProviderConfigError(str(refused)) from refused
 
 
@@ -112,7 +112,7 @@ class ElevenLabsAgentService(FrameProcessor):
     # --- connection ----------------------------------------------------------------------------
 
     async def signed_url(self) -> str:
-        """An address for one conversation. Raises `SocketRefused`, ProviderError."""
+        """An address for one conversation. Raises `VendorError`, ProviderError."""
         url = f"{self._url}/v1/convai/conversation/get-signed-url"
         asked = {"params": {"agent_id": self._agent}, "headers": {"xi-api-key": self._key}}
         try:
@@ -127,7 +127,7 @@ class ElevenLabsAgentService(FrameProcessor):
             category = classify_http_status_code(answer.status)
             if answer.status == 404:
                 category = ErrorCategory.INVALID_REQUEST
-            raise SocketRefused(f"{WHO} refuses agent {self._agent} ({answer.status})", category)
+            raise VendorError(f"{WHO} refuses agent {self._agent} ({answer.status})", category)
         return vendor.like(self._url.replace("http", "ws", 1), str(told["signed_url"]))
 
     async def _converse(self) -> None:
@@ -145,8 +145,8 @@ class ElevenLabsAgentService(FrameProcessor):
                 begin["conversation_config_override"] = dict(self._overrides)
             await self._say(begin)
             async for raw in self._socket:
-                await self._take(read_message(raw, WHO))
-            raise SocketRefused("the conversation was closed", ErrorCategory.CONNECTIVITY)
+                await self._take(read_object(raw, WHO))
+            raise VendorError("the conversation was closed", ErrorCategory.CONNECTIVITY)
         except (WebSocketException, ProviderError, OSError, TimeoutError) as error:
             await self._fail(error)
 
@@ -156,8 +156,6 @@ class ElevenLabsAgentService(FrameProcessor):
             await self.push_error(f"the session is over: {error}", exception=error)
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
-        if isinstance(exception, SocketRefused):
-            return exception.category
         if isinstance(exception, ConnectionClosed):
             code = exception.rcvd.code if exception.rcvd else 1006
             if code == REFUSED:
@@ -165,7 +163,7 @@ class ElevenLabsAgentService(FrameProcessor):
             if exception.rcvd and "oo many concurrent" in exception.rcvd.reason:
                 return ErrorCategory.RATE_LIMIT
             return CLOSE_CATEGORIES.get(code, ErrorCategory.CONNECTIVITY)
-        return ErrorCategory.CONNECTIVITY
+        return kind_of(exception)
 
     async def _say(self, message: Mapping[str, Any]) -> None:
         if self._over or self._socket is None:
@@ -255,7 +253,7 @@ class ElevenLabsAgentService(FrameProcessor):
     async def _opened(self, event: Mapping[str, Any]) -> None:
         formats = {event.get("agent_output_audio_format"), event.get("user_input_audio_format")}
         if formats != {FORMAT}:
-            raise SocketRefused(
+            raise VendorError(
                 f"agent {self._agent} speaks {sorted(map(str, formats))}; set its input and output "
                 f"to mu-law 8000 Hz in its console",
                 ErrorCategory.INVALID_REQUEST,
@@ -302,7 +300,7 @@ class ElevenLabsAgentService(FrameProcessor):
             task.add_done_callback(self._ending.discard)
 
     async def _stalled(self) -> None:
-        await self._fail(SocketRefused("an answer broke off", ErrorCategory.SERVER))
+        await self._fail(VendorError("an answer broke off", ErrorCategory.SERVER))
 
     async def _end(self) -> None:
         self._stop_timer()

@@ -17,7 +17,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from telebot.call.errors import ProviderError
+from telebot.providers.vendor_error import VendorError
 
 # what the SDK and its HTTP client raise while a request is under way
 WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError)
@@ -48,14 +48,6 @@ WORDS = {
 # a session that has lasted as long as one may: a new one is as good as this was
 OVER = "session_expired"
 CAPACITY_EXCEEDED = 498  # https://console.groq.com/docs/errors
-
-
-class VendorError(ProviderError):
-    """An error that came as an event: its words, and what kind it is."""
-
-    def __init__(self, message: str, category: ErrorCategory) -> None:
-        super().__init__(message)
-        self.category = category
 
 
 def category_of(error: object) -> ErrorCategory:

@@ -132,11 +132,13 @@ def name_of(kind: Kind, spec: Spec, resources: Resources) -> str:
 
 
 def account(kind: Kind, spec: Spec, resources: Resources) -> str:
-    """The key that a spec would use; "" where there is none."""
+    """The key that a spec would use, and the address where the spec names one; "" where there is
+    neither. Two servers of one wire with the same model are not out together."""
     service, options = _parts(kind, spec)
     vendor = _vendor_model(service, options)[0].partition("-")[0].upper()
     name = options.get("api_key_env", f"{vendor}_API_KEY")
-    return resources.environ.get(str(name), "") if name else ""
+    key = resources.environ.get(str(name), "") if name else ""
+    return f"{key} {options.get('base_url') or ''}".strip()
 
 
 async def probe(kind: Kind, spec: Spec, resources: Resources) -> None:

@@ -42,8 +42,8 @@ OUR_BRAIN = frozenset({DIALOG, LOCAL})
 PROBE_S = 6.0
 # what a caller tolerates of a vendor, before the next one takes over
 PATIENCE: dict[Kind, Patience] = {
-    "stt": Patience(start_s=1.5, first_s=0.9, stall_s=2.0),
-    "llm": Patience(start_s=1.0, first_s=0.9, stall_s=1.2),
+    "stt": Patience(start_s=1.5, first_s=0.8, stall_s=2.0),
+    "llm": Patience(start_s=1.0, first_s=0.9, stall_s=0.8),
     "tts": Patience(start_s=1.0, first_s=0.8, stall_s=0.4),
     # a session opens behind the greeting; `first_s` is for its text, and then for its first audio
     "realtime": Patience(start_s=3.0, first_s=1.8, stall_s=0.6),

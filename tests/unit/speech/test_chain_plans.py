@@ -1,4 +1,4 @@
-"""Which links an agent's file comes to."""
+"""Which links an agent's file comes to: the brain by its names, prompts, and what is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.settings import AgentSpeech
 from telebot.simulate.registry import variables
-from telebot.speech.chains import PATIENCE, PATIENT, Plan, plans
+from telebot.speech.chains import PATIENT, Plan, plans
 
 pytestmark = pytest.mark.unit
 
@@ -32,21 +32,6 @@ def planned(kind: Any, speech: dict[str, Any], *vendors: str) -> tuple[Plan, ...
     return plans(kind, given, resources(*vendors), given.prompt)
 
 
-def names(kind: Any, speech: dict[str, Any], *vendors: str) -> list[str]:
-    return [plan.name.partition("/")[0] for plan in planned(kind, speech, *vendors)]
-
-
-async def test_without_a_word_the_vendors_whose_key_is_there() -> None:
-    assert names("stt", {}) == ["local"]
-    assert names("stt", {}, "deepgram") == ["deepgram", "local"]
-    assert names("tts", {}, "elevenlabs", "openai", "deepgram") == ["elevenlabs", "openai", "local"]
-
-
-async def test_without_a_prompt_the_brain_thinks() -> None:
-    assert names("llm", {}, "openai") == ["dialog"]
-    assert names("llm", {"prompt": PROMPT}, "openai", "groq") == ["openai", "groq", "dialog"]
-
-
 @pytest.mark.parametrize("brain", ["dialog", "local", {"service": "dialog"}])
 async def test_the_brain_by_its_names(brain: Any) -> None:
     [_, last] = planned("llm", {"llm": ["openai", brain], "prompt": PROMPT}, "openai")
@@ -59,14 +44,6 @@ async def test_a_model_is_told_the_prompt_and_keeps_its_settings() -> None:
     assert isinstance(plan.spec, dict)
     assert plan.spec["settings"] == {"system_instruction": PROMPT, "temperature": 0.2}
     assert plan == planned("llm", {"llm": wanted, "prompt": PROMPT}, "openai")[0]
-
-
-async def test_deadlines_of_a_link() -> None:
-    [plan] = planned("llm", {"llm": {"service": "openai", "first_s": 2}}, "openai")
-    usual = PATIENCE["llm"]
-    assert (plan.patience.first_s, plan.patience.stall_s) == (2.0, usual.stall_s)
-    with pytest.raises(ProviderConfigError, match="first_s is 'soon'"):
-        planned("llm", {"llm": {"service": "openai", "first_s": "soon"}}, "openai")
 
 
 async def test_a_key_that_is_missing_is_told_where_a_vendor_is_named() -> None:
