@@ -46,6 +46,7 @@ from telebot.providers.frames import (
     ToolCalledFrame,
     UsedFrame,
 )
+from telebot.providers.one_socket import CLOSE_CATEGORIES
 from telebot.providers.realtime import TOOLS
 from telebot.providers.resources import CONNECT_S, Resources
 from telebot.providers.vendor_error import VendorError, kind_of, read_object
