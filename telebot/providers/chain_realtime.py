@@ -12,88 +12,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from pipecat.frames.frames import (
     ErrorFrame,
     Frame,
-    InputAudioRawFrame,
-    InterimTranscriptionFrame,
     InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
-    LLMTextFrame,
-    TranscriptionFrame,
-    TTSAudioRawFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.utils.time import time_now_iso8601
 
 from telebot.call.errors import ProviderError
-from telebot.providers.chain import DOWN, Chain, ChainListener, Inbox, LinkFailed
+from telebot.providers.chain import DOWN, Chain, Inbox, LinkFailed
 from telebot.providers.continuation import instruction
 from telebot.providers.failure import Cause, Failure, of_error
 from telebot.providers.frames import (
     CutFrame,
-    EmptyTranscriptFrame,
     RespondFrame,
     SessionOpenFrame,
     TellFrame,
-    ToolCalledFrame,
     UsedFrame,
-    WordTimesFrame,
 )
 from telebot.providers.link import Link, Port, failure_of
-from telebot.providers.listening import Feed, Utterance
-from telebot.providers.realtime import Memory, RealtimeSession
-from telebot.providers.realtime_hearing import RealtimeEars, Window
+from telebot.providers.listening import Feed
+from telebot.providers.realtime import (
+    HEARD,
+    SAID,
+    Memory,
+    Played,
+    RealtimeListener,
+)
+from telebot.providers.realtime_caller import Caller
 from telebot.providers.realtime_reply import RealtimeReply
 from telebot.providers.realtime_usual import Build, Usual
 from telebot.providers.word_clock import WordClock
 
-HEARD = (InterimTranscriptionFrame, TranscriptionFrame, EmptyTranscriptFrame)
-SAID = (
-    LLMFullResponseStartFrame,
-    TTSAudioRawFrame,
-    LLMTextFrame,
-    WordTimesFrame,
-    LLMFullResponseEndFrame,
-    ToolCalledFrame,
-)
 UP = FrameDirection.UPSTREAM
-
-
-class Played(Protocol):
-    """What the chain asks of the call's play-out."""
-
-    @property
-    def occupied(self) -> bool:
-        """The bot has the floor: something is being thought about, or said."""
-        ...
-
-    @property
-    def dropped(self) -> int:
-        """How many times the bot has lost it."""
-        ...
-
-    @property
-    def cut_s(self) -> float:
-        """Of what was dropped last: seconds of its audio that were heard."""
-        ...
-
-
-class RealtimeListener(ChainListener, Protocol):
-    """Whom the chain tells of its replies, beside what every chain tells."""
-
-    def reply_begins(self) -> None: ...
-
-    def reply_said(self, text: str, called: Sequence[str]) -> None:
-        """A session has made a reply, and called these functions of the call with it."""
-        ...
 
 
 class ChainRealtime(Chain):
@@ -116,128 +73,34 @@ class ChainRealtime(Chain):
         keyed: str,
     ) -> None:
         super().__init__(links, listener, clock)
-        self.ears = RealtimeEars(self)
         self._teller = listener
         self._word_clock = word_clock
         self._context = context
-        self._local_words = local_words
         self._keyed = keyed
         self._usual = Usual(usual, self._usual_heard, self._usual_said)
+        self._caller = Caller(self, self._usual, local_words)
+        self.ears = self._caller.ears
         self._active: Port | None = None
         self._failed: set[int] = set()  # ports that failed in this call
         self._opening: asyncio.Task[None] | None = None
-        self._utterance = Utterance()
-        self._window: Window | None = None
-        self._feed: Feed | None = None
         self._memory = Memory()
         self._early: list[Frame] = []  # of a reply that was not asked for yet
         self._turn: asyncio.Task[None] | None = None
         self._reply: RealtimeReply | None = None
-        self._judged = False  # the words of the last utterance are known already
-        self._timer: asyncio.TimerHandle | None = None
-
-    # --- the caller ----------------------------------------------------------------------------
-
-    async def hear(self, frame: InputAudioRawFrame) -> None:
-        self._utterance.hear(frame)
-        window = self._window
-        if window is not None:
-            if window.held and not self.played.occupied:
-                window.release(None)
-            window.hear(frame)
-            if not window.fits:
-                self._lost(Failure(Cause.STALLED))
-        elif self._usual.up:
-            await self._usual.hear(frame)
-
-    async def speech_started(self, frame: VADUserStartedSpeakingFrame) -> None:
-        self._stop_timer()
-        self._utterance.begin(frame)
-        if self._window is not None:
-            hold = self._session.answers_at_once and self.played.occupied
-            if not hold:
-                self._judged = False
-                self._early.clear()
-                self._give(TellFrame(self._news()))
-            self._window.begin(frame, hold=hold)
-        elif self._usual.up:
-            await self._usual.tell(frame)
-
-    async def speech_stopped(self, frame: VADUserStoppedSpeakingFrame) -> None:
-        self._utterance.stop(frame)
-        window = self._window
-        if window is None:
-            if self._usual.up:
-                await self._usual.tell(frame)
-        elif window.held:
-            self.begin(self._judge(window, frame))
-        else:
-            window.stop(frame)
-            self._await_text()
-
-    def of_recogniser(self, name: str) -> None:
-        if self._usual.up:
-            self._usual.of_recogniser(name)
-
-    async def _judge(self, window: Window, end: VADUserStoppedSpeakingFrame) -> None:
-        """An utterance over the bot's voice, which the session has not heard: its words by the
-        local recogniser say whether it takes the floor."""
-        text = await self._local_words(window.held_audio())
-        frame: Frame = EmptyTranscriptFrame(self._utterance.audio_s)
-        if text:
-            frame = TranscriptionFrame(text, "", time_now_iso8601(), finalized=True)
-        dropped = self.played.dropped
-        await self.ears.push_frame(frame)  # the turn logic has decided when this returns
-        if window is not self._window:
-            return
-        if self.played.occupied and self.played.dropped == dropped:
-            window.forget()
-            self._utterance.answered()
-            return
-        self._early.clear()
-        self._give(TellFrame(self._news()))
-        window.release(end)
-        self._judged = self._memory.heard = True
-
-    def _await_text(self) -> None:
-        if self._active is not None and not self._session.always_hears:
-            self._after(self._active.link.patience.first_s, self._no_text)
-
-    def _no_text(self) -> None:
-        if self._utterance.unanswered and self._utterance.stopped:
-            self._lost(Failure(Cause.EMPTY))
-
-    async def _heard(self, frame: Frame) -> None:
-        """What the session has understood."""
-        if isinstance(frame, EmptyTranscriptFrame) and frame.failed:
-            self._lost(Failure(Cause.ERROR))
-            return
-        if isinstance(frame, InterimTranscriptionFrame):
-            if self._utterance.stopped:
-                self._await_text()
-        else:
-            self._stop_timer()
-            self._utterance.answered()
-            self._memory.heard = self._memory.heard or isinstance(frame, TranscriptionFrame)
-            if self._judged:
-                return  # its words were heard here
-        await self.ears.push_frame(frame)
 
     # --- the session ---------------------------------------------------------------------------
 
-    @property
-    def _session(self) -> RealtimeSession:
-        hosted = None if self._active is None else self._active.hosted
-        if hosted is None:
-            raise ProviderError("no session")
-        return cast("RealtimeSession", hosted.service)
-
-    def _give(self, frame: Frame) -> None:
-        if self._feed is not None and not (isinstance(frame, TellFrame) and _nothing(frame)):
-            self._feed.give(frame)
-
     def _news(self) -> list[Any]:
+        self._memory.heard, self._caller.understood = self._caller.understood, False
         return self._memory.news(self._context.get_messages(), self._keyed)
+
+    def utterance_begins(self) -> None:
+        """The session is about to hear the caller: it must know what was said before."""
+        self._early.clear()
+        understood = self._caller.understood
+        if news := self._news():
+            self._caller.give(TellFrame(news))
+        self._caller.understood = understood
 
     async def _warm(self) -> None:
         self._open_next()
@@ -258,7 +121,7 @@ class ChainRealtime(Chain):
                 await self.give_up(port, failed.failure)
         if self._start_frame is not None:
             await self._usual.start(self.processor_setup, self._start_frame)
-            await self._usual.catch_up(list(self._utterance.frames))
+            await self._usual.catch_up(list(self._caller.utterance.frames))
 
     async def _open(self, port: Port) -> None:
         """Raises `LinkFailed`."""
@@ -277,50 +140,39 @@ class ChainRealtime(Chain):
         self._active = port
         self._memory = Memory()
         self._early.clear()
-        self._feed = feed = Feed(hosted, cast("Any", hosted.service))
-        self._window = Window(feed, always=self._session.always_hears)
+        service: Any = hosted.service
+        feed = Feed(hosted, service)
         self._listener.link_served(self.kind, port.link.name)
         self.begin(self._pump(feed, port))
-        self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Let a new session hear what nobody has understood yet."""
-        window, kept = self._window, self._utterance
-        if window is None:
-            return
-        self._give(TellFrame(self._news()))
-        for frame in kept.frames:
-            if isinstance(frame, InputAudioRawFrame):
-                window.hear(frame)
-        if kept.unanswered:
-            window.begin(VADUserStartedSpeakingFrame(), hold=False)
-            if kept.stopped:
-                window.stop(VADUserStoppedSpeakingFrame())
-                self._await_text()
+        self._caller.attach(feed, service, port.link.patience.first_s)
 
     async def _pump(self, feed: Feed, port: Port) -> None:
         try:
             await feed.run()
         except (ProviderError, OSError, TimeoutError):
             if port is self._active:
-                self._lost(Failure(Cause.STALLED))
+                self.lost(Failure(Cause.STALLED))
 
-    def _lost(self, failure: Failure) -> None:
+    def lost(self, failure: Failure) -> None:
         """The session in use is no good any more. A reply under way notices by itself."""
-        port = self._active
+        self.settle()
+        port, self._active = self._active, None
         if port is None:
             return
-        self._stop_timer()
-        self._active = self._window = None
-        feed, self._feed = self._feed, None
-        if feed is not None:
-            feed.close()
+        self._caller.detach()
         self._failed.add(id(port))
         inbox = self._inboxes.pop(id(port), None)
         self.begin(self.give_up(port, failure))
         self._open_next()
         if inbox is not None:
             self.begin(inbox.put(ErrorFrame("lost")))
+
+    def settle(self) -> None:
+        port = self._active
+        if port is not None and port.hosted is not None:
+            unbilled_s = getattr(port.hosted.service, "unbilled_s", None)
+            if unbilled_s is not None:
+                self._listener.link_used(self.kind, port.link.name, unbilled_s(), "s")
 
     async def pushed(self, port: Port, frame: Frame) -> None:
         if isinstance(frame, UsedFrame):
@@ -329,9 +181,9 @@ class ChainRealtime(Chain):
         elif port is not self._active:
             await super().pushed(port, frame)
         elif isinstance(frame, ErrorFrame):
-            self._lost(of_error(frame))
+            self.lost(of_error(frame))
         elif isinstance(frame, HEARD):
-            await self._heard(frame)
+            await self._caller.heard(frame)
         elif isinstance(frame, SAID):
             inbox = self._inboxes.get(id(port))
             if inbox is not None:
@@ -366,7 +218,8 @@ class ChainRealtime(Chain):
             self._early.clear()
             if reply is not None:
                 self._memory.said(reply.text)
-                self._give(CutFrame(max(0.0, self.played.cut_s - reply.at_s)))
+                heard_s = self.played.cut_s - reply.at_s
+                self._caller.give(CutFrame(heard_s + reply.lead_s if heard_s > 0 else 0.0))
         if self._usual.up:
             await self._usual.think(frame)  # comes out of the voice again
         else:
@@ -391,7 +244,7 @@ class ChainRealtime(Chain):
                 await self._have(port, reply)
             except LinkFailed as failed:
                 if port is self._active:
-                    self._lost(failed.failure)
+                    self.lost(failed.failure)
                 await reply.broken_off()
                 continue
             self._memory.said(reply.text)
@@ -414,21 +267,22 @@ class ChainRealtime(Chain):
         for frame in early:
             await inbox.put(frame)
         said = " ".join(reply.said)
-        self._give(RespondFrame([*self._news(), *([instruction(said)] if said else [])]))
+        self._caller.give(RespondFrame([*self._news(), *([instruction(said)] if said else [])]))
         try:
             first_s = await reply.begins(inbox, port.link.patience)
-            port.link.breaker.succeeded(first_s)
-            self._listener.link_served(self.kind, port.link.name)
+            if port is self._active:  # it may have failed behind what it said
+                port.link.breaker.succeeded(first_s)
+                self._listener.link_served(self.kind, port.link.name)
             await reply.goes_on(inbox, port.link.patience)
         finally:
             if self._inboxes.get(id(port)) is inbox:
                 self._inboxes.pop(id(port))
 
-    # --- the usual chain, timers, the end ------------------------------------------------------
+    # --- the usual chain, the end --------------------------------------------------------------
 
     async def _usual_heard(self, frame: Frame) -> None:
         if isinstance(frame, HEARD):
-            self._utterance.answered()
+            self._caller.utterance.answered()
             await self.ears.push_frame(frame)
         elif isinstance(frame, ErrorFrame):
             await self.push_frame(frame, UP)
@@ -436,23 +290,8 @@ class ChainRealtime(Chain):
     async def _usual_said(self, frame: Frame) -> None:
         await self.push_frame(frame, UP if isinstance(frame, ErrorFrame) else DOWN)
 
-    def _after(self, delay_s: float, do: Callable[[], None]) -> None:
-        self._stop_timer()
-        self._timer = asyncio.get_running_loop().call_later(delay_s, do)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     async def _close(self) -> None:
-        self._stop_timer()
-        self._active = self._window = None
-        if self._feed is not None:
-            self._feed.close()
+        self._active = None
+        self._caller.detach()
         await super()._close()
         await self._usual.stop()
-
-
-def _nothing(frame: TellFrame) -> bool:
-    return not frame.messages and not isinstance(frame, RespondFrame)

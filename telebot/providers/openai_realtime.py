@@ -56,7 +56,7 @@ from telebot.providers.openai_errors import SaysWhat, category_of
 from telebot.providers.openai_responses import Responses, item_of, usage
 from telebot.providers.realtime import TOOLS
 from telebot.providers.resources import CONNECT_S, Resources
-from telebot.providers.vendor_error import VendorError
+from telebot.providers.vendor_error import VendorError, read_object
 
 Event = dict[str, Any]
 PATH = "telebot.providers.openai_realtime:PhoneOpenAIRealtimeService"
@@ -173,8 +173,8 @@ class PhoneOpenAIRealtimeService(SaysWhat, OpenAIRealtimeLLMService):
     async def _receive_events(self) -> None:
         websocket: Any = self._websocket
         async for message in websocket:
-            event = _event(message)
-            handle = self._on.get(event["type"])
+            event = read_object(message, "openai")
+            handle = self._on.get(str(event.get("type")))
             if handle is not None:
                 await handle(event)
 
@@ -334,16 +334,6 @@ class PhoneOpenAIRealtimeService(SaysWhat, OpenAIRealtimeLLMService):
             await self._respond()  # a function was called in silence: the caller waits for words
         elif live:
             await self.push_frame(LLMFullResponseEndFrame())
-
-
-def _event(message: str | bytes) -> Event:
-    try:
-        event = json.loads(message)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise VendorError("a message cannot be read", ErrorCategory.SERVER)
-    return event
 
 
 def _failure(error: Mapping[str, Any]) -> VendorError:

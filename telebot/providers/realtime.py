@@ -16,8 +16,19 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.frames.frames import (
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection
+
+from telebot.providers.chain import ChainListener
+from telebot.providers.frames import EmptyTranscriptFrame, ToolCalledFrame, WordTimesFrame
 
 Message = Mapping[str, Any]
 
@@ -26,6 +37,15 @@ TOOLS: Mapping[str, str] = {
     END_CALL: "Hang up. Say goodbye first; call this only when the conversation is over.",
     TRANSFER: "Put the caller through to a person. Say so first; call this only when they ask.",
 }
+HEARD = (InterimTranscriptionFrame, TranscriptionFrame, EmptyTranscriptFrame)
+SAID = (
+    LLMFullResponseStartFrame,
+    TTSAudioRawFrame,
+    LLMTextFrame,
+    WordTimesFrame,
+    LLMFullResponseEndFrame,
+    ToolCalledFrame,
+)
 WORD = re.compile(r"\w+")
 
 
@@ -41,6 +61,35 @@ class RealtimeSession(Protocol):
     async def process_audio_frame(
         self, frame: InputAudioRawFrame, direction: FrameDirection
     ) -> None: ...
+
+
+class Played(Protocol):
+    """What the chain asks of the call's play-out."""
+
+    @property
+    def occupied(self) -> bool:
+        """The bot has the floor: something is being thought about, or said."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """How many times the bot has lost it."""
+        ...
+
+    @property
+    def cut_s(self) -> float:
+        """Of what was dropped last: seconds of its audio that were heard."""
+        ...
+
+
+class RealtimeListener(ChainListener, Protocol):
+    """Whom the chain tells of its replies, beside what every chain tells."""
+
+    def reply_begins(self) -> None: ...
+
+    def reply_said(self, text: str, called: Sequence[str]) -> None:
+        """A session has made a reply, and called these functions of the call with it."""
+        ...
 
 
 class Memory:

@@ -22,6 +22,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from telebot.providers.listening import PREROLL_S, Feed
 
+BYTES_A_SECOND = 16000  # of int16 at 8 kHz
 HELD_S = 20.0  # of an utterance that waits to be judged
 
 
@@ -35,6 +36,8 @@ class Hears(Protocol):
     async def speech_stopped(self, frame: VADUserStoppedSpeakingFrame) -> None: ...
 
     def of_recogniser(self, name: str) -> None: ...
+
+    def settle(self) -> None: ...
 
 
 class RealtimeEars(FrameProcessor):
@@ -54,6 +57,10 @@ class RealtimeEars(FrameProcessor):
     def resume(self) -> None:
         self._chain.of_recogniser("resume")
 
+    def settle(self) -> None:
+        """Tell what was used, before the bill is written."""
+        self._chain.settle()
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, VADUserStartedSpeakingFrame):
@@ -70,7 +77,7 @@ class Window:
         self._feed = feed
         self._always = always
         self._waiting: deque[InputAudioRawFrame] = deque()  # not given: before speech, or held
-        self._waiting_s = 0.0
+        self._waiting_size = 0  # bytes
         self._begin: Frame | None = None  # of an utterance that is held
         self._open = False
         self.fits = True  # the session takes what it is given
@@ -84,9 +91,10 @@ class Window:
             self.give(frame)
             return
         self._waiting.append(frame)
-        self._waiting_s += _seconds(frame)
-        while self._waiting_s > (HELD_S if self.held else PREROLL_S):
-            self._waiting_s -= _seconds(self._waiting.popleft())
+        self._waiting_size += len(frame.audio)
+        most = round((HELD_S if self.held else PREROLL_S) * BYTES_A_SECOND)
+        while self._waiting_size > most:
+            self._waiting_size -= len(self._waiting.popleft().audio)
 
     def begin(self, frame: Frame, *, hold: bool) -> None:
         """Speech begins, or goes on."""
@@ -126,8 +134,4 @@ class Window:
         for waiting in self._waiting:
             self.give(waiting)
         self._waiting.clear()
-        self._waiting_s = 0.0
-
-
-def _seconds(frame: InputAudioRawFrame) -> float:
-    return len(frame.audio) / 2 / frame.sample_rate
+        self._waiting_size = 0

@@ -61,6 +61,7 @@ class RealtimeReply:
         self._guessed_s = 0.0
         self._timed: list[Word] = []  # by the session itself
         self._quiet_s = 0.0
+        self.lead_s = 0.0  # silence before its first sound, which the caller is spared
 
     @property
     def text(self) -> str:
@@ -159,12 +160,19 @@ class RealtimeReply:
     async def _hand_on(self, pcm16: bytes) -> None:
         if not pcm16:
             return
+        kept = 0
         for at in range(0, len(pcm16), PIECE):
             piece = pcm16[at : at + PIECE]
             loud = levels.rms(piece) > QUIET_RMS
             self._quiet_s = 0.0 if loud else self._quiet_s + len(piece) / 2 / RATE_HZ
+            if not loud and not self._pcm and kept == at:
+                kept = at + len(piece)
         if self._quiet_s > MUTE_S:
             raise LinkFailed(Failure(Cause.SILENT))
+        self.lead_s += kept / 2 / RATE_HZ
+        pcm16 = pcm16[kept:]
+        if not pcm16:
+            return
         if self._first_at is None:
             self._first_at = self._clock()
         self._pcm += pcm16

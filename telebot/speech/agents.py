@@ -22,8 +22,9 @@ from telebot.config_file import told
 from telebot.dialog.brain import Brain
 from telebot.providers import registry
 from telebot.providers.chain import ChainListener
-from telebot.providers.chain_realtime import ChainRealtime, RealtimeListener
+from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
+from telebot.providers.realtime import RealtimeListener
 from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources

@@ -22,12 +22,13 @@ from telebot.providers import registry
 from telebot.providers.breaker import Breaker, Breakers
 from telebot.providers.chain import Chain, ChainListener
 from telebot.providers.chain_llm import ChainLLM
-from telebot.providers.chain_realtime import ChainRealtime, RealtimeListener
+from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
 from telebot.providers.chain_tts import ChainTTS
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.kept_voice import KeptVoice
 from telebot.providers.link import Link, Patience
+from telebot.providers.realtime import RealtimeListener
 from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.repertoire import Repertoire

@@ -33,7 +33,8 @@ class Failovers:
         parts = WHOLE if kind == "realtime" else (kind,)
         self.providers.update(dict.fromkeys(parts, name))
         reply = self.current()
-        if reply is not None and kind != "stt":
+        answers = reply is not None and reply.caller_text is not None  # and is no phrase
+        if reply is not None and answers and kind != "stt":
             reply.providers.update(dict.fromkeys(parts, name))
 
     def link_failed(self, kind: str, name: str, failure: Failure) -> None:

@@ -131,6 +131,9 @@ def services(
     def last() -> UsualParts:
         parts, realtime.usual = usual()
         failovers.providers.update(agent.usual_providers)
+        current = failovers.current()
+        if current is not None and current.caller_text is not None:
+            current.providers.update(agent.usual_providers)
         return parts
 
     chain = agent.realtime(_Tells(failovers, realtime), context, last, DIGITS_PREFIX)

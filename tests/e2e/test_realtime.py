@@ -21,9 +21,13 @@ from telebot.providers.local_speech import LocalSpeech
 
 pytestmark = pytest.mark.e2e
 
-VENDORS = ("openai",)
+VENDORS = ("openai", "gemini", "elevenlabs")
+LINKS: dict[str, Any] = {"elevenlabs": {"service": "elevenlabs", "agent": "agent_phone"}}
 QUESTION = "When are you open?"
-ANSWER = "We are open from Tuesday to Sunday"
+ANSWER = (
+    "We are open from Tuesday to Sunday, from noon until ten at night. "
+    "On Mondays we are closed, and the kitchen rests as well."
+)
 
 
 def words(text: str) -> list[str]:
@@ -93,7 +97,7 @@ async def events(server: Server, record: dict[str, Any], name: str) -> list[dict
 
 @pytest.mark.parametrize("name", VENDORS)
 async def test_a_call_is_answered_by_a_session_alone(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         assert "kitchen" in (await phone.heard()).lower()
         first = await phone.say(QUESTION)
@@ -113,7 +117,7 @@ async def test_a_call_is_answered_by_a_session_alone(serve: Any, dial: Dial, nam
 
 @pytest.mark.parametrize("name", VENDORS)
 async def test_an_interruption_stops_it_and_is_answered(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         await phone.speak(QUESTION)
@@ -133,7 +137,7 @@ async def test_an_interruption_stops_it_and_is_answered(serve: Any, dial: Dial, 
 
 @pytest.mark.parametrize("name", [name for name in VENDORS if name != "elevenlabs"])
 async def test_a_nod_is_no_interruption(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         await phone.speak(QUESTION)
@@ -150,7 +154,7 @@ async def test_a_nod_is_no_interruption(serve: Any, dial: Dial, name: str) -> No
 
 @pytest.mark.parametrize("name", VENDORS)
 async def test_a_word_is_enough_to_interrupt(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         await phone.speak(QUESTION)
@@ -161,7 +165,7 @@ async def test_a_word_is_enough_to_interrupt(serve: Any, dial: Dial, name: str) 
 
 @pytest.mark.parametrize("name", VENDORS)
 async def test_the_bots_goodbye_ends_the_call(serve: Any, dial: Dial, name: str) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         turn = await phone.say("That is all, bye bye.")
@@ -176,18 +180,40 @@ async def test_the_bots_goodbye_ends_the_call(serve: Any, dial: Dial, name: str)
 async def test_a_reply_that_breaks_off_is_finished_by_the_usual_chain(
     serve: Any, dial: Dial, vendor: Simulated, name: str
 ) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         vendor.fault(f"{name}.realtime=drop@middle")
         turn = await phone.say(QUESTION)
-        assert "tuesday" in turn.heard.lower()
         after = await phone.say("Where can I park my car?")
-        assert "park" in after.heard.lower()
     record = await server.record(phone.to.call_sid)
+    assert "tuesday" in turn.heard.lower(), record["turns"]
+    assert "park" in after.heard.lower(), record["turns"]
     (failed,) = await events(server, record, "failover")
     assert failed["fields"]["kind"] == "realtime"
-    assert replies(record)[-1]["providers"] == {"stt": "local", "llm": "dialog", "tts": "local"}
+    local = {"stt": "local", "llm": "dialog", "tts": "local"}
+    assert replies(record)[-1]["providers"] == local, (record["turns"], server.tail())
+
+
+async def test_the_next_session_goes_on_behind_the_last_whole_word(
+    serve: Any, dial: Dial, vendor: Simulated
+) -> None:
+    server = serve(["openai", {"service": "openai", "model": "gpt-realtime-2.1-mini"}])
+    async with dial(server) as phone:
+        await phone.heard()
+        vendor.fault("openai.realtime=drop@middle x1")
+        turn = await phone.say(QUESTION)
+        after = await phone.say("Where can I park my car?")
+    record = await server.record(phone.to.call_sid)
+    first, second = replies(record)
+    assert len(await events(server, record, "failover")) == 1
+    said, heard = words(ANSWER), words(turn.heard)
+    assert len([word for word in said if word not in heard]) <= 1, (turn.heard, first)
+    assert abs(len(heard) - len(said)) <= 3, (turn.heard, first)
+    assert abs(len(words(first["bot_text"])) - len(said)) <= 1, first
+    assert "park" in after.heard.lower()
+    assert second["providers"]["llm"] == "openai/gpt-realtime-2.1-mini"
+    assert record["turns"][0]["providers"] == {"stt": None, "llm": None, "tts": "local"}
 
 
 @pytest.mark.parametrize("name", VENDORS)
@@ -195,7 +221,7 @@ async def test_a_reply_that_breaks_off_is_finished_by_the_usual_chain(
 async def test_a_session_that_falls_silent_is_replaced(
     serve: Any, dial: Dial, vendor: Simulated, name: str, point: str
 ) -> None:
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     if point == "connect":
         vendor.fault(f"{name}.realtime=silence")
     async with dial(server) as phone:
@@ -215,7 +241,7 @@ async def test_a_key_that_is_refused_is_found_before_the_first_call(
     serve: Any, dial: Dial, vendor: Simulated, name: str
 ) -> None:
     vendor.fault(f"{name}.realtime=401")
-    server = serve(name)
+    server = serve(LINKS.get(name, name))
     async with dial(server) as phone:
         await phone.heard()
         turn = await phone.say(QUESTION)
