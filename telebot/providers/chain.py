@@ -44,7 +44,8 @@ class ChainListener(Protocol):
         ...
 
     def link_used(self, kind: str, name: str, quantity: float, unit: str) -> None:
-        """Something that a vendor bills: seconds, characters, tokens_in, tokens_out."""
+        """Something that a vendor bills: seconds, characters, tokens_in, tokens_out; 0 where its
+        work was kept from before."""
         ...
 
     def chain_exhausted(self, kind: str) -> None:
