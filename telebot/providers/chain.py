@@ -129,6 +129,7 @@ class Chain(FrameProcessor):
         task = asyncio.create_task(self._bounded(work), name=f"{self.kind} chain")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before it began
         return task
 
     async def ready(self, port: Port) -> tuple[Hosted, Inbox]:
