@@ -1,4 +1,5 @@
-"""`python -m bench [WHAT] …`: run (the default), ramp, noise, offline, profile, load."""
+"""`python -m bench [WHAT] …`: run (the default), ramp, noise, offline, failover, profile,
+load."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ MODULES = {
     "ramp": "bench.ramp",
     "noise": "bench.noise",
     "offline": "bench.offline",
+    "failover": "bench.failover",
     "profile": "bench.cpu_profile",
     "load": "bench.phone_load",
     "noise-load": "bench.noise_load",

@@ -62,6 +62,16 @@ WORDS: dict[str, Any] = {
 }
 """Agent `bench` with a recogniser that hears: whether a sound was words, decides."""
 
+CHAIN: dict[str, Any] = {
+    "speech": {
+        "stt": ["scripted", "local"],
+        "llm": ["scripted", "dialog"],
+        "tts": ["scripted", "local"],
+    },
+    "phrases": {"greeting": "Hello, how can I help?"},
+}
+"""Agent `bench` with a chain of each kind, of which the first link never fails."""
+
 VARIANTS = {
     v.name: v
     for v in (
@@ -70,6 +80,13 @@ VARIANTS = {
         Variant("telebot-vad-100ms", "telebot", config=PIECES_100),
         Variant("stock-full", "stock", ("--turn-model", "--record")),
         Variant("telebot-full", "telebot"),
+        Variant(
+            "telebot-chain",
+            "telebot",
+            config=BARE,
+            agent="bench-chain",
+            agents={"bench-chain": CHAIN},
+        ),
         Variant("telebot-words", "telebot", agent="bench-words", agents={"bench-words": WORDS}),
         Variant("telebot-front-desk", "telebot", agent="front-desk", reply_s=None),
         Variant("floor", "floor", waits_ms=0.0),
@@ -84,15 +101,22 @@ def _telebot(variant: Variant, port: int, folder: Path) -> list[str]:
     config.write_text(yaml.safe_dump(variant.config))
     for name, agent in variant.agents.items():
         (folder / "agents" / f"{name}.yaml").write_text(yaml.safe_dump(agent))
+    differs = bool(variant.config or variant.agents)
+    command = serve_command(port, folder, config if differs else None)
+    return [*command, *variant.arguments]
+
+
+def serve_command(port: int, folder: Path, config: Path | None = None) -> list[str]:
+    """`telebot serve` on ports of its own, its data below `folder`."""
     command = [sys.executable, "-m", "telebot.cli", "serve"]
     if (script := Path(sys.executable).with_name("telebot")).exists():
         command = [str(script), "serve"]
-    if variant.config or variant.agents:
+    if config is not None:
         command += ["--config", str(config)]
     command += ["--http", f"127.0.0.1:{port}", "--data", str(folder / "data")]
     for option in ("--sip", "--audiosocket"):
         command += [option, f"127.0.0.1:{free_port()}"]
-    return [*command, *variant.arguments]
+    return command
 
 
 def _stock(variant: Variant, port: int, folder: Path) -> list[str]:
@@ -120,9 +144,13 @@ def _floor(variant: Variant, port: int, folder: Path) -> list[str]:
 COMMANDS = {"telebot": _telebot, "stock": _stock, "floor": _floor}
 
 
-def _environment(rest_url: str) -> dict[str, str]:
+def kept_environment() -> dict[str, str]:
     """No vendor's key of the machine reaches a server under test."""
-    kept = {k: v for k, v in os.environ.items() if k in KEPT_ENVIRONMENT}
+    return {k: v for k, v in os.environ.items() if k in KEPT_ENVIRONMENT}
+
+
+def _environment(rest_url: str) -> dict[str, str]:
+    kept = kept_environment()
     account = Account()
     return {
         **kept,

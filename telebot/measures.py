@@ -7,8 +7,11 @@ Latencies and calls are counted on their way into the record (`web/metrics.py:Me
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from telebot.providers.breaker import Breaker, Breakers, State
 from telebot.providers.clip_cache import CacheStats
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.workers import WorkerStats
@@ -18,15 +21,15 @@ from telebot.speech.factory import Speech
 from telebot.speech.turn_model import TurnModelProcess
 from telebot.web.metrics import Metrics
 
+Sample = tuple[Sequence[str], float]
+UP = {State.CLOSED: 1.0, State.HALF_OPEN: 0.5, State.OPEN: 0.0}
+
 
 def measure(
-    metrics: Metrics,
-    speech: Speech,
-    local: LocalSpeech,
-    archive: Archive,
-    chains: Chains | None = None,
+    metrics: Metrics, speech: Speech, local: LocalSpeech, archive: Archive, chains: Chains
 ) -> None:
     """Register everything that is not the edge's own."""
+    _providers(metrics, chains.breakers)
     metrics.gauge("tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.gauge("conversations", "Live conversations", lambda: len(speech.live))
     metrics.gauge("vad_slots", "Voice detectors in use", lambda: speech.vad.in_use)
@@ -40,14 +43,60 @@ def measure(
     metrics.total("tts_cache_misses", "Sentences synthesised", lambda: cache().misses)
     metrics.gauge("tts_cache_sentences", "Sentences kept", lambda: cache().entries)
     metrics.gauge("tts_cache_bytes", "Audio kept", lambda: cache().size_bytes)
-    if chains is not None:
-        _cache(metrics, "kept_replies", "Models' first replies", chains.kept_replies.stats)
-    if chains is not None and chains.kept_voice is not None:
+    _cache(metrics, "kept_replies", "Models' first replies", chains.kept_replies.stats)
+    if chains.kept_voice is not None:
         _cache(metrics, "kept_voice", "Fixed sentences of vendors' voices", chains.kept_voice.stats)
     log, recorder = archive.log, archive.recorder
     metrics.gauge("records_waiting_rows", "Rows not written yet", lambda: log.waiting_rows)
     metrics.total("records_lost_rows", "Rows that could not be kept", lambda: log.lost_rows)
     metrics.total("recordings_failed", "Recordings stopped by a fault", lambda: recorder.failed)
+
+
+def _providers(metrics: Metrics, breakers: Breakers) -> None:
+    labels = ("kind", "provider")
+
+    def each(of: Callable[[Breaker], float | None]) -> Callable[[], Iterator[Sample]]:
+        def read() -> Iterator[Sample]:
+            for breaker in breakers:
+                value = of(breaker)
+                if value is not None:
+                    yield (breaker.kind, breaker.name), value
+
+        return read
+
+    def failures() -> Iterator[Sample]:
+        for breaker in breakers:
+            for cause, count in breaker.causes.items():
+                yield (breaker.kind, breaker.name, cause), count
+
+    metrics.family(
+        GaugeMetricFamily,
+        "provider_up",
+        "1 while a provider is used, 0.5 while it is tried again, 0 while it is left alone",
+        labels,
+        each(lambda it: UP[it.state]),
+    )
+    metrics.family(
+        GaugeMetricFamily,
+        "provider_latency_seconds",
+        "Median time to a provider's first output",
+        labels,
+        each(Breaker.latency_s),
+    )
+    metrics.family(
+        CounterMetricFamily,
+        "provider_successes",
+        "Pieces of work a provider did",
+        labels,
+        each(lambda it: it.successes),
+    )
+    metrics.family(
+        CounterMetricFamily,
+        "provider_failures",
+        "Times a provider was given up",
+        (*labels, "cause"),
+        failures,
+    )
 
 
 def _cache(metrics: Metrics, name: str, what: str, stats: Callable[[], CacheStats]) -> None:

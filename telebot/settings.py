@@ -248,6 +248,9 @@ class AgentSpeech(Row):
         None, "the brain; empty: `dialog`, or where there is a `prompt`, as for `stt`"
     )
     tts: Provider | list[Provider] | None = row(None, "text to speech; empty: as for `stt`")
+    realtime: Provider | list[Provider] | None = row(
+        None, "speech to speech: one that hears, thinks and speaks; the three above take over"
+    )
     endpointing: Literal["smart", "vad"] | None = row(None, "as in `speech.endpointing`")
     prompt: str = row("", "system prompt, where the brain is a language model")
     reuse_replies: bool = row(

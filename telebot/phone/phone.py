@@ -98,13 +98,21 @@ class Phone:
     async def heard(self, timeout_s: float | None = None) -> str:
         """Wait until the bot has answered and is silent; the words it said, '' where it said
         none within `timeout_s`."""
-        turn = self.turns[-1]
-        quiet = round((QUIET_AFTER_OVERLAP_S if turn.over_bot else QUIET_S) * RATE_HZ)
-        wait_s = self._reply_timeout_s if timeout_s is None else timeout_s
-        if await self.line.until(lambda: self._reply_began(turn), wait_s):
-            await self.line.until(lambda: turns.quiet_for(self.stream) >= quiet, LONGEST_REPLY_S)
+        await self.listen(timeout_s)
         await self.understand()
-        return turn.heard
+        return self.turns[-1].heard
+
+    async def listen(self, timeout_s: float | None = None, quiet_s: float | None = None) -> bool:
+        """The same without understanding a word; False where the bot said nothing in time. It has
+        finished when it was silent for `quiet_s`."""
+        turn = self.turns[-1]
+        usual_s = QUIET_AFTER_OVERLAP_S if turn.over_bot else QUIET_S
+        quiet = round((usual_s if quiet_s is None else quiet_s) * RATE_HZ)
+        wait_s = self._reply_timeout_s if timeout_s is None else timeout_s
+        if not await self.line.until(lambda: self._reply_began(turn), wait_s):
+            return False
+        await self.line.until(lambda: turns.quiet_for(self.stream) >= quiet, LONGEST_REPLY_S)
+        return True
 
     async def say(self, text: str, pauses: tuple[tuple[int, float], ...] = ()) -> Turn:
         """Say something and hear the answer."""

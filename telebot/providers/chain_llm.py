@@ -200,7 +200,7 @@ class _Reply:
             await self._take(self._begins)
         while True:
             try:
-                frame = await self._inbox.get(self._patience.stall_s)
+                frame = await self._inbox.get(self._stall_s())
             except TimeoutError:
                 raise LinkFailed(Failure(Cause.STALLED)) from None
             if isinstance(frame, LLMFullResponseEndFrame):
@@ -210,6 +210,12 @@ class _Reply:
         last = await self._sentences.flush()
         if last is not None:
             await self._say(last.text)
+
+    def _stall_s(self) -> float:
+        """Before the first sentence is whole the caller hears nothing yet, as before the first
+        word."""
+        patience = self._patience
+        return patience.stall_s if self._said else min(patience.first_s, patience.stall_s)
 
     async def _take(self, frame: Frame) -> None:
         if isinstance(frame, LLMTextFrame):

@@ -128,6 +128,7 @@ class ChainSTT(Chain):
             self._suspect = None
             self._done()
             await self.push_frame(frame)
+            self._look_for_better()
 
     async def _answer(self, port: Port) -> None:
         """The text of the utterance is there."""

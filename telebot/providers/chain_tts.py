@@ -37,6 +37,8 @@ from telebot.providers.word_clock import WordClock, Yardstick
 SPARE_S = 0.2  # of audio still to play when a stalled voice is given up
 LONGEST_STALL_S = 4.0  # however much audio lies ahead
 SHORT = 0.45  # of the yardstick's length: no voice speaks this fast
+FAST = 0.85  # less than this may be a fast voice, or one that stopped before the end
+MISSING = 2  # words at the end that tell the one from the other
 SHORT_WORDS = 4  # fewer words cannot be judged by their length
 YARDSTICK_S = 0.1  # how long the first audio waits for it
 
@@ -64,6 +66,7 @@ class ChainTTS(Chain):
         self._speaking: Port | None = None
         self._first_at: float | None = None  # when the reply's first audio was handed on
         self._sent_s = 0.0  # audio handed on in this reply
+        self._failed: set[str] = set()  # voices that failed in this reply
 
     async def work(self, frame: Frame) -> None:
         if isinstance(frame, AggregatedTextFrame | TTSSpeakFrame):
@@ -109,6 +112,7 @@ class ChainTTS(Chain):
 
     def _new_reply(self) -> None:
         self._first_at, self._sent_s = None, 0.0
+        self._failed.clear()
 
     async def _speak(self) -> None:
         """Say what is wanted, one after another, until nothing is."""
@@ -128,14 +132,21 @@ class ChainTTS(Chain):
             return
         if probed := self._ports.to_probe():
             self.begin(self._probe(probed, sentence))
-        for port in self._ports.usable():
+        for port in self._voices():
             try:
                 words = words[await self._say(port, words, text) :]
             except LinkFailed as failed:
                 await self.give_up(port, failed.failure)
             if not words:
                 return
+            self._failed.add(port.link.name)
         self._listener.chain_exhausted(self.kind)
+
+    def _voices(self) -> list[Port]:
+        """The usable ones. One that failed is not waited for twice in a reply, whose voice does not
+        change back."""
+        usable = self._ports.usable()
+        return [port for port in usable if port.link.name not in self._failed] or usable
 
     async def _kept(self, words: Sequence[str], text: str) -> bool:
         """Say what one of the voices has said before, where it was kept: nobody is asked."""
@@ -332,10 +343,19 @@ class _Part:
         if self._told or self._yardstick is None:
             return
         yardstick = await self._yardstick
-        enough = len(self.utterance.words) < SHORT_WORDS
-        if not enough and self.utterance.loud_s < SHORT * yardstick.seconds:
+        if await self._is_short(yardstick):
             raise LinkFailed(Failure(Cause.SHORT))
         await self._chain.place(self.utterance, await self._placed(whole=True), again=True)
+
+    async def _is_short(self, yardstick: Yardstick) -> bool:
+        """The audio ended before its text did, without a word of that."""
+        words, loud_s = self.utterance.words, self.utterance.loud_s
+        if len(words) < SHORT_WORDS or loud_s >= FAST * yardstick.seconds:
+            return False
+        if loud_s < SHORT * yardstick.seconds:
+            return True
+        said = self.utterance.complete(await self._placed(whole=False))
+        return bool(len(yardstick.audio)) and len(words) - said >= MISSING
 
     async def _placed(self, *, whole: bool) -> Sequence[Word]:
         """The words' times in the audio: the voice's own, or by the yardstick."""

@@ -9,6 +9,7 @@ https://github.com/SYSTRAN/faster-whisper, https://opennmt.net/CTranslate2/quant
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import threading
 import time
@@ -222,6 +223,8 @@ def _shared(wanted: Wanted, resources: Resources) -> Whisper:
 
 def _wanted(options: Mapping[str, Any]) -> Wanted:
     check_known("option", options, OPTIONS, NAME)
+    if importlib.util.find_spec("faster_whisper") is None:
+        raise ProviderConfigError(f"{NAME} is not installed; write: pip install 'telebot[whisper]'")
     model = str(options.get("model") or MODEL)
     if model.startswith("~"):
         model = str(Path(model).expanduser())

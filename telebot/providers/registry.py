@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipecat.services.stt_service import STTService
     from pipecat.services.tts_service import TTSService
 
-Kind = Literal["stt", "tts", "llm"]
+Kind = Literal["stt", "tts", "llm", "realtime"]
 Spec = str | Mapping[str, Any]
 
 # name → a function (options, resources) → service. Its module may have
@@ -67,6 +67,11 @@ PROVIDERS: dict[Kind, dict[str, str]] = {
         "polly": "telebot.providers.polly:build_tts",
         "rime": "telebot.providers.rime:build_tts",
         "scripted": "telebot.providers.scripted:build_tts",
+    },
+    "realtime": {
+        "openai": "telebot.providers.openai_realtime:build",
+        "gemini": "telebot.providers.gemini_realtime:build",
+        "elevenlabs": "telebot.providers.elevenlabs_realtime:build",
     },
 }
 
@@ -139,11 +144,13 @@ def sound(spec: Spec, resources: Resources) -> str:
 
 
 def account(kind: Kind, spec: Spec, resources: Resources) -> str:
-    """The key that a spec would use; "" where there is none."""
+    """The key that a spec would use, and the address where the spec names one; "" where there is
+    neither. Two servers of one wire with the same model are not out together."""
     service, options = _parts(kind, spec)
     vendor = _vendor_model(service, options)[0].partition("-")[0].upper()
     name = options.get("api_key_env", f"{vendor}_API_KEY")
-    return resources.environ.get(str(name), "") if name else ""
+    key = resources.environ.get(str(name), "") if name else ""
+    return f"{key} {options.get('base_url') or ''}".strip()
 
 
 async def probe(kind: Kind, spec: Spec, resources: Resources) -> None:

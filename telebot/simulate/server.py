@@ -68,11 +68,11 @@ class Simulator:
 async def _cuts(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """A `Dropped` that a handler lets through cuts the connection without a word. The answer that
-    aiohttp wants goes nowhere; an error instead would be logged as a fault of ours."""
+    """A `Dropped` that a handler lets through cuts the connection without a word; a client that
+    left is no fault either. The answer that aiohttp wants goes nowhere; it would log an error."""
     try:
         return await handler(request)
-    except Dropped:
+    except (Dropped, ConnectionResetError):
         if request.transport is not None:
             request.transport.abort()
         return web.Response()

@@ -14,6 +14,7 @@ from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.stt_service import STTService
 
@@ -22,8 +23,11 @@ from telebot.config_file import told
 from telebot.dialog.brain import Brain
 from telebot.providers import registry
 from telebot.providers.chain import ChainListener
+from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
 from telebot.providers.kept_replies import Reuse
+from telebot.providers.realtime import RealtimeListener
+from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
 from telebot.providers.sentences import sentences
@@ -35,7 +39,8 @@ from telebot.speech.impersonal import AgentWords
 from telebot.speech.phrases import Phrase, PhraseStore
 
 log = structlog.get_logger()
-KINDS: tuple[Kind, ...] = ("stt", "llm", "tts")
+KINDS: tuple[Kind, ...] = ("realtime", "stt", "llm", "tts")
+USUAL: tuple[Kind, ...] = ("stt", "llm", "tts")
 
 
 @dataclass(slots=True)
@@ -75,6 +80,12 @@ class Agent:
         thinker = self.chains.of(self.plans["llm"], listener, brain, reuse=self.reuse)
         return thinker, (thinker if isinstance(thinker, DialogBrainService) else mind)
 
+    def realtime(
+        self, listener: RealtimeListener, context: LLMContext, usual: Build, keyed: str
+    ) -> ChainRealtime:
+        """What is all of them in a call, with `usual` behind it."""
+        return self.chains.realtime(self.plans["realtime"], listener, context, usual, keyed)
+
     @property
     def person(self) -> str | None:
         """Who takes a call over when nothing of ours works."""
@@ -88,7 +99,14 @@ class Agent:
     @property
     def providers(self) -> dict[str, str | None]:
         """Who hears, thinks and speaks first, for the record."""
-        return {kind: self.plans[kind][0].name for kind in KINDS}
+        if self.plans["realtime"]:
+            return dict.fromkeys(USUAL, self.plans["realtime"][0].name)
+        return self.usual_providers
+
+    @property
+    def usual_providers(self) -> dict[str, str | None]:
+        """The same of its recogniser, brain and voice."""
+        return {kind: self.plans[kind][0].name for kind in USUAL}
 
 
 class AgentLoader:

@@ -12,20 +12,25 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 
+from telebot.audio.g711 import RATE_HZ
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.call.ports import Clock
 from telebot.providers import registry
 from telebot.providers.breaker import Breaker, Breakers
 from telebot.providers.chain import Chain, ChainListener
 from telebot.providers.chain_llm import ChainLLM
+from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
 from telebot.providers.chain_tts import ChainTTS
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.kept_replies import KeptReplies, Reuse
 from telebot.providers.kept_voice import KeptVoice
 from telebot.providers.link import Link, Patience
+from telebot.providers.realtime import RealtimeListener
+from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.repertoire import Repertoire
 from telebot.providers.resources import Resources
@@ -41,9 +46,11 @@ OUR_BRAIN = frozenset({DIALOG, LOCAL})
 PROBE_S = 6.0
 # what a caller tolerates of a vendor, before the next one takes over
 PATIENCE: dict[Kind, Patience] = {
-    "stt": Patience(start_s=1.5, first_s=0.9, stall_s=2.0),
-    "llm": Patience(start_s=1.0, first_s=0.9, stall_s=1.2),
+    "stt": Patience(start_s=1.5, first_s=0.8, stall_s=2.0),
+    "llm": Patience(start_s=1.0, first_s=0.9, stall_s=0.8),
     "tts": Patience(start_s=1.0, first_s=0.8, stall_s=0.4),
+    # a session opens behind the greeting; `first_s` is for its text, and then for its first audio
+    "realtime": Patience(start_s=3.0, first_s=1.8, stall_s=0.6),
 }
 PATIENT = Patience(start_s=5.0, first_s=5.0, stall_s=5.0)  # with what runs here
 
@@ -74,6 +81,8 @@ class Plan:
 def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) -> tuple[Plan, ...]:
     """An agent's links of one kind. Raises ProviderConfigError."""
     wanted = getattr(speech, kind)
+    if wanted is None and kind == "realtime":
+        return ()
     if wanted is None:
         specs = _defaults(kind, speech, resources)
     elif isinstance(wanted, list):
@@ -86,20 +95,20 @@ def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) ->
 
 
 def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spec]:
-    """Those of the default chain that can be built: whose key is there."""
+    """Those of the default chain whose key is there; nothing of the others is imported."""
     if kind == "llm" and not speech.prompt:
         return [DIALOG]
     found: list[Spec] = []
     for name in registry.DEFAULTS[kind]:
         spec = _prompted(kind, name, speech.prompt)
-        if name == LOCAL or registry.check(kind, spec, resources) is None:
+        if name == LOCAL or registry.account(kind, spec, resources):  # its key is there
             found.append(spec)
     return found
 
 
 def _prompted(kind: Kind, spec: Spec, prompt: str) -> Spec:
-    """A language model's spec with the agent's prompt as its system instruction."""
-    if kind != "llm" or not prompt or _service(spec) in registry.OURS:
+    """A model's spec with the agent's prompt as its system instruction."""
+    if kind not in ("llm", "realtime") or not prompt or _service(spec) in registry.OURS:
         return spec
     whole: Mapping[str, Any] = {"service": spec} if isinstance(spec, str) else spec
     return {**whole, "settings": {"system_instruction": prompt, **(whole.get("settings") or {})}}
@@ -229,6 +238,34 @@ class Chains:
             kept = Repertoire(self.kept_voice, fixed) if self.kept_voice and fixed else None
             chain = ChainTTS(links, listener, self._clock, self._word_clock, kept)
         return chain
+
+    def realtime(
+        self,
+        planned: Sequence[Plan],
+        listener: RealtimeListener,
+        context: LLMContext,
+        usual: Build,
+        keyed: str,
+    ) -> ChainRealtime:
+        """The chain of speech-to-speech sessions of one call; `usual` comes after them."""
+
+        async def local_words(pcm16: bytes) -> str:
+            try:
+                heard = await self._resources.local.stt.transcribe(pcm16, RATE_HZ)
+            except ProviderError:
+                return ""
+            return heard.text
+
+        return ChainRealtime(
+            [self._link(plan, None) for plan in planned],
+            listener,
+            self._clock,
+            self._word_clock,
+            context=context,
+            usual=usual,
+            local_words=local_words,
+            keyed=keyed,
+        )
 
     def _link(self, plan: Plan, brain: Callable[[], FrameProcessor] | None) -> Link:
         return Link(

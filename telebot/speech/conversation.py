@@ -15,7 +15,7 @@ import structlog
 
 from telebot.call.model import Note, State, Turn, WireEvent
 from telebot.call.session import Move, Patience, WrongMove
-from telebot.dialog.actions import Record
+from telebot.dialog.actions import Action, Record
 from telebot.speech.brain import DIGITS_PREFIX
 from telebot.speech.closing import Closing
 from telebot.speech.keypad import Keypad
@@ -151,6 +151,10 @@ class Conversation:
         if not self.closing.firm:
             self.parts.turns.text(text, finalized=finalized)
 
+    def caller_turn(self, text: str) -> None:
+        if not self.closing.firm:
+            self.parts.turns.take_now(text)
+
     def caller_interim(self, text: str) -> None:
         if not self.closing.firm:
             self.parts.turns.interim(text)
@@ -276,6 +280,10 @@ class Conversation:
                 note = Note(action.kind, dict(action.fields), at, action.replaces)
                 self._outside.log.note(self.parts.call, note)
         self.closing.after_reply([a for a in actions if not isinstance(a, Record)])
+
+    def after_reply(self, actions: list[Action]) -> None:
+        """What follows from the reply being heard, known late."""
+        self.closing.after_reply(actions)
 
     def reply_is_over(self, reply: Reply, turn: Turn | None) -> None:
         if reply is self._answering:

@@ -71,6 +71,9 @@ class Replies:
         self._index = 0
         self._cut = 0
         self.current: Reply | None = None
+        self.phrase_voice: str | None = None  # where it is not the one that makes the replies
+        self.dropped = 0  # how often something was not said to its end
+        self.cut_s = 0.0  # of what was dropped last: seconds of its audio that were heard
         voice.on_first_sent = self._first_sent
         voice.on_first_played = self._first_played
 
@@ -83,7 +86,8 @@ class Replies:
 
     def play(self, phrase: Phrase) -> Reply:
         """Say a phrase that is ready. What was being said must be over or dropped."""
-        reply = self.want(None, {**self._providers, "stt": None, "llm": None})
+        voice = self.phrase_voice or self._providers.get("tts")
+        reply = self.want(None, {**self._providers, "stt": None, "llm": None, "tts": voice})
         if self._voice.held:
             self._voice.release()  # of a contest over a reply that came to nothing
         reply.start = self._voice.queued
@@ -116,6 +120,8 @@ class Replies:
             self._stale += 1
         if reply is not None:
             played = min(position, self._voice.played())
+            self.dropped += 1
+            self.cut_s = 0.0 if reply.start is None else max(0, played - reply.start) / RATE_HZ
             all_heard = reply.end is not None and played >= reply.end
             reply.interrupted = reply.audible and not all_heard
             self._finalise(reply, played, queued, taken_back=taken_back)
@@ -138,6 +144,11 @@ class Replies:
             word = reply.script.word_start(position, reply.start, end)
             position = max(reply.start, word - ONSET)
         self._voice.resume(position)
+
+    @property
+    def occupied(self) -> bool:
+        """Something is wanted, or being said."""
+        return self.current is not None
 
     @property
     def asked(self) -> bool:

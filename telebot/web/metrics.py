@@ -7,7 +7,7 @@ gauges and totals ask their owners when read (`measures.py`).
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from aiohttp import web
@@ -65,6 +65,24 @@ class Metrics:
         def collect() -> SummaryMetricFamily:
             family = SummaryMetricFamily(f"telebot_{name}", help)
             family.add_metric([], count_value=int(count()), sum_value=total())
+            return family
+
+        self.registry.register(_Read(collect))
+
+    def family(
+        self,
+        kind: type[GaugeMetricFamily] | type[CounterMetricFamily],
+        name: str,
+        help: str,
+        labels: Sequence[str],
+        read: Callable[[], Iterable[tuple[Sequence[str], float]]],
+    ) -> None:
+        """A family with labels that somebody else keeps: `read` gives label values and value."""
+
+        def collect() -> Metric:
+            family = kind(f"telebot_{name}", help, labels=labels)
+            for values, value in read():
+                family.add_metric(values, value)
             return family
 
         self.registry.register(_Read(collect))

@@ -218,3 +218,10 @@ async def test_the_end_waits_for_no_more_than_what_runs(say: Say) -> None:
     await closing
     with pytest.raises(ProviderError, match="closed"):
         whisper.submit(b"", 8000)
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    fault = registry.check("stt", "faster-whisper", Resources(LocalSpeech(), {}))
+    assert fault is not None
+    assert "pip install 'telebot[whisper]'" in fault

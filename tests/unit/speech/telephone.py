@@ -136,6 +136,7 @@ class TestAgent:
     broken: bool = False
     needs_vendor = False
     person: str | None = None
+    plans = {"realtime": ()}  # noqa: RUF012
     providers = {"stt": "scripted", "llm": "scripted", "tts": "scripted"}  # noqa: RUF012
 
     def __post_init__(self) -> None:
