@@ -34,7 +34,8 @@ from telebot.call.tokens import StreamTokens
 from telebot.carriers.registry import Carriers
 from telebot.console import pages
 from telebot.console.sessions import Sessions
-from telebot.measures import measure
+from telebot.measures import measure, measure_pacing
+from telebot.providers import registry
 from telebot.providers.catalogue import Catalogue
 from telebot.providers.catalogue import load as load_catalogue
 from telebot.providers.local_speech import LocalSpeech
@@ -97,7 +98,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         local = await _local_speech(stack, settings)
         resources = Resources(local, settings.environ, catalogue)
         stack.push_async_callback(resources.close)
-        chains = Chains(resources, time.monotonic)
+        chains = Chains(resources, time.monotonic, settings.pacing)
         ready_agents = await _agents(settings, agents, resources, chains)
         admission = _admission(settings, call_log, numbers, frozenset(agents))
         carriers = Carriers(settings)
@@ -116,6 +117,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
         measure(metrics, speech, local, archive)
+        measure_pacing(metrics, chains.pacing)
         checks = {"turn_model": speech.turn_model_check, "providers": chains.breakers.check}
         gate = Gate(archive.keys, OPEN_PATHS)
         app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))
@@ -198,6 +200,7 @@ async def _agents(
     loader = AgentLoader(resources, phrases, chains)
     ready = {name: await loader.load(agent) for name, agent in agents.items()}
     plans = {plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]}
+    settings.check_pacing({plan.name.partition("/")[0] for plan in plans} | registry.vendors())
     await chains.check([plan for plan in plans if not plan.ours])
     return ready
 

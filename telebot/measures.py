@@ -7,9 +7,10 @@ Latencies and calls are counted on their way into the record (`web/metrics.py:Me
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.pacing import Pace, Pacing
 from telebot.providers.workers import WorkerStats
 from telebot.records.archive import Archive
 from telebot.speech.factory import Speech
@@ -36,6 +37,26 @@ def measure(metrics: Metrics, speech: Speech, local: LocalSpeech, archive: Archi
     metrics.gauge("records_waiting_rows", "Rows not written yet", lambda: log.waiting_rows)
     metrics.total("records_lost_rows", "Rows that could not be kept", lambda: log.lost_rows)
     metrics.total("recordings_failed", "Recordings stopped by a fault", lambda: recorder.failed)
+
+
+def measure_pacing(metrics: Metrics, pacing: Pacing) -> None:
+    """Who waits for a vendor's limit, by the vendor; accounts of one vendor are added up."""
+
+    def of(number: Callable[[Pace], float]) -> Callable[[], Mapping[str, float]]:
+        def read() -> Mapping[str, float]:
+            sums: dict[str, float] = {}
+            for pace in pacing:
+                sums[pace.name] = sums.get(pace.name, 0.0) + number(pace)
+            return sums
+
+        return read
+
+    gauges, totals = metrics.labelled_gauge, metrics.labelled_total
+    gauges("pacing_running", "Requests under way", "provider", of(lambda it: it.running))
+    gauges("pacing_waiting", "Requests waiting for a place", "provider", of(lambda it: it.waiting))
+    totals("pacing_paced", "Requests that had to wait", "provider", of(lambda it: it.paced))
+    totals("pacing_waited_seconds", "Their waits", "provider", of(lambda it: it.waited_s))
+    totals("pacing_turned_away", "Without a place", "provider", of(lambda it: it.turned_away))
 
 
 def _turn_model(metrics: Metrics, speech: Speech) -> None:

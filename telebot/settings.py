@@ -180,6 +180,20 @@ class RecordsSettings(Row):
     currency: str = row("USD", "currency of costs", min_length=3, max_length=3)
 
 
+class VendorLimits(Row):
+    """What a vendor allows; what goes beyond waits its turn, or the next link does it."""
+
+    requests_per_minute: int | None = row(
+        None, "requests, and streams opened, in any minute", unit="requests", ge=1, le=1_000_000
+    )
+    concurrent: int | None = row(
+        None, "requests, and open recogniser streams, at once", unit="requests", ge=1, le=100_000
+    )
+    characters_per_minute: int | None = row(
+        None, "characters of text to be spoken in any minute", unit="characters", ge=1, le=10**9
+    )
+
+
 class Settings(Row):
     """Everything, grouped."""
 
@@ -193,6 +207,9 @@ class Settings(Row):
         "folder of agents/ and numbers.yaml; with --config the file's own, if agents/ is there",
     )
     carriers: dict[str, dict[str, Any]] = row({}, "settings of one carrier each, by its name")
+    pacing: dict[str, VendorLimits] = row(
+        {}, "limits of one provider each, or of one model of it, by its name"
+    )
     environ: dict[str, str] = Field({}, exclude=True, repr=False)
     sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
 
@@ -208,11 +225,18 @@ class Settings(Row):
 
     def check_carriers(self, known: Iterable[str]) -> None:
         """Raises `SettingsError` on settings of a carrier that is not in `known`."""
+        self._check("carriers", "carrier", known)
+
+    def check_pacing(self, known: Iterable[str]) -> None:
+        """Raises `SettingsError` on limits of a provider that is not in `known`."""
+        self._check("pacing", "provider", known)
+
+    def _check(self, group: str, what: str, known: Iterable[str]) -> None:
         known = [*known]
         faults = [
-            told(self.sources, f"carriers.{name}", f"no such carrier{did_you_mean(name, known)}")
-            for name in self.carriers
-            if name not in known
+            told(self.sources, f"{group}.{name}", f"no such {what}{did_you_mean(name, known)}")
+            for name in getattr(self, group)
+            if name.partition("/")[0] not in known
         ]
         if faults:
             raise SettingsError("\n".join(faults))

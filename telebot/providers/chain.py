@@ -8,7 +8,8 @@ and the caller, notice as little of it as possible. `chain_stt.py`, `chain_llm.p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Protocol
 
 import structlog
@@ -23,11 +24,13 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from telebot.call.errors import ProviderError
-from telebot.providers.failure import Failure, of_error
+from telebot.providers.failure import Cause, Failure, of_error
 from telebot.providers.hosted import Hosted
 from telebot.providers.link import Link, Port, Ports, failure_of
+from telebot.providers.pacing import Pace, Priority, Slot, TurnedAway
 
 DOWN = FrameDirection.DOWNSTREAM
+FREE: AbstractAsyncContextManager[None] = nullcontext()
 log = structlog.get_logger()
 
 
@@ -139,8 +142,54 @@ class Chain(FrameProcessor):
         inbox = self._inboxes[id(port)] = Inbox()
         return hosted, inbox
 
+    def paced(
+        self,
+        port: Port,
+        characters: int = 0,
+        *,
+        spare_s: float = 0.0,
+        priority: Priority = Priority.LIVE,
+    ) -> AbstractAsyncContextManager[None]:
+        """Around one piece of a link's work: keeps to the vendor's limits, where it has some."""
+        if port.link.pace is None:
+            return FREE
+        return self._paced(port, port.link.pace, characters, spare_s, priority)
+
+    @asynccontextmanager
+    async def _paced(
+        self, port: Port, pace: Pace, characters: int, spare_s: float, priority: Priority
+    ) -> AsyncIterator[None]:
+        slot = await self.slot(port, pace, characters, spare_s, priority)
+        try:
+            yield
+        finally:
+            slot.release()
+
+    async def slot(
+        self,
+        port: Port,
+        pace: Pace,
+        characters: int = 0,
+        spare_s: float = 0.0,
+        priority: Priority = Priority.LIVE,
+    ) -> Slot:
+        """A place at the vendor. Waits at most for what the link's deadline leaves once its usual
+        answer is taken off, and `spare_s`, which nobody notices. Raises `LinkFailed`."""
+        first_s = port.link.patience.first_s
+        usual_s = port.link.breaker.latency_s() or first_s / 2
+        wait_s = max(0.0, first_s - usual_s) + spare_s
+        try:
+            return await pace.slot(id(self), wait_s, characters, priority)
+        except TurnedAway as error:
+            raise LinkFailed(Failure(Cause.PACED)) from error
+
     async def give_up(self, port: Port, failure: Failure) -> None:
-        """The link failed at its work: tell everybody, drop its service."""
+        """The link failed at its work: tell everybody, drop its service. One that was not asked,
+        because of its vendor's limits, did not fail."""
+        if failure.cause is Cause.PACED:
+            if port.link.breaker.closed():  # else it was only to be probed
+                self._listener.link_failed(self.kind, port.link.name, failure)
+            return
         self._inboxes.pop(id(port), None)
         port.link.breaker.failed(failure)
         self._listener.link_failed(self.kind, port.link.name, failure)

@@ -31,6 +31,7 @@ from telebot.providers.chain import Chain, Inbox, LinkFailed
 from telebot.providers.continuation import Seam, instruction
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.link import Port
+from telebot.providers.pacing import Priority
 
 
 class ChainLLM(Chain):
@@ -69,7 +70,8 @@ class ChainLLM(Chain):
         said: list[str] = []
         for port in self._ports.usable():
             try:
-                await self._ask(port, context, said)
+                async with self.paced(port):
+                    await self._ask(port, context, said)
                 break
             except LinkFailed as failed:
                 await self.give_up(port, failed.failure)
@@ -94,10 +96,11 @@ class ChainLLM(Chain):
     async def _probe(self, port: Port, context: LLMContext) -> None:
         """Try a link whose breaker was open, beside the one that answers the caller."""
         try:
-            hosted, inbox = await self.ready(port)
-            begun = self._clock()
-            await hosted.feed(LLMContextFrame(_onwards(context, [])))
-            await first_text(inbox, 2 * port.link.patience.first_s)
+            async with self.paced(port, priority=Priority.OTHER):
+                hosted, inbox = await self.ready(port)
+                begun = self._clock()
+                await hosted.feed(LLMContextFrame(_onwards(context, [])))
+                await first_text(inbox, 2 * port.link.patience.first_s)
         except LinkFailed as failed:
             await self.give_up(port, failed.failure)
             return

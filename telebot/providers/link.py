@@ -19,6 +19,7 @@ from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers.breaker import Breaker
 from telebot.providers.failure import Cause, Failure, of_error
 from telebot.providers.hosted import Hosted, Take
+from telebot.providers.pacing import Pace
 
 log = structlog.get_logger()
 
@@ -44,6 +45,7 @@ class Link:
     patience: Patience
     whole: bool = False
     timed: bool = False
+    pace: Pace | None = None  # None: it may be asked as often as one likes
 
 
 @dataclass(slots=True)

@@ -24,10 +24,11 @@ from telebot.providers.chain_stt import ChainSTT
 from telebot.providers.chain_tts import ChainTTS
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.link import Link, Patience
+from telebot.providers.pacing import Pacing
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
 from telebot.providers.word_clock import WordClock
-from telebot.settings import AgentSpeech
+from telebot.settings import AgentSpeech, VendorLimits
 
 DIALOG = "dialog"
 LOCAL = "local"
@@ -149,10 +150,13 @@ async def probed(plan: Plan, resources: Resources) -> tuple[str, Plan, str]:
 
 
 class Chains:
-    """The process's part in all chains."""
+    """The process's part in all chains. `limits` are those of `pacing:` in the settings."""
 
-    def __init__(self, resources: Resources, clock: Clock) -> None:
+    def __init__(
+        self, resources: Resources, clock: Clock, limits: Mapping[str, VendorLimits] | None = None
+    ) -> None:
         self.breakers = Breakers(clock)
+        self.pacing = Pacing(limits or {}, clock)
         self._word_clock = WordClock(resources.local)
         self._resources = resources
         self._clock = clock
@@ -199,6 +203,7 @@ class Chains:
             plan.patience,
             whole=plan.name == DIALOG,
             timed=plan.kind == "tts" and plan.ours,
+            pace=self.pacing.of(plan.name, plan.account),
         )
 
     def _service(self, plan: Plan, brain: Callable[[], FrameProcessor] | None) -> FrameProcessor:

@@ -7,7 +7,7 @@ gauges and totals ask their owners when read (`measures.py`).
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 
 from aiohttp import web
@@ -54,6 +54,32 @@ class Metrics:
 
         def collect() -> CounterMetricFamily:
             return CounterMetricFamily(f"telebot_{name}", help, value=read())
+
+        self.registry.register(_Read(collect))
+
+    def labelled_gauge(
+        self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Gauges that somebody else keeps, by the value of `label`."""
+
+        def collect() -> GaugeMetricFamily:
+            family = GaugeMetricFamily(f"telebot_{name}", help, labels=[label])
+            for of, value in read().items():
+                family.add_metric([of], value)
+            return family
+
+        self.registry.register(_Read(collect))
+
+    def labelled_total(
+        self, name: str, help: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Counters that somebody else keeps, by the value of `label`."""
+
+        def collect() -> CounterMetricFamily:
+            family = CounterMetricFamily(f"telebot_{name}", help, labels=[label])
+            for of, value in read().items():
+                family.add_metric([of], value)
+            return family
 
         self.registry.register(_Read(collect))
 

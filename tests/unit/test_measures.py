@@ -1,5 +1,6 @@
 """Every part's numbers are on the page that Prometheus reads."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,10 +9,11 @@ from prometheus_client import generate_latest
 
 from telebot.call.errors import ProviderError
 from telebot.call.model import Call, CallOffer
-from telebot.measures import measure
+from telebot.measures import measure, measure_pacing
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.pacing import Pacing, TurnedAway
 from telebot.records.archive import Archive
-from telebot.settings import Settings
+from telebot.settings import Settings, VendorLimits
 from telebot.speech.factory import Speech
 from telebot.web.metrics import Metrics
 
@@ -61,3 +63,23 @@ async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
     ):
         assert f"\ntelebot_{name}\n" in page
     await archive.close()
+
+
+async def test_what_waits_for_a_vendors_limit_is_read_by_vendor() -> None:
+    metrics = Metrics()
+    limits = {"acme": VendorLimits(requests_per_minute=2)}
+    pacing = Pacing(limits, lambda: 0.0)
+    measure_pacing(metrics, pacing)
+    for key in ("one", "two"):
+        line = pacing.of("acme/model", key)
+        assert line is not None
+        await line.slot("a", 0.0)
+    value = metrics.registry.get_sample_value
+    assert value("telebot_pacing_running", {"provider": "acme"}) == 2
+    for _ in range(2):
+        with suppress(TurnedAway):
+            await line.slot("a", 0.0)
+    assert value("telebot_pacing_turned_away_total", {"provider": "acme"}) == 1
+    assert value("telebot_pacing_paced_total", {"provider": "acme"}) == 0
+    assert value("telebot_pacing_waiting", {"provider": "acme"}) == 0
+    assert value("telebot_pacing_waited_seconds_total", {"provider": "acme"}) == 0
