@@ -111,6 +111,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             clock=time.monotonic,
             wall_clock=wall_clock,
             transfer=_transfers(carriers),
+            price=catalogue.price,
         )
         stack.push_async_callback(speech.close)
         await speech.open()

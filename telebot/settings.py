@@ -183,15 +183,9 @@ class RecordsSettings(Row):
 class VendorLimits(Row):
     """What a vendor allows; what goes beyond waits its turn, or the next link does it."""
 
-    requests_per_minute: int | None = row(
-        None, "requests, and streams opened, in any minute", unit="requests", ge=1, le=1_000_000
-    )
-    concurrent: int | None = row(
-        None, "requests, and open recogniser streams, at once", unit="requests", ge=1, le=100_000
-    )
-    characters_per_minute: int | None = row(
-        None, "characters of text to be spoken in any minute", unit="characters", ge=1, le=10**9
-    )
+    requests_per_minute: int | None = row(None, "requests, new streams", unit="requests", ge=1)
+    concurrent: int | None = row(None, "requests, open streams at once", unit="requests", ge=1)
+    characters_per_minute: int | None = row(None, "characters to speak", unit="characters", ge=1)
 
 
 class Settings(Row):
@@ -248,6 +242,12 @@ class AgentCall(Row):
     silence_s: float = row(8.0, "the caller is asked again after", unit="s", ge=1, le=120)
     reprompts: int = row(2, "how often before the bot says goodbye", ge=0, le=10)
     max_duration_s: float = row(1800.0, "longest call", unit="s", ge=5, le=86_400)
+    budget: float | None = row(
+        None,
+        "near this cost cheaper providers go first, at it the call ends",
+        unit="currency",
+        gt=0,
+    )
     record: bool | None = row(None, "record this agent's calls; empty: as the server does")
     digits_wait_s: float = row(2.0, "a pause after which keyed digits are taken", unit="s", gt=0)
 

@@ -30,6 +30,7 @@ from telebot.providers.link import Link, Port, Ports, failure_of
 from telebot.providers.pacing import Pace, Priority, Slot, TurnedAway
 
 DOWN = FrameDirection.DOWNSTREAM
+LAST_S = 1.0  # a caller had rather wait this long than be told that nobody is left
 FREE: AbstractAsyncContextManager[None] = nullcontext()
 log = structlog.get_logger()
 
@@ -117,6 +118,17 @@ class Chain(FrameProcessor):
         else:
             await self.work(frame)
 
+    def save(self, cost: Callable[[str], float]) -> None:
+        """From now on the cheaper links go first, by the `cost` of their names; what is being done
+        is not disturbed."""
+        self._ports.cost = cost
+        if self._start_frame is not None:
+            self.reordered()
+
+    def reordered(self) -> None:
+        """Another link may be the first now."""
+        self.begin(self._warm())
+
     async def work(self, frame: Frame) -> None:
         """A frame that comes down the pipeline, after the start."""
         await self.push_frame(frame)
@@ -178,6 +190,8 @@ class Chain(FrameProcessor):
         first_s = port.link.patience.first_s
         usual_s = port.link.breaker.latency_s() or first_s / 2
         wait_s = max(0.0, first_s - usual_s) + spare_s
+        if port is self._ports.usable()[-1]:
+            wait_s += LAST_S
         try:
             return await pace.slot(id(self), wait_s, characters, priority)
         except TurnedAway as error:

@@ -261,6 +261,10 @@ class ChainSTT(Chain):
 
     # back to the one that is wanted most
 
+    def reordered(self) -> None:
+        if self._active is not None and not self._utterance.unanswered:
+            self._look_for_better()
+
     def _look_for_better(self) -> None:
         """Between two utterances: go back to an earlier link that is well again, or see whether one
         is."""

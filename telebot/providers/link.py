@@ -102,6 +102,7 @@ class Ports:
         if not links:
             raise ProviderConfigError("a chain needs at least one provider")
         self._ports = [Port(link) for link in links]
+        self.cost: Callable[[str], float] | None = None  # by name: the cheaper ones go first
 
     def __iter__(self) -> Iterator[Port]:
         return iter(self._ports)
@@ -109,16 +110,23 @@ class Ports:
     def usable(self) -> list[Port]:
         """The links in their order, those with an open breaker left out; all of them where every
         one is open, since silence is worse than a slow answer."""
-        return [port for port in self._ports if port.link.breaker.closed()] or list(self._ports)
+        ports = self._ordered()
+        return [port for port in ports if port.link.breaker.closed()] or ports
 
     def to_probe(self) -> Port | None:
         """The first link before the usable ones whose time to be tried again has come."""
-        for port in self._ports:
+        for port in self._ordered():
             if port.link.breaker.closed():
                 return None
             if port.link.breaker.may_probe():
                 return port
         return None
+
+    def _ordered(self) -> list[Port]:
+        cost = self.cost
+        if cost is None:
+            return list(self._ports)
+        return sorted(self._ports, key=lambda port: cost(port.link.name))
 
     async def close(self) -> None:
         await asyncio.gather(*(port.drop() for port in self._ports))

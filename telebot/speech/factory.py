@@ -22,8 +22,11 @@ from telebot.call.events import MediaWire
 from telebot.call.model import Call
 from telebot.call.ports import CallLog, Clock, Recorder, WallClock
 from telebot.call.session import Session
+from telebot.providers.chain import Chain
+from telebot.records.cost import Price, built_in
 from telebot.settings import Settings
 from telebot.speech.agents import Agent
+from telebot.speech.budget import Budget, Prices
 from telebot.speech.conversation import Conversation
 from telebot.speech.ear import Ear
 from telebot.speech.failover import Failovers, Nobody
@@ -54,6 +57,7 @@ class Speech:
         clock: Clock,
         wall_clock: WallClock,
         transfer: Callable[[Call], Callable[[str], Awaitable[None]] | None],
+        price: Price = built_in,
     ) -> None:
         self._settings = settings
         self._agents = agents
@@ -63,6 +67,7 @@ class Speech:
         self._clock = clock
         self._wall_clock = wall_clock
         self._transfer = transfer
+        self._prices = Prices(price, settings.records.currency)
         self.vad = SharedVad()
         self.ticker = Ticker(settings.media.piece_ms / 1000, clock)
         self.turn_model: TurnModelProcess | None = None
@@ -173,6 +178,10 @@ class Speech:
         failovers.note_event = conversation.note_event
         failovers.exhausted = conversation.provider_exhausted
 
+        failovers.budget = self._budget(call, agent)
+        if failovers.budget is not None:
+            failovers.budget.chains = [p for p in (stt, thinker, tts) if isinstance(p, Chain)]
+
         def failed(frame: ErrorFrame) -> None:
             kind = type(frame.exception).__name__ if frame.exception else None
             by = getattr(frame.processor, "name", None)
@@ -203,6 +212,16 @@ class Speech:
             providers=failovers.providers,
             turn_model=self.turn_model if smart else None,
             person=agent.person,
+            budget=failovers.budget,
+        )
+
+    def _budget(self, call: Call, agent: Agent) -> Budget | None:
+        limit = agent.settings.call.budget
+        if limit is None:
+            return None
+        later = asyncio.get_running_loop().call_later
+        return Budget(
+            limit, self._prices, carrier=call.offer.carrier, clock=self._clock, later=later
         )
 
     def _sound(self, call: Call, agent: Agent, wire: MediaWire) -> tuple[Ear, Voice]:

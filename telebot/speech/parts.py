@@ -13,6 +13,7 @@ from telebot.call.ports import CallLog, Clock, WallClock
 from telebot.call.session import Session
 from telebot.settings import AgentCall, SpeechSettings
 from telebot.speech.brain import Mind
+from telebot.speech.budget import Budget
 from telebot.speech.ear import Ear
 from telebot.speech.phrases import Phrase
 from telebot.speech.pipeline import CallPipeline
@@ -47,6 +48,7 @@ class Parts:
     providers: Mapping[str, str | None]
     turn_model: TurnModelProcess | None
     person: str | None  # who takes the call over when nothing of ours works
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)

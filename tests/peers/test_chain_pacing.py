@@ -24,12 +24,16 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from simulated import simulated
 
+from telebot.providers.chain import LAST_S
+from telebot.providers.pacing import TurnedAway
 from telebot.settings import VendorLimits
-from telebot.speech.chains import Chains
+from telebot.speech.chains import PATIENCE, Chains
 
 pytestmark = pytest.mark.peers
 
 ONE_AT_ONCE = {"openai": VendorLimits(concurrent=1), "deepgram": VendorLimits(concurrent=1)}
+
+EACH_ONE = {name: VendorLimits(concurrent=1) for name in ("openai", "anthropic")}
 
 
 @pytest.fixture
@@ -96,6 +100,25 @@ async def test_a_place_that_comes_free_in_time_is_taken(vendor):
         await answering
     assert (chain.told.served, chain.told.failed) == (["openai"], [])
     assert (pace_of(chain).paced, pace_of(chain).turned_away) == (1, 0)
+
+
+async def test_the_last_link_is_waited_for_longer_and_the_first_only_as_its_deadline_leaves(vendor):
+    async with chained(vendor, "llm", ["openai", "anthropic"], limits=EACH_ONE) as chain:
+        paces, waits = list(chain.chains.pacing), {}
+        for pace in paces:
+            pace.slot_now()
+
+            async def slot(who, wait_s, *_, name=pace.name):
+                waits[name] = wait_s
+                raise TurnedAway(name)
+
+            pace.slot = slot
+        await reply(chain)
+    patience = PATIENCE["llm"]
+    assert waits["openai"] == pytest.approx(patience.first_s / 2), "its usual answer is not known"
+    assert waits["anthropic"] == pytest.approx(patience.first_s / 2 + LAST_S)
+    assert chain.told.failed == [("openai", "paced"), ("anthropic", "paced")]
+    assert chain.told.exhausted == 1
 
 
 async def test_an_interruption_gives_the_place_back(vendor):
