@@ -122,6 +122,9 @@ class AgentLoader:
         """A whole agent. A voice that does not answer now is replaced by the local one for the
         phrases, so that no caller is ever greeted by silence."""
         agent = self.check(settings)
+        for kind, planned in agent.plans.items():
+            if why := self._chains.unwatched(planned, budget=settings.call.budget is not None):
+                log.warning("provider", kind=kind, provider=planned[0].name, why=why)
         texts = agent.brain.phrases()
         voice = agent.plans["tts"][0]
         try:

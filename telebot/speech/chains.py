@@ -172,6 +172,15 @@ class Chains:
             elif level == "warn":
                 log.warning("provider", kind=plan.kind, provider=plan.name, why=why)
 
+    def unwatched(self, planned: Sequence[Plan], *, budget: bool) -> str | None:
+        """What of an agent's wishes cannot be kept, because these links need no chain."""
+        plan = planned[0]
+        if len(planned) > 1 or not plan.alone or plan.ours:
+            return None
+        if self.pacing.of(plan.name, plan.account) is not None:
+            return "its limits are not kept; put it into a list with another one"
+        return "the call's budget does not count it" if budget else None
+
     def _breaker(self, plan: Plan) -> Breaker:
         return self.breakers.of(plan.kind, plan.name, plan.account)
 

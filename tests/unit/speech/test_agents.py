@@ -237,3 +237,20 @@ def test_a_file_at_fault_is_not_replaced(tmp_path: Path) -> None:
     loader = loader_of(Store())
     with pytest.raises(ConfigError):
         run(loader.load(settings_of(tmp_path, speech={**SCRIPTED, "tts": "hal"})))
+
+
+# --- what cannot be kept -----------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_service_that_no_chain_watches_is_said_to_be_unwatched(tmp_path: Path) -> None:
+    speech = {**SCRIPTED, "stt": {"service": DEEPGRAM}}
+    settings = settings_of(tmp_path, speech=speech, call={"budget": 0.5})
+    environ = {"DEEPGRAM_API_KEY": "k"}
+    with structlog.testing.capture_logs() as logs:
+        await loader_of(Store(), environ).load(settings)
+    assert [line["why"] for line in logs] == ["the call's budget does not count it"]
+    settings = settings_of(tmp_path, speech=SCRIPTED, call={"budget": 0.5})
+    with structlog.testing.capture_logs() as logs:
+        await loader_of(Store(), environ).load(settings)
+    assert logs == []
