@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from simulated import Simulated
 
 from telebot.providers.failure import Failure
 from telebot.providers.registry import Kind, Spec
-from telebot.settings import AgentSpeech
+from telebot.settings import AgentSpeech, VendorLimits
 from telebot.speech.chains import Chains, plans
 
 
@@ -56,9 +56,10 @@ async def chained(
     *,
     chains: Chains | None = None,
     brain: Any = None,
+    limits: Mapping[str, VendorLimits] | None = None,
 ) -> AsyncIterator[Chained]:
     """A started pipeline with the chain of these specs; `chains` keeps breakers between two."""
-    chains = chains or Chains(vendor.resources, time.monotonic)
+    chains = chains or Chains(vendor.resources, time.monotonic, pacing=limits)
     told = Told()
     speech = AgentSpeech(**{kind: list(specs)})
     chain = chains.of(plans(kind, speech, vendor.resources, ""), told, brain)
