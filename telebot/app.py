@@ -35,6 +35,7 @@ from telebot.carriers.registry import Carriers
 from telebot.console import pages
 from telebot.console.sessions import Sessions
 from telebot.measures import measure
+from telebot.providers import registry
 from telebot.providers.catalogue import Catalogue
 from telebot.providers.catalogue import load as load_catalogue
 from telebot.providers.kept_voice import KeptVoice
@@ -98,7 +99,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         local = await _local_speech(stack, settings)
         resources = Resources(local, settings.environ, catalogue)
         stack.push_async_callback(resources.close)
-        chains = Chains(resources, time.monotonic, await _kept_voice(stack, settings))
+        chains = Chains(
+            resources, time.monotonic, await _kept_voice(stack, settings), settings.pacing
+        )
         ready_agents = await _agents(settings, agents, resources, chains)
         admission = _admission(settings, call_log, numbers, frozenset(agents))
         carriers = Carriers(settings)
@@ -111,6 +114,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             clock=time.monotonic,
             wall_clock=wall_clock,
             transfer=_transfers(carriers),
+            price=catalogue.price,
         )
         stack.push_async_callback(speech.close)
         await speech.open()
@@ -210,8 +214,10 @@ async def _agents(
     phrases = PhraseStore(settings.server.data / "phrases")
     loader = AgentLoader(resources, phrases, chains)
     ready = {name: await loader.load(agent) for name, agent in agents.items()}
+    plans = [plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]]
+    settings.check_pacing({plan.name.partition("/")[0] for plan in plans} | registry.vendors())
     asked: list[Plan] = []  # each once; their options make no key of a set
-    for plan in (plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]):
+    for plan in plans:
         if not plan.ours and plan not in asked:
             asked.append(plan)
     await chains.check(asked)

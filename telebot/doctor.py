@@ -17,6 +17,7 @@ from pathlib import Path
 from telebot.call.errors import Local
 from telebot.carriers.registry import Carriers
 from telebot.config_file import SettingsError
+from telebot.providers import registry
 from telebot.providers.catalogue import load as load_catalogue
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
@@ -110,6 +111,7 @@ async def _agent_findings(settings: Settings) -> list[Finding]:
     phrases = PhraseStore(settings.server.data / "phrases")
     loader = AgentLoader(resources, phrases, Chains(resources, time.monotonic))
     found: list[Finding] = []
+    vendors = registry.vendors()
     try:
         for name, settled in agents.items():
             try:
@@ -119,12 +121,16 @@ async def _agent_findings(settings: Settings) -> list[Finding]:
                 continue
             found.append(("ok", f"agent {name}", ""))
             plans = [plan for kind in KINDS for plan in agent.plans[kind] if plan.name != DIALOG]
+            vendors |= {plan.name.partition("/")[0] for plan in plans}
             asked = await asyncio.gather(*(probed(plan, resources) for plan in plans))
             for level, plan, why in asked:
                 if level != "ok" or not plan.ours:
                     found.append(
                         (level, f"agent {name}", f"speech.{plan.kind}: {why or plan.name}")
                     )
+        settings.check_pacing(vendors)
+    except SettingsError as error:
+        found.append(("fault", "pacing", str(error)))
     finally:
         await resources.close()
     return found

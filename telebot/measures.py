@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from telebot.providers.breaker import Breaker, Breakers, State
 from telebot.providers.clip_cache import CacheStats
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.pacing import Pace, Pacing
 from telebot.providers.workers import WorkerStats
 from telebot.records.archive import Archive
 from telebot.speech.chains import Chains
@@ -30,6 +31,7 @@ def measure(
 ) -> None:
     """Register everything that is not the edge's own."""
     _providers(metrics, chains.breakers)
+    _pacing(metrics, chains.pacing)
     metrics.gauge("tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.gauge("conversations", "Live conversations", lambda: len(speech.live))
     metrics.gauge("vad_slots", "Voice detectors in use", lambda: speech.vad.in_use)
@@ -109,6 +111,32 @@ def _cache(metrics: Metrics, name: str, what: str, stats: Callable[[], CacheStat
     metrics.gauge(f"{name}_hit_rate", f"{what}: found, of those asked for since start", hit_rate)
     metrics.gauge(f"{name}_entries", f"{what}: kept", lambda: stats().entries)
     metrics.gauge(f"{name}_bytes", f"{what}: bytes kept", lambda: stats().size_bytes)
+
+
+def _pacing(metrics: Metrics, pacing: Pacing) -> None:
+    """Who waits for a vendor's limit, by the vendor; accounts of one vendor are added up."""
+
+    def of(number: Callable[[Pace], float]) -> Callable[[], Iterator[Sample]]:
+        def read() -> Iterator[Sample]:
+            sums: dict[str, float] = {}
+            for pace in pacing:
+                sums[pace.name] = sums.get(pace.name, 0.0) + number(pace)
+            for name, value in sums.items():
+                yield (name,), value
+
+        return read
+
+    def gauges(name: str, help: str, number: Callable[[Pace], float]) -> None:
+        metrics.family(GaugeMetricFamily, f"pacing_{name}", help, ("provider",), of(number))
+
+    def totals(name: str, help: str, number: Callable[[Pace], float]) -> None:
+        metrics.family(CounterMetricFamily, f"pacing_{name}", help, ("provider",), of(number))
+
+    gauges("running", "Requests under way", lambda it: it.running)
+    gauges("waiting", "Requests waiting for a place", lambda it: it.waiting)
+    totals("paced", "Requests that had to wait", lambda it: it.paced)
+    totals("waited_seconds", "Their waits", lambda it: it.waited_s)
+    totals("turned_away", "Without a place", lambda it: it.turned_away)
 
 
 def _turn_model(metrics: Metrics, speech: Speech) -> None:

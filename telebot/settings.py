@@ -8,23 +8,21 @@ too, except for what their conversation says, which is `dialog/`'s.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.config import JsonDict
 
 from telebot.config_file import ConfigFile, SettingsError, did_you_mean, read, told
+from telebot.setting_types import Address, AgentName, Networks, PublicUrl
 
 T = TypeVar("T", bound=BaseModel)
 PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
-PUBLIC_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
-AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 LOOSE_NUMBER = re.compile(r"(?=.*[\s()./-])[+\d\s()./-]+")  # +44 (0)1632 960-000
 
 
@@ -38,46 +36,6 @@ def row(default: Any, help: str, *, unit: str = "", env: str = "", **limits: Any
     """One setting: its default, its help line, its unit and its environment variable."""
     extra: JsonDict = {"unit": unit, "env": env}
     return Field(default, description=help, json_schema_extra=extra, **limits)
-
-
-def _address(value: Any) -> Any:
-    host, colon, port = str(value).rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"write HOST:PORT, for example 127.0.0.1:8080 (got {value!r})")
-    return f"{host}:{int(port)}"
-
-
-def _public_url(value: Any) -> Any:
-    if value and not PUBLIC_URL.fullmatch(str(value)):
-        raise ValueError(f"write https://HOST, for example https://bot.example.com (got {value!r})")
-    return value
-
-
-def _agent_name(value: Any) -> Any:
-    if not AGENT_NAME.fullmatch(str(value)):
-        raise ValueError(
-            f"write small letters, digits and hyphens, like front-desk (got {value!r})"
-        )
-    return value
-
-
-def _networks(value: Any) -> Any:
-    if isinstance(value, str):
-        value = [part for part in value.replace(",", " ").split() if part]
-    if not isinstance(value, list | tuple):
-        raise ValueError("write a list, for example [10.0.0.0/8]")
-    for network in value:
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            raise ValueError(f"write networks like 10.0.0.0/8 (got {network!r})") from None
-    return tuple(value)
-
-
-Address = Annotated[str, BeforeValidator(_address)]
-Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
-PublicUrl = Annotated[str, BeforeValidator(_public_url)]
-AgentName = Annotated[str, BeforeValidator(_agent_name)]
 
 
 class ServerSettings(Row):
@@ -186,6 +144,14 @@ class RecordsSettings(Row):
     currency: str = row("USD", "currency of costs", min_length=3, max_length=3)
 
 
+class VendorLimits(Row):
+    """What a vendor allows; what goes beyond waits its turn, or the next link does it."""
+
+    requests_per_minute: int | None = row(None, "requests, new streams", unit="requests", ge=1)
+    concurrent: int | None = row(None, "requests, open streams at once", unit="requests", ge=1)
+    characters_per_minute: int | None = row(None, "characters to speak", unit="characters", ge=1)
+
+
 class Settings(Row):
     """Everything, grouped."""
 
@@ -199,6 +165,9 @@ class Settings(Row):
         "folder of agents/ and numbers.yaml; with --config the file's own, if agents/ is there",
     )
     carriers: dict[str, dict[str, Any]] = row({}, "settings of one carrier each, by its name")
+    pacing: dict[str, VendorLimits] = row(
+        {}, "limits of one provider each, or of one model of it, by its name"
+    )
     environ: dict[str, str] = Field({}, exclude=True, repr=False)
     sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
 
@@ -214,11 +183,18 @@ class Settings(Row):
 
     def check_carriers(self, known: Iterable[str]) -> None:
         """Raises `SettingsError` on settings of a carrier that is not in `known`."""
+        self._check("carriers", "carrier", known)
+
+    def check_pacing(self, known: Iterable[str]) -> None:
+        """Raises `SettingsError` on limits of a provider that is not in `known`."""
+        self._check("pacing", "provider", known)
+
+    def _check(self, group: str, what: str, known: Iterable[str]) -> None:
         known = [*known]
         faults = [
-            told(self.sources, f"carriers.{name}", f"no such carrier{did_you_mean(name, known)}")
-            for name in self.carriers
-            if name not in known
+            told(self.sources, f"{group}.{name}", f"no such {what}{did_you_mean(name, known)}")
+            for name in getattr(self, group)
+            if name.partition("/")[0] not in known
         ]
         if faults:
             raise SettingsError("\n".join(faults))
@@ -230,6 +206,12 @@ class AgentCall(Row):
     silence_s: float = row(8.0, "the caller is asked again after", unit="s", ge=1, le=120)
     reprompts: int = row(2, "how often before the bot says goodbye", ge=0, le=10)
     max_duration_s: float = row(1800.0, "longest call", unit="s", ge=5, le=86_400)
+    budget: float | None = row(
+        None,
+        "near this cost cheaper providers go first, at it the call ends",
+        unit="currency",
+        gt=0,
+    )
     record: bool | None = row(None, "record this agent's calls; empty: as the server does")
     digits_wait_s: float = row(2.0, "a pause after which keyed digits are taken", unit="s", gt=0)
 

@@ -16,8 +16,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from telebot.carriers.registry import CARRIERS
-from telebot.providers.registry import PROVIDERS
-from telebot.settings import AgentCall, AgentIdentity, AgentSpeech, Row, Settings, rows
+from telebot.providers.registry import DEFAULTS, PROVIDERS
+from telebot.settings import (
+    AgentCall,
+    AgentIdentity,
+    AgentSpeech,
+    Row,
+    Settings,
+    VendorLimits,
+    rows,
+)
 
 INTRODUCTION = """\
 # Settings
@@ -44,6 +52,18 @@ configuration without taking a call.
 CARRIERS_TEXT = """\
 A carrier without its credentials is off: it takes no calls, and `telebot doctor` says why. In the
 file its settings stand under `carriers:` and its name.
+"""
+
+PACING_TEXT = """\
+`PROVIDER` is a name of the [table below](#providers), or a name with a model as in a call's record:
+
+```yaml
+pacing:
+  {tts}: {{concurrent: 10, characters_per_minute: 40000}}
+  {llm}/MODEL: {{requests_per_minute: 500}}
+```
+
+A model with a row of its own is counted by that alone. More: [providers.md](providers.md).
 """
 
 AGENT_TEXT = """\
@@ -100,6 +120,8 @@ def page() -> str:
         for carrier in CARRIERS
         for model in carrier_rows(carrier)
     ]
+    parts.append(_section("`pacing.PROVIDER`", VendorLimits, "pacing.PROVIDER."))
+    parts.append(PACING_TEXT.format(tts=DEFAULTS["tts"][0], llm=DEFAULTS["llm"][0]))
     parts.append(f"## Agents\n\n{AGENT_TEXT}")
     for group, model in (("agent", AgentIdentity), ("speech", AgentSpeech), ("call", AgentCall)):
         parts.append(_section(f"`{group}:` of an agent", model, f"{group}."))

@@ -8,7 +8,15 @@ from telebot.call.model import Call, Result, State, Termination
 from telebot.call.ports import CallLog, WallClock
 
 COMPLETED = frozenset(
-    {"caller_hangup", "bot_hangup", "silence", "max_duration", "drained", "carrier_ended"}
+    {
+        "caller_hangup",
+        "bot_hangup",
+        "silence",
+        "max_duration",
+        "budget",
+        "drained",
+        "carrier_ended",
+    }
 )
 REFUSED = frozenset({"capacity", "draining", "unknown_number"})
 NO_MEDIA = frozenset({"no_media"})

@@ -38,9 +38,9 @@ class Result(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Termination:
     """The one ending of a call. Reasons in use: ``caller_hangup``, ``bot_hangup``, ``silence``,
-    ``max_duration``, ``drained``, ``stream_lost``, ``no_media``, ``bad_wire``, ``capacity``,
-    ``draining``, ``unknown_number``, ``carrier_ended``, ``transferred``, ``server_error``,
-    ``server_crashed``, ``stalled_peer``."""
+    ``max_duration``, ``budget``, ``drained``, ``stream_lost``, ``no_media``, ``bad_wire``,
+    ``capacity``, ``draining``, ``unknown_number``, ``carrier_ended``, ``transferred``,
+    ``server_error``, ``server_crashed``, ``stalled_peer``."""
 
     result: Result
     reason: str

@@ -16,6 +16,10 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "I'm sorry, this call has reached its longest time. Please call again. Goodbye.",
         "before hanging up at the maximum duration",
     ),
+    "budget": (
+        "I'm sorry, I have to end this call here. Please call again. Goodbye.",
+        "before hanging up when the call's budget is used up",
+    ),
     "apology": (
         "I'm sorry, something went wrong on our side. Please call again in a moment. Goodbye.",
         "when the server cannot go on",

@@ -8,7 +8,8 @@ and the caller, notice as little of it as possible. `chain_stt.py`, `chain_llm.p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -24,11 +25,14 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from telebot.call.errors import ProviderError
-from telebot.providers.failure import Failure, of_error
+from telebot.providers.failure import Cause, Failure, of_error
 from telebot.providers.hosted import Hosted
 from telebot.providers.link import Link, Port, Ports, failure_of
+from telebot.providers.pacing import Pace, Priority, Slot, TurnedAway
 
 DOWN = FrameDirection.DOWNSTREAM
+LAST_S = 1.0  # a caller had rather wait this long than be told that nobody is left
+FREE: AbstractAsyncContextManager[None] = nullcontext()
 log = structlog.get_logger()
 
 
@@ -116,6 +120,17 @@ class Chain(FrameProcessor):
         else:
             await self.work(frame)
 
+    def save(self, cost: Callable[[str], float]) -> None:
+        """From now on the cheaper links go first, by the `cost` of their names; what is being done
+        is not disturbed."""
+        self._ports.cost = cost
+        if self._start_frame is not None:
+            self.reordered()
+
+    def reordered(self) -> None:
+        """Another link may be the first now."""
+        self.begin(self._warm())
+
     async def work(self, frame: Frame) -> None:
         """A frame that comes down the pipeline, after the start."""
         await self.push_frame(frame)
@@ -142,8 +157,56 @@ class Chain(FrameProcessor):
         inbox = self._inboxes[id(port)] = Inbox()
         return hosted, inbox
 
+    def paced(
+        self,
+        port: Port,
+        characters: int = 0,
+        *,
+        spare_s: float = 0.0,
+        priority: Priority = Priority.LIVE,
+    ) -> AbstractAsyncContextManager[None]:
+        """Around one piece of a link's work: keeps to the vendor's limits, where it has some."""
+        if port.link.pace is None:
+            return FREE
+        return self._paced(port, port.link.pace, characters, spare_s, priority)
+
+    @asynccontextmanager
+    async def _paced(
+        self, port: Port, pace: Pace, characters: int, spare_s: float, priority: Priority
+    ) -> AsyncIterator[None]:
+        slot = await self.slot(port, pace, characters, spare_s, priority)
+        try:
+            yield
+        finally:
+            slot.release()
+
+    async def slot(
+        self,
+        port: Port,
+        pace: Pace,
+        characters: int = 0,
+        spare_s: float = 0.0,
+        priority: Priority = Priority.LIVE,
+    ) -> Slot:
+        """A place at the vendor. Waits at most for what the link's deadline leaves once its usual
+        answer is taken off, and `spare_s`, which nobody notices. Raises `LinkFailed`."""
+        first_s = port.link.patience.first_s
+        usual_s = port.link.breaker.latency_s() or first_s / 2
+        wait_s = max(0.0, first_s - usual_s) + spare_s
+        if port is self._ports.usable()[-1]:
+            wait_s += LAST_S
+        try:
+            return await pace.slot(id(self), wait_s, characters, priority)
+        except TurnedAway as error:
+            raise LinkFailed(Failure(Cause.PACED)) from error
+
     async def give_up(self, port: Port, failure: Failure) -> None:
-        """The link failed at its work: tell everybody, drop its service."""
+        """The link failed at its work: tell everybody, drop its service. One that was not asked,
+        because of its vendor's limits, did not fail."""
+        if failure.cause is Cause.PACED:
+            if port.link.breaker.closed():  # else it was only to be probed
+                self._listener.link_failed(self.kind, port.link.name, failure)
+            return
         self._inboxes.pop(id(port), None)
         port.link.breaker.failed(failure)
         self._listener.link_failed(self.kind, port.link.name, failure)

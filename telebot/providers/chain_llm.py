@@ -9,6 +9,7 @@ contradict; where sentences were said, the reply ends with them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -27,12 +28,13 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.text.base_text_aggregator import TextType
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 
-from telebot.providers.chain import Chain, Inbox, LinkFailed
+from telebot.providers.chain import Chain, ChainListener, Inbox, LinkFailed
 from telebot.providers.continuation import Seam, instruction
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.hedge import Race
 from telebot.providers.kept_replies import Reuse
-from telebot.providers.link import Port
+from telebot.providers.link import Link, Port
+from telebot.providers.pacing import Priority, Slot
 
 
 class ChainLLM(Chain):
@@ -40,9 +42,15 @@ class ChainLLM(Chain):
 
     kind = "llm"
 
-    _turn: asyncio.Task[None] | None = None
-    _asked: Port | None = None
     reuse: Reuse | None = None  # of replies to questions asked before, where an agent allows it
+
+    def __init__(
+        self, links: Sequence[Link], listener: ChainListener, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(links, listener, clock)
+        self._turn: asyncio.Task[None] | None = None
+        self._asked: Port | None = None
+        self._places: dict[int, Slot] = {}  # by port: at its vendor, while it works on the turn
 
     async def work(self, frame: Frame) -> None:
         if isinstance(frame, LLMContextFrame):
@@ -72,6 +80,16 @@ class ChainLLM(Chain):
             return
         if probed := self._ports.to_probe():
             self.begin(self._probe(probed, context))
+        try:
+            await self._have_answered(context, question)
+        finally:  # also where a link spoke and its turn was over in the same moment
+            for place in self._places.values():
+                place.release()
+            self._places.clear()
+        await self.push_frame(LLMFullResponseEndFrame())
+
+    async def _have_answered(self, context: LLMContext, question: str | None) -> None:
+        """By the first link that can; what one said before it failed, the next one goes on with."""
         said: list[str] = []
         left = self._ports.usable()
         while left:
@@ -91,7 +109,6 @@ class ChainLLM(Chain):
                 left = [port for port in left if port is not reply.port]
         else:
             self._listener.chain_exhausted(self.kind)
-        await self.push_frame(LLMFullResponseEndFrame())
 
     async def _kept(self, question: str) -> bool:
         """Answer as one of the models did before, where that was kept: nobody is asked."""
@@ -124,34 +141,52 @@ class ChainLLM(Chain):
         return reply, [port for port in ports if not any(port is out for out in race.failed)]
 
     async def _begin(self, port: Port, context: LLMContext, said: list[str]) -> _Reply:
-        """Ask one link; returns once it speaks. Raises `LinkFailed`."""
-        hosted, inbox = await self.ready(port)
-        whole = port.link.whole
-        reply = _Reply(self, port, inbox, Seam("" if whole else " ".join(said)), said)
-        await hosted.feed(LLMContextFrame(context if whole else _onwards(context, said)))
-        await reply.first()
+        """Ask one link, once its vendor has a place, which it keeps while it speaks; returns when
+        it does. Raises `LinkFailed`."""
+        if port.link.pace is not None:
+            self._places[id(port)] = await self.slot(port, port.link.pace)
+        try:
+            hosted, inbox = await self.ready(port)
+            whole = port.link.whole
+            reply = _Reply(self, port, inbox, Seam("" if whole else " ".join(said)), said)
+            await hosted.feed(LLMContextFrame(context if whole else _onwards(context, said)))
+            await reply.first()
+        except BaseException:
+            self._give_back(port)
+            raise
         return reply
 
     async def _hand_on(self, reply: _Reply) -> None:
         """A link speaks: the caller hears it to its end. Raises `LinkFailed`."""
         self._listener.link_served(self.kind, reply.port.link.name)
-        await reply.rest()
+        try:
+            await reply.rest()
+        finally:
+            self._give_back(reply.port)
         self._asked = None
         reply.port.link.breaker.succeeded(reply.first_s)
 
     async def _hush(self, port: Port) -> None:
         """Nobody waits for this link's answer any more."""
         self._inboxes.pop(id(port), None)
+        self._give_back(port)
         if port.hosted is not None and port.hosted.up:
             await port.hosted.feed(InterruptionFrame())
+
+    def _give_back(self, port: Port) -> None:
+        """The place that its work for the turn had at its vendor, if any."""
+        place = self._places.pop(id(port), None)
+        if place is not None:
+            place.release()
 
     async def _probe(self, port: Port, context: LLMContext) -> None:
         """Try a link whose breaker was open, beside the one that answers the caller."""
         try:
-            hosted, inbox = await self.ready(port)
-            begun = self._clock()
-            await hosted.feed(LLMContextFrame(_onwards(context, [])))
-            await first_text(inbox, 2 * port.link.patience.first_s)
+            async with self.paced(port, priority=Priority.OTHER):
+                hosted, inbox = await self.ready(port)
+                begun = self._clock()
+                await hosted.feed(LLMContextFrame(_onwards(context, [])))
+                await first_text(inbox, 2 * port.link.patience.first_s)
         except LinkFailed as failed:
             await self.give_up(port, failed.failure)
             return

@@ -30,6 +30,7 @@ from telebot.providers.failure import Cause, Failure, of_error
 from telebot.providers.frames import EmptyTranscriptFrame
 from telebot.providers.link import Link, Port
 from telebot.providers.listening import Feed, Utterance
+from telebot.providers.pacing import Priority, Slot
 
 SETTLE_S = 0.3  # after a text without a word that it is the last, another may follow
 
@@ -47,6 +48,7 @@ class ChainSTT(Chain):
         self._last: deque[Frame] = deque()  # the last utterance that was understood, for probes
         self._feed: Feed | None = None
         self._active: Port | None = None
+        self._slot: Slot | None = None  # of its stream, where its vendor limits them
         self._tried: set[str] = set()
         self._suspect: tuple[Port, Failure] | None = None  # said nothing; was there anything?
         self._switching: asyncio.Task[None] | None = None
@@ -188,7 +190,7 @@ class ChainSTT(Chain):
             if port.link.name in self._tried:
                 continue
             try:
-                await self._take(port)
+                await self._take(port, await self._place(port))
                 return
             except LinkFailed as failed:
                 self._tried.add(port.link.name)
@@ -200,13 +202,25 @@ class ChainSTT(Chain):
             self._done()
             await self.push_frame(EmptyTranscriptFrame(speech_s, failed=True))
 
-    async def _take(self, port: Port) -> None:
+    async def _place(self, port: Port) -> Slot | None:
+        """A place for a stream, where its vendor limits them. Raises `LinkFailed`."""
+        if port.link.pace is None:
+            return None
+        spare_s = 0.0 if self._utterance.unanswered else port.link.patience.start_s
+        return await self.slot(port, port.link.pace, spare_s=spare_s)
+
+    async def _take(self, port: Port, slot: Slot | None) -> None:
         """Make `port` the one that listens. Raises `LinkFailed`."""
-        hosted, _ = await self.ready(port)
-        self._inboxes.pop(id(port), None)
-        if not isinstance(hosted.service, STTService):
-            raise ProviderError("no recogniser")
-        self._active = port
+        try:
+            hosted, _ = await self.ready(port)
+            self._inboxes.pop(id(port), None)
+            if not isinstance(hosted.service, STTService):
+                raise ProviderError("no recogniser")
+        except BaseException:
+            if slot is not None:
+                slot.release()
+            raise
+        self._active, self._slot = port, slot
         self._feed = feed = Feed(hosted, hosted.service)
         self._utterance.finals.clear()
         self._utterance.interim = False
@@ -237,7 +251,11 @@ class ChainSTT(Chain):
         self._report_use()
         if self._feed is not None:
             self._feed.close()
-        self._feed = self._active = None
+        if self._slot is not None:
+            self._slot.release()
+            if self._active is not None:
+                self.drop(self._active)  # an open stream counts at its vendor
+        self._feed = self._active = self._slot = None
 
     def _report_use(self) -> None:
         if self._feed is not None and self._active is not None:
@@ -246,6 +264,10 @@ class ChainSTT(Chain):
                 self._listener.link_used(self.kind, self._active.link.name, used_s, "s")
 
     # back to the one that is wanted most
+
+    def reordered(self) -> None:
+        if self._active is not None and not self._utterance.unanswered:
+            self._look_for_better()
 
     def _look_for_better(self) -> None:
         """Between two utterances: go back to an earlier link that is well again, or see whether one
@@ -256,45 +278,59 @@ class ChainSTT(Chain):
             self.begin(self._back(self._ports.usable()[0]))
 
     async def _back(self, port: Port) -> None:
+        pace = port.link.pace
+        slot = pace.slot_now() if pace is not None else None
+        if pace is not None and slot is None:
+            return  # no place at its vendor: perhaps after the next utterance
         try:
             await self.ready(port)
+            if not self._utterance.unanswered:
+                self._drop_feed()
+                taken, slot = slot, None
+                await self._take(port, taken)
         except LinkFailed as failed:
             await self.give_up(port, failed.failure)
-            return
-        if not self._utterance.unanswered:
-            self._drop_feed()
-            await self._take(port)
+        finally:
+            if slot is not None:
+                slot.release()
+                self.drop(port)
 
     async def _probe(self, port: Port, frames: Sequence[Frame]) -> None:
         """Let a recogniser whose breaker was open hear the last utterance. What it says of it
         after the first words must not count for the next one, so it does not stay connected."""
         try:
-            hosted, inbox = await self.ready(port)
-            if not isinstance(hosted.service, STTService):
-                return
-            feed = Feed(hosted, hosted.service)
-            for frame in frames:
-                feed.give(frame)
-            pump = self.begin(feed.run())
-            begun = self._clock()
-            try:
-                while True:
-                    frame = await inbox.get(2 * port.link.patience.first_s)
-                    if isinstance(frame, TranscriptionFrame | InterimTranscriptionFrame):
-                        break
-            except TimeoutError:
-                raise LinkFailed(Failure(Cause.SLOW_FIRST)) from None
-            finally:
-                pump.cancel()
-                self._listener.link_used(self.kind, port.link.name, feed.take_seconds(), "s")
+            async with self.paced(port, priority=Priority.OTHER):
+                if not await self._hears(port, frames):
+                    return
         except LinkFailed as failed:
             await self.give_up(port, failed.failure)
             return
+        self._look_for_better()
+
+    async def _hears(self, port: Port, frames: Sequence[Frame]) -> bool:
+        """Whether it is a recogniser; then it has heard words. Raises `LinkFailed`."""
+        hosted, inbox = await self.ready(port)
+        if not isinstance(hosted.service, STTService):
+            return False
+        feed = Feed(hosted, hosted.service)
+        for frame in frames:
+            feed.give(frame)
+        pump = self.begin(feed.run())
+        begun = self._clock()
+        try:
+            while True:
+                frame = await inbox.get(2 * port.link.patience.first_s)
+                if isinstance(frame, TranscriptionFrame | InterimTranscriptionFrame):
+                    break
+        except TimeoutError:
+            raise LinkFailed(Failure(Cause.SLOW_FIRST)) from None
+        finally:
+            pump.cancel()
+            self._listener.link_used(self.kind, port.link.name, feed.take_seconds(), "s")
         self._inboxes.pop(id(port), None)
         await port.drop()
         port.link.breaker.succeeded(self._clock() - begun)
-        self.drop(port)  # half of what it heard is not for the call
-        self._look_for_better()
+        return True
 
     # timers, and what a service may have beside
 

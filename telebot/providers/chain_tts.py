@@ -30,6 +30,7 @@ from telebot.providers.chain import Chain, ChainListener, Inbox, LinkFailed
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.frames import Word, WordTimesFrame
 from telebot.providers.link import Link, Port
+from telebot.providers.pacing import Priority
 from telebot.providers.repertoire import Repertoire
 from telebot.providers.utterance import RATE_HZ, Muted, Utterance
 from telebot.providers.word_clock import WordClock, Yardstick
@@ -134,7 +135,8 @@ class ChainTTS(Chain):
             self.begin(self._probe(probed, sentence))
         for port in self._voices():
             try:
-                words = words[await self._say(port, words, text) :]
+                async with self.paced(port, len(" ".join(words)), spare_s=self.ahead_s()):
+                    words = words[await self._say(port, words, text) :]
             except LinkFailed as failed:
                 await self.give_up(port, failed.failure)
             if not words:
@@ -216,11 +218,12 @@ class ChainTTS(Chain):
     async def _probe(self, port: Port, sentence: str) -> None:
         """Have a voice whose breaker was open say the sentence to nobody."""
         try:
-            hosted, inbox = await self.ready(port)
-            begun = self._clock()
-            await hosted.feed(TTSSpeakFrame(sentence, append_to_context=False))
-            part = _Part(self, port, Utterance(sentence.split(), 0.0))
-            await part.first_sound(inbox, 2 * port.link.patience.first_s)
+            async with self.paced(port, len(sentence), priority=Priority.OTHER):
+                hosted, inbox = await self.ready(port)
+                begun = self._clock()
+                await hosted.feed(TTSSpeakFrame(sentence, append_to_context=False))
+                part = _Part(self, port, Utterance(sentence.split(), 0.0))
+                await part.first_sound(inbox, 2 * port.link.patience.first_s)
         except LinkFailed as failed:
             await self.give_up(port, failed.failure)
             return

@@ -30,6 +30,7 @@ class Cause(StrEnum):
     SILENT = "silent"  # audio without sound
     EMPTY = "empty"  # no text for clear speech, no words for a question
     SHORT = "short"  # audio shorter than its text can be
+    PACED = "paced"  # not asked: our own limit for it leaves no place (`pacing.py`)
 
 
 CAUSES = {

@@ -20,6 +20,7 @@ from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers.breaker import Breaker
 from telebot.providers.failure import Cause, Failure, of_error
 from telebot.providers.hosted import Hosted, Take
+from telebot.providers.pacing import Pace
 
 log = structlog.get_logger()
 
@@ -49,6 +50,7 @@ class Link:
     whole: bool = False
     timed: bool = False
     sound: str = ""
+    pace: Pace | None = None  # None: it may be asked as often as one likes
 
 
 @dataclass(slots=True)
@@ -105,6 +107,7 @@ class Ports:
         if not links:
             raise ProviderConfigError("a chain needs at least one provider")
         self._ports = [Port(link) for link in links]
+        self.cost: Callable[[str], float] | None = None  # by name: the cheaper ones go first
 
     def __iter__(self) -> Iterator[Port]:
         return iter(self._ports)
@@ -112,23 +115,30 @@ class Ports:
     def usable(self) -> list[Port]:
         """The links in their order, those with an open breaker left out; all of them where every
         one is open, since silence is worse than a slow answer."""
-        return [port for port in self._ports if port.link.breaker.closed()] or list(self._ports)
+        ports = self._ordered()
+        return [port for port in ports if port.link.breaker.closed()] or ports
 
     def preferred(self) -> list[Link]:
         """Whose kept work is as good as new: the link that is used now, then those before it,
         which are out."""
         used = self.usable()[0]
-        before = itertools.takewhile(lambda port: port is not used, self._ports)
+        before = itertools.takewhile(lambda port: port is not used, self._ordered())
         return [used.link, *(port.link for port in before)]
 
     def to_probe(self) -> Port | None:
         """The first link before the usable ones whose time to be tried again has come."""
-        for port in self._ports:
+        for port in self._ordered():
             if port.link.breaker.closed():
                 return None
             if port.link.breaker.may_probe():
                 return port
         return None
+
+    def _ordered(self) -> list[Port]:
+        cost = self.cost
+        if cost is None:
+            return list(self._ports)
+        return sorted(self._ports, key=lambda port: cost(port.link.name))
 
     async def close(self) -> None:
         await asyncio.gather(*(port.drop() for port in self._ports))

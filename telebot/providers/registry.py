@@ -85,6 +85,11 @@ DEFAULTS: dict[Kind, tuple[str, ...]] = {
 OURS = frozenset({"local", "scripted", "dialog"})  # no vendor: never fails over, has no price
 
 
+def vendors() -> set[str]:
+    """The names of all providers that are not ours."""
+    return {name for names in PROVIDERS.values() for name in names} - OURS
+
+
 def build_stt(spec: Spec, resources: Resources) -> STTService:
     """The recogniser of an agent's `speech.stt`; takes 8 kHz int16 audio. Errors as in `build`."""
     return cast("STTService", build("stt", spec, resources))

@@ -155,6 +155,10 @@ class AgentLoader:
         """A whole agent. A voice that does not answer now is replaced by the local one for the
         phrases, so that no caller is ever greeted by silence."""
         agent = self.check(settings)
+        budget = settings.call.budget is not None
+        for kind, planned in agent.plans.items():
+            if planned and (why := self._chains.unwatched(planned, budget=budget)):
+                log.warning("provider", kind=kind, provider=planned[0].name, why=why)
         texts = {**agent.brain.phrases(), **filler_texts(settings, agent.brain.fillers())}
         agent.fixed = frozenset(await sentences(agent.brain.fixed_texts()))
         voice = agent.plans["tts"][0]

@@ -29,13 +29,14 @@ from telebot.providers.failure import Cause, Failure
 from telebot.providers.kept_replies import KeptReplies, Reuse
 from telebot.providers.kept_voice import KeptVoice
 from telebot.providers.link import Link, Patience
+from telebot.providers.pacing import Pacing
 from telebot.providers.realtime import RealtimeListener
 from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.repertoire import Repertoire
 from telebot.providers.resources import Resources
 from telebot.providers.word_clock import WordClock
-from telebot.settings import AgentSpeech
+from telebot.settings import AgentSpeech, VendorLimits
 from telebot.speech.phrases import Phrase
 
 DIALOG = "dialog"
@@ -180,14 +181,19 @@ async def probed(plan: Plan, resources: Resources) -> tuple[str, Plan, str]:
 
 
 class Chains:
-    """The process's part in all chains."""
+    """The process's part in all chains. `pacing` holds the limits that the settings say."""
 
     def __init__(
-        self, resources: Resources, clock: Clock, kept_voice: KeptVoice | None = None
+        self,
+        resources: Resources,
+        clock: Clock,
+        kept_voice: KeptVoice | None = None,
+        pacing: Mapping[str, VendorLimits] | None = None,
     ) -> None:
         self.breakers = Breakers(clock)
         self.kept_voice = kept_voice
         self.kept_replies = KeptReplies(clock)
+        self.pacing = Pacing(pacing or {}, clock)
         self._word_clock = WordClock(resources.local)
         self._resources = resources
         self._clock = clock
@@ -209,6 +215,18 @@ class Chains:
             repertoire = Repertoire(self.kept_voice, fixed)
             for phrase in phrases:
                 repertoire.seed(voice.sound, phrase.text, phrase.ulaw, self._word_clock)
+
+    def unwatched(self, planned: Sequence[Plan], *, budget: bool) -> str | None:
+        """What of an agent's wishes cannot be kept, because these links need no chain."""
+        plan = planned[0]
+        limited = self.pacing.of(plan.name, plan.account) is not None
+        if plan.kind == "realtime":
+            return "its limits are not kept by a session of speech to speech" if limited else None
+        if len(planned) > 1 or not plan.alone or plan.ours:
+            return None
+        if limited:
+            return "its limits are not kept; put it into a list with another one"
+        return "the call's budget does not count it" if budget else None
 
     def _breaker(self, plan: Plan) -> Breaker:
         return self.breakers.of(plan.kind, plan.name, plan.account)
@@ -276,6 +294,7 @@ class Chains:
             whole=plan.name == DIALOG,
             timed=plan.kind == "tts" and plan.ours,
             sound=plan.sound,
+            pace=self.pacing.of(plan.name, plan.account),
         )
 
     def _service(self, plan: Plan, brain: Callable[[], FrameProcessor] | None) -> FrameProcessor:

@@ -20,10 +20,11 @@ from telebot.dialog.actions import Action, EndCall, Transfer
 
 TRANSFER_S = 5.0  # how long a stream that is over waits for the answer to a transfer
 CONFIRM_S = 1.5  # a last mark that does not come back holds the hang-up up this long
-FIRM = frozenset({"max_duration", "server_error", "drained"})
+FIRM = frozenset({"max_duration", "budget", "server_error", "drained"})
 GOODBYES = {
     "silence": "silence_goodbye",
     "max_duration": "max_duration",
+    "budget": "budget",
     "server_error": "apology",
     "drained": "closing",
 }
@@ -76,6 +77,12 @@ class Closing:
     def firm(self) -> bool:
         """The call ends now, whatever the caller says."""
         return self._saying in FIRM
+
+    @property
+    def ending(self) -> bool:
+        """A goodbye is being said, or the caller being put through."""
+        transferring = self._transferring is not None and not self._transferring.is_set()
+        return self._saying is not None or transferring
 
     def goodbye(self, reason: str) -> None:
         """Say why the call ends, then hang up. `reason` is a termination reason."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from telebot.dialog.actions import Action, Record
 from telebot.speech.brain import DIGITS_PREFIX
 from telebot.speech.closing import Closing
 from telebot.speech.keypad import Keypad
+from telebot.speech.parting import Parting
 from telebot.speech.parts import Outside, Parts
 from telebot.speech.reply import Reply
 from telebot.speech.timers import Timers
@@ -69,6 +71,8 @@ class Conversation:
         self._runner = asyncio.create_task(self._run(), name="conversation effects")
         parts.pipeline.start()
         parts.pipeline.when_over(self._pipeline_over)
+        if parts.budget is not None:
+            parts.budget.begin(self)
 
     # MediaSink: what comes from the carrier
 
@@ -87,6 +91,8 @@ class Conversation:
         self._over = True
         parts = self.parts
         self._timers.close()
+        if parts.budget is not None:
+            parts.budget.close()
         self._keypad.close()
         await self.closing.settled()
         reason = self.closing.reason or reason
@@ -317,6 +323,12 @@ class Conversation:
         """Say why the call ends, then hang up. `reason` is a termination reason."""
         if not self._over:
             self.closing.goodbye(reason)
+
+    def budget_spent(self) -> None:
+        """The call may cost no more: say so behind the sentence, then hang up."""
+        if not self._over:
+            goodbye = partial(self.goodbye, "budget")
+            Parting(self.parts, self.closing, self._timers, goodbye).begin()
 
     def listen(self) -> None:
         """Nobody speaks: the caller's patience timer runs."""

@@ -21,8 +21,10 @@ from telebot.call.events import MediaWire
 from telebot.call.model import Call
 from telebot.call.ports import CallLog, Clock, Recorder, WallClock
 from telebot.call.session import Session
+from telebot.records.cost import Price, built_in
 from telebot.settings import Settings
 from telebot.speech.agents import Agent
+from telebot.speech.budget import Budget, Prices
 from telebot.speech.conversation import Conversation
 from telebot.speech.ear import Ear
 from telebot.speech.failover import Failovers, Nobody
@@ -55,6 +57,7 @@ class Speech:
         clock: Clock,
         wall_clock: WallClock,
         transfer: Callable[[Call], Callable[[str], Awaitable[None]] | None],
+        price: Price = built_in,
     ) -> None:
         self._settings = settings
         self._agents = agents
@@ -64,6 +67,7 @@ class Speech:
         self._clock = clock
         self._wall_clock = wall_clock
         self._transfer = transfer
+        self._prices = Prices(price, settings.records.currency)
         self.vad = SharedVad()
         self.ticker = Ticker(settings.media.piece_ms / 1000, clock)
         self.turn_model: TurnModelProcess | None = None
@@ -150,6 +154,7 @@ class Speech:
     ) -> Parts:
         settings, clock, smart = self._settings, self._clock, self._smart(agent)
         failovers = Failovers(call, self._log, agent.providers)
+        failovers.budget = self._budget(call, agent)
         context = LLMContext()
         made = services(
             agent,
@@ -213,6 +218,16 @@ class Speech:
             turn_model=self.turn_model if smart else None,
             fillers=Fillers.of(agent.settings, agent.phrases),
             person=agent.person,
+            budget=failovers.budget,
+        )
+
+    def _budget(self, call: Call, agent: Agent) -> Budget | None:
+        limit = agent.settings.call.budget
+        if limit is None:
+            return None
+        later = asyncio.get_running_loop().call_later
+        return Budget(
+            limit, self._prices, carrier=call.offer.carrier, clock=self._clock, later=later
         )
 
     def _sound(self, call: Call, agent: Agent, wire: MediaWire) -> tuple[Ear, Voice]:

@@ -12,6 +12,7 @@ import structlog
 from telebot.call.model import Call, Usage
 from telebot.call.ports import CallLog
 from telebot.providers.failure import Failure
+from telebot.speech.budget import Budget
 from telebot.speech.reply import Reply
 
 WHOLE = ("stt", "llm", "tts")  # what a session of speech to speech is at once
@@ -28,6 +29,7 @@ class Failovers:
         self.current: Callable[[], Reply | None] = lambda: None
         self.note_event: Callable[..., None] = lambda name, **fields: None
         self.exhausted: Callable[[str], None] = lambda kind: None
+        self.budget: Budget | None = None
 
     def link_served(self, kind: str, name: str) -> None:
         parts = WHOLE if kind == "realtime" else (kind,)
@@ -46,6 +48,8 @@ class Failovers:
         # a model or voice whose kept work was used says 0, or the bill would guess at it
         if quantity > 0 or kind != "stt":
             self._call_log.used(self._call, Usage(kind, name, quantity, unit))
+            if self.budget is not None:
+                self.budget.used(kind, name, quantity, unit)
 
     def chain_exhausted(self, kind: str) -> None:
         log.error("no provider left", call_id=self._call.id, kind=kind)

@@ -13,6 +13,7 @@ from telebot.call.ports import CallLog, Clock, WallClock
 from telebot.call.session import Session
 from telebot.settings import AgentCall, SpeechSettings
 from telebot.speech.brain import Mind
+from telebot.speech.budget import Budget
 from telebot.speech.ear import Ear
 from telebot.speech.filler import Fillers
 from telebot.speech.phrases import Phrase
@@ -50,6 +51,7 @@ class Parts:
     turn_model: TurnModelProcess | None
     fillers: Fillers | None
     person: str | None  # who takes the call over when nothing of ours works
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,14 @@ class Reply:
         filler = "" if self.filler is None else self.filler.script.text
         return f"{filler} {self.script.text}".strip()
 
+    def sentence_end(self, position: int, queued: int) -> int | None:
+        """Where the sentence ends that is being said at `position`, as far as that is known."""
+        if self.start is None:
+            return None
+        end = queued if self.end is None else self.end
+        found = self.script.sentence_end(position, self.start, end)
+        return self.end if found is None else found
+
     def latency(self) -> TurnLatency:
         """The parts of the wait; None for what did not happen."""
         if self.caller_text is None:

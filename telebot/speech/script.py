@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from telebot.audio.g711 import RATE_HZ
 
+TAIL = RATE_HZ // 10  # of a word's sound behind its time
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedWord:
@@ -65,6 +67,18 @@ class Script:
             if word.start < played < word.end:
                 return word.start
         return played
+
+    def sentence_end(self, position: int, start: int, end: int) -> int | None:
+        """Where the sentence ends that is being said at `position`; None where that is not known
+        yet."""
+        words = self._words(start, end)
+        for number, word in enumerate(words):
+            if word.end > position and word.text.rstrip("\"')\u201d\u2019").endswith(
+                (".", "?", "!")
+            ):
+                behind = [each.start for each in words[number + 1 : number + 2]]
+                return max(word.end, min([word.end + TAIL, *behind]))
+        return None
 
     def _words(self, start: int, end: int) -> list[PlacedWord]:
         if self._placed:

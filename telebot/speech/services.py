@@ -16,6 +16,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from telebot.call.ports import Clock
 from telebot.dialog.actions import Action, EndCall, Transfer
+from telebot.providers.chain import Chain
 from telebot.providers.realtime import END_CALL, TRANSFER
 from telebot.providers.realtime_usual import UsualParts
 from telebot.speech.agents import Agent
@@ -115,7 +116,10 @@ def services(
         timed.append(tts)
         for each in replies:
             _time_parts(tts, each, clock)
-        return UsualParts(agent.stt(failovers), thinker, tts), mind
+        stt = agent.stt(failovers)
+        if failovers.budget is not None:
+            failovers.budget.watch(p for p in (stt, thinker, tts) if isinstance(p, Chain))
+        return UsualParts(stt, thinker, tts), mind
 
     def use(of: Replies) -> None:
         replies.append(of)

@@ -46,7 +46,7 @@ APOLOGY_S = 15.0  # after a fault the carrier has this long to say our apology
 
 # the carrier's leg is over, or somebody else's now
 THEIRS = frozenset({"caller_hangup", "carrier_ended", "transferred"})
-OURS = frozenset({"bot_hangup", "silence", "max_duration", "drained"})
+OURS = frozenset({"bot_hangup", "silence", "max_duration", "budget", "drained"})
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from simulated import Simulated
 
 from telebot.providers.failure import Failure
 from telebot.providers.registry import Kind, Spec
-from telebot.settings import AgentSpeech
+from telebot.settings import AgentSpeech, VendorLimits
 from telebot.speech.chains import Chains, plans
 
 OURS = ("local", "dialog", "scripted")
@@ -68,15 +68,21 @@ async def chained(
     chains: Chains | None = None,
     brain: Any = None,
     hasty: str = "",
+    limits: Mapping[str, VendorLimits] | None = None,
 ) -> AsyncIterator[Chained]:
     """A started pipeline with the chain of these specs; `chains` keeps breakers between two.
 
-    Only the vendor `hasty` is left by the deadlines of a call; the others have all the time that a
-    busy machine takes, so that what is tested is the fault and not the machine."""
-    chains = chains or Chains(vendor.resources, time.monotonic)
+    Only the vendor `hasty` is left by the deadlines of a call (with `limits`, which are judged by
+    them, every one); the others have all the time that a busy machine takes, so that what is
+    tested is the fault and not the machine."""
+    chains = chains or Chains(vendor.resources, time.monotonic, pacing=limits)
     told = Told()
-    patient = [spec if _vendor(spec) in (hasty, *OURS) else _patient(spec) for spec in specs]
-    speech = AgentSpeech(**{kind: patient})
+    as_in_a_call = [limits is not None or _vendor(spec) in (hasty, *OURS) for spec in specs]
+    settled = [
+        spec if as_it_is else _patient(spec)
+        for spec, as_it_is in zip(specs, as_in_a_call, strict=True)
+    ]
+    speech = AgentSpeech(**{kind: settled})
     chain = chains.of(plans(kind, speech, vendor.resources, ""), told, brain)
     async with running(chain) as line:
         yield Chained(line, told, chains, chain)

@@ -1,5 +1,6 @@
 """Every part's numbers are on the page that Prometheus reads."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from telebot.measures import measure
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.kept_voice import KeptVoice, Said
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.pacing import TurnedAway
 from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
-from telebot.settings import Settings
+from telebot.settings import Settings, VendorLimits
 from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.web.metrics import Metrics
@@ -26,11 +28,9 @@ def now() -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
-    settings, metrics, local = Settings(), Metrics(), LocalSpeech()
-    archive = Archive(settings.records, tmp_path, clock=lambda: 0.0, now=now)
-    speech = Speech(
-        settings,
+def speech_of(archive: Archive) -> Speech:
+    return Speech(
+        Settings(),
         {},
         admission=None,  # type: ignore[arg-type]
         call_log=archive.log,
@@ -39,13 +39,18 @@ async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
         wall_clock=now,
         transfer=lambda _: None,
     )
+
+
+async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
+    metrics, local = Metrics(), LocalSpeech()
+    archive = Archive(Settings().records, tmp_path, clock=lambda: 0.0, now=now)
     kept = KeptVoice(None, memory_bytes=1 << 20, disk_bytes=0)
     kept.put("ann", "Hello.", Said(b"12345", ()))
     assert await kept.find(["ann"], "Hello.")
     chains = Chains(Resources(local, {}), lambda: 0.0, kept)
     chains.breakers.of("stt", "acme/one").failed(Failure(Cause.REFUSED))
     chains.breakers.of("llm", "acme/two").succeeded(0.25)
-    measure(metrics, speech, local, archive, chains)
+    measure(metrics, speech_of(archive), local, archive, chains)
     value = metrics.registry.get_sample_value
     one = {"kind": "stt", "provider": "acme/one"}
     two = {"kind": "llm", "provider": "acme/two"}
@@ -78,4 +83,26 @@ async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
         "records_lost_rows_total 0.0",
     ):
         assert f"\ntelebot_{name}\n" in page
+    await archive.close()
+
+
+async def test_what_waits_for_a_vendors_limit_is_read_by_vendor(tmp_path: Path) -> None:
+    metrics, local = Metrics(), LocalSpeech()
+    archive = Archive(Settings().records, tmp_path, clock=lambda: 0.0, now=now)
+    limits = {"acme": VendorLimits(requests_per_minute=2)}
+    chains = Chains(Resources(local, {}), lambda: 0.0, pacing=limits)
+    measure(metrics, speech_of(archive), local, archive, chains)
+    for key in ("one", "two"):
+        line = chains.pacing.of("acme/model", key)
+        assert line is not None
+        await line.slot("a", 0.0)
+    value = metrics.registry.get_sample_value
+    assert value("telebot_pacing_running", {"provider": "acme"}) == 2
+    for _ in range(2):
+        with suppress(TurnedAway):
+            await line.slot("a", 0.0)
+    assert value("telebot_pacing_turned_away_total", {"provider": "acme"}) == 1
+    assert value("telebot_pacing_paced_total", {"provider": "acme"}) == 0
+    assert value("telebot_pacing_waiting", {"provider": "acme"}) == 0
+    assert value("telebot_pacing_waited_seconds_total", {"provider": "acme"}) == 0
     await archive.close()

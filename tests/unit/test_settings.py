@@ -23,6 +23,7 @@ from telebot.settings import (
     AgentSpeech,
     Row,
     Settings,
+    VendorLimits,
     load,
     load_agents,
     load_numbers,
@@ -38,6 +39,7 @@ MODELS: list[type[Row]] = [
     AgentIdentity,
     AgentSpeech,
     AgentCall,
+    VendorLimits,
     *(model for carrier in CARRIERS for model in carrier_rows(carrier)),
 ]
 # The names that stay (what operators and images set).
@@ -124,6 +126,35 @@ def test_a_carrier_has_its_rows_from_file_and_environment(tmp_path: Path) -> Non
     assert shop.token.get_secret_value() == "from-environment"
     assert shop.tries == 5
     assert settings.carrier("other", ShopSettings).tries == 3
+
+
+def test_limits_are_by_provider_or_by_model(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """\
+        pacing:
+          acme: {concurrent: 4}
+          acme/big: {requests_per_minute: 60}
+        """,
+    )
+    pacing = load(file, {}).pacing
+    assert pacing["acme"] == VendorLimits(concurrent=4)
+    assert pacing["acme/big"].requests_per_minute == 60
+
+
+def test_limits_of_a_provider_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "pacing:\n  acne/big: {concurrent: 4}\n")
+    with pytest.raises(SettingsError) as error:
+        load(file, {}).check_pacing(["acme"])
+    assert str(error.value).endswith(":2: pacing.acne/big: no such provider")
+    load(file, {}).check_pacing(["acne"])
+
+
+@pytest.mark.parametrize("limit", ["{concurrent: 0}", "{concurent: 1}", "{concurrent: many}", "5"])
+def test_limits_that_are_none_are_refused_with_their_line(tmp_path: Path, limit: str) -> None:
+    file = written(tmp_path, f"pacing:\n  acme: {limit}\n")
+    with pytest.raises(SettingsError, match=r"telebot\.yaml:2: pacing\.acme"):
+        load(file, {})
 
 
 # --- what is refused ---------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from telebot.dialog.actions import Action
 from telebot.providers.frames import EmptyTranscriptFrame, Word, WordTimesFrame
 from telebot.providers.scripted import ScriptedLLMService, ScriptedSTTService, ScriptedTTSService
 from telebot.providers.scripted_audio import speech_like
+from telebot.records.cost import Price, built_in
 from telebot.settings import AgentSettings, Settings
 from telebot.speech.conversation import Conversation
 from telebot.speech.factory import Speech
@@ -156,6 +157,7 @@ class TestAgent:
                 "reprompt_2": "Still there?",
                 "silence_goodbye": "I hang up now.",
                 "max_duration": "Our time is over now, goodbye.",
+                "budget": "I must end here, goodbye.",
                 "apology": "I am sorry.",
                 "closing": "Goodbye.",
                 **filler_texts(self.settings, self.fillers),
@@ -319,7 +321,9 @@ class Exchange:
 
 
 @asynccontextmanager
-async def exchange(agent: TestAgent, **settings: dict[str, Any]) -> AsyncIterator[Exchange]:
+async def exchange(
+    agent: TestAgent, *, price: Price = built_in, **settings: dict[str, Any]
+) -> AsyncIterator[Exchange]:
     """Calls to `agent`; at the end nothing of them may be left."""
     loop = asyncio.get_running_loop()
     before = asyncio.all_tasks()
@@ -349,6 +353,7 @@ async def exchange(agent: TestAgent, **settings: dict[str, Any]) -> AsyncIterato
         clock=loop.time,
         wall_clock=wall_clock,
         transfer=lambda _: None,
+        price=price,
     )
     await speech.open()
     line = Exchange(speech, admission, log, tapes)

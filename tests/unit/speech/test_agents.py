@@ -18,7 +18,7 @@ from telebot.call.errors import ConfigError, ProviderError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.providers.scripted import ScriptedLLMService
-from telebot.settings import AgentSettings, load_agents
+from telebot.settings import AgentSettings, VendorLimits, load_agents
 from telebot.speech.agents import Agent, AgentLoader
 from telebot.speech.brain import ChainMind, DialogBrainService
 from telebot.speech.chains import Chains
@@ -237,3 +237,34 @@ def test_a_file_at_fault_is_not_replaced(tmp_path: Path) -> None:
     loader = loader_of(Store())
     with pytest.raises(ConfigError):
         run(loader.load(settings_of(tmp_path, speech={**SCRIPTED, "tts": "hal"})))
+
+
+# --- what cannot be kept -----------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_service_that_no_chain_watches_is_said_to_be_unwatched(tmp_path: Path) -> None:
+    speech = {**SCRIPTED, "stt": {"service": DEEPGRAM}}
+    settings = settings_of(tmp_path, speech=speech, call={"budget": 0.5})
+    environ = {"DEEPGRAM_API_KEY": "k"}
+    with structlog.testing.capture_logs() as logs:
+        await loader_of(Store(), environ).load(settings)
+    assert [line["why"] for line in logs] == ["the call's budget does not count it"]
+    settings = settings_of(tmp_path, speech=SCRIPTED, call={"budget": 0.5})
+    with structlog.testing.capture_logs() as logs:
+        await loader_of(Store(), environ).load(settings)
+    assert logs == []
+
+
+async def test_a_session_counts_for_the_budget_but_not_for_its_vendors_limits(
+    tmp_path: Path,
+) -> None:
+    resources = Resources(LocalSpeech(), {"OPENAI_API_KEY": "k"})
+    speech = {**SCRIPTED, "realtime": "openai"}
+    settings = settings_of(tmp_path, speech=speech, call={"budget": 0.5})
+    limits = {"openai": VendorLimits(concurrent=1)}
+    for pacing, said in ((limits, ["realtime"]), ({}, [])):
+        loader = AgentLoader(resources, Store(), Chains(resources, lambda: 0.0, pacing=pacing))
+        with structlog.testing.capture_logs() as logs:
+            await loader.load(settings)
+        assert [line["kind"] for line in logs] == said

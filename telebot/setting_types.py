@@ -1,0 +1,55 @@
+"""Values of settings that a plain type does not describe, and what is said where one is miswritten.
+
+`settings.py` uses them in its rows.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+PUBLIC_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
+def _address(value: Any) -> Any:
+    host, colon, port = str(value).rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"write HOST:PORT, for example 127.0.0.1:8080 (got {value!r})")
+    return f"{host}:{int(port)}"
+
+
+def _public_url(value: Any) -> Any:
+    if value and not PUBLIC_URL.fullmatch(str(value)):
+        raise ValueError(f"write https://HOST, for example https://bot.example.com (got {value!r})")
+    return value
+
+
+def _agent_name(value: Any) -> Any:
+    if not AGENT_NAME.fullmatch(str(value)):
+        raise ValueError(
+            f"write small letters, digits and hyphens, like front-desk (got {value!r})"
+        )
+    return value
+
+
+def _networks(value: Any) -> Any:
+    if isinstance(value, str):
+        value = [part for part in value.replace(",", " ").split() if part]
+    if not isinstance(value, list | tuple):
+        raise ValueError("write a list, for example [10.0.0.0/8]")
+    for network in value:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise ValueError(f"write networks like 10.0.0.0/8 (got {network!r})") from None
+    return tuple(value)
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
+PublicUrl = Annotated[str, BeforeValidator(_public_url)]
+AgentName = Annotated[str, BeforeValidator(_agent_name)]
