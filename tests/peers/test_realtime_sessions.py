@@ -1,4 +1,4 @@
-"""Sessions of speech to speech against their vendors' simulated wires: how each fault at the opening
+"""Sessions of speech to speech against their vendors' simulated wires: how a fault at the opening
 surfaces, and what is found before the first call."""
 
 from __future__ import annotations
