@@ -77,6 +77,7 @@ speech:
 | `base_url` | the vendor's address, http or ws | `<VENDOR>_BASE_URL`, else the vendor's own |
 | `settings` | fields of the service's `Settings` (model, voice, language, …) | |
 | `options` | arguments of its constructor | |
+| `hedge_s` | of a model: when the next one is asked beside it | never |
 | `start_s`, `first_s`, `stall_s` | deadlines, in seconds | [by kind](providers.md#deadlines) |
 
 `<VENDOR>` is the name in capitals, of an import string its third part. A key itself never stands in

@@ -24,11 +24,13 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 
+from telebot.audio import g711
 from telebot.audio.resample import ToPhone
 from telebot.providers.chain import Chain, ChainListener, Inbox, LinkFailed
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.frames import Word, WordTimesFrame
 from telebot.providers.link import Link, Port
+from telebot.providers.repertoire import Repertoire
 from telebot.providers.utterance import RATE_HZ, Muted, Utterance
 from telebot.providers.word_clock import WordClock, Yardstick
 
@@ -52,9 +54,11 @@ class ChainTTS(Chain):
         listener: ChainListener,
         clock: Callable[[], float],
         word_clock: WordClock,
+        repertoire: Repertoire | None = None,
     ) -> None:
         super().__init__(links, listener, clock)
         self._word_clock = word_clock
+        self._repertoire = repertoire
         self._sentences = SimpleTextAggregator()  # type: ignore[no-untyped-call]
         self._wanted: asyncio.Queue[str | Frame] = asyncio.Queue()
         self._register_event_handler("on_tts_request")
@@ -123,11 +127,14 @@ class ChainTTS(Chain):
 
     async def _sentence(self, sentence: str) -> None:
         words = sentence.split()
+        text = " ".join(words)
+        if await self._kept(words, text):
+            return
         if probed := self._ports.to_probe():
             self.begin(self._probe(probed, sentence))
         for port in self._voices():
             try:
-                words = words[await self._say(port, words) :]
+                words = words[await self._say(port, words, text) :]
             except LinkFailed as failed:
                 await self.give_up(port, failed.failure)
             if not words:
@@ -141,9 +148,26 @@ class ChainTTS(Chain):
         usable = self._ports.usable()
         return [port for port in usable if port.link.name not in self._failed] or usable
 
-    async def _say(self, port: Port, words: Sequence[str]) -> int:
-        """Have one voice say `words`. Returns how many it said whole; a fault of its is charged to
-        it before. Raises `LinkFailed` where it said nothing."""
+    async def _kept(self, words: Sequence[str], text: str) -> bool:
+        """Say what one of the voices has said before, where it was kept: nobody is asked."""
+        if self._repertoire is None:
+            return False
+        found = await self._repertoire.find(self._ports.preferred(), text)
+        if found is None:
+            return False
+        link, said = found
+        await self._call_event_handler("on_tts_request", "", text)
+        self._listener.link_served(self.kind, link.name)
+        utterance = Utterance(words, self._sent_s)
+        pcm16 = g711.decode(said.ulaw)
+        utterance.pcm += pcm16
+        await self.place(utterance, said.words, again=False)
+        await self.hand_on(pcm16)
+        return True
+
+    async def _say(self, port: Port, words: Sequence[str], sentence: str) -> int:
+        """Have one voice say `words`, the rest of `sentence`. Returns how many it said whole; a
+        fault of its is charged to it before. Raises `LinkFailed` where it said nothing."""
         hosted, inbox = await self.ready(port)
         self._speaking = port
         part = _Part(self, port, Utterance(words, self._sent_s))
@@ -162,6 +186,8 @@ class ChainTTS(Chain):
             part.close()
         self._speaking = None
         port.link.breaker.succeeded(part.first_s)
+        if self._repertoire is not None:
+            self._repertoire.offer(port.link, sentence, part.utterance, self._word_clock)
         return len(words)
 
     async def hand_on(self, pcm16: bytes) -> None:

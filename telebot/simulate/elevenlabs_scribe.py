@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate.asked import json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Simulator
@@ -177,11 +177,8 @@ def _checked(query: Mapping[str, str]) -> tuple[str, int]:
 
 def _chunk(session: _Session, data: str) -> dict[str, Any]:
     """An `input_audio_chunk`. Raises _Over where it is not one."""
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        asked = None
-    if not isinstance(asked, dict) or asked.get("message_type") != "input_audio_chunk":
+    asked = json_object(data)
+    if asked is None or asked.get("message_type") != "input_audio_chunk":
         raise _Over("input_error", "Expected an input_audio_chunk.")
     if not isinstance(asked.get("commit"), bool):
         raise _Over("input_error", "commit must be true or false.")

@@ -10,13 +10,13 @@ https://soniox.com/docs/api-reference/errors: one message with the error, then a
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate.asked import bearer, json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
@@ -42,17 +42,12 @@ def routes(sim: Simulator) -> Routes:
     ]
 
 
-def _bearer(request: web.Request) -> str:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key if scheme == "Bearer" else ""
-
-
 class _Soniox:
     def __init__(self, sim: Simulator) -> None:
         self._sim = sim
 
     async def models(self, request: web.Request) -> web.Response:
-        if not self._sim.good(_bearer(request)):
+        if not self._sim.good(bearer(request)):
             kind, message = ERRORS[401]
             body = {"status_code": 401, "error_type": kind, "message": message}
             return web.json_response({**body, "request_id": str(uuid.uuid4())}, status=401)
@@ -70,7 +65,7 @@ class _Soniox:
             garbage = fault
         ws = web.WebSocketResponse()
         await ws.prepare(request)
-        session = _Session(self._sim, ws, exchange, _bearer(request))
+        session = _Session(self._sim, ws, exchange, bearer(request))
         if garbage:
             await session.garbage()
         async for message in ws:
@@ -112,7 +107,7 @@ class _Session:
             await self.refuse(fault.status)
 
     async def _start(self, kind: WSMsgType, data: Any) -> None:
-        asked = _json(data) if kind is WSMsgType.TEXT else None
+        asked = json_object(data)
         if asked is None:
             await self.refuse(400, "Start request must be a JSON text message.")
             return
@@ -133,7 +128,7 @@ class _Session:
             await self._mark("<end>")
 
     async def _control(self, data: str) -> None:
-        kind = (_json(data) or {}).get("type")
+        kind = (json_object(data) or {}).get("type")
         if kind == "finalize":
             await self._mark("<fin>")
         elif kind != "keepalive":
@@ -179,14 +174,6 @@ def _split(heard: Heard) -> list[dict[str, Any]]:
         text = f" {word.text}" if tokens else word.text
         tokens.append({"text": text, **times, "confidence": 0.97})
     return tokens
-
-
-def _json(data: str) -> dict[str, Any] | None:
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        return None
-    return asked if isinstance(asked, dict) else None
 
 
 def _fault(asked: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ by https://docs.speechmatics.com/rt-api-ref. A key is refused in the handshake (
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate.asked import bearer, json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
@@ -202,15 +202,11 @@ async def _end(session: _Session, kind: str, reason: str) -> None:
 
 
 def _key(request: web.Request) -> str | None:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key if scheme == "Bearer" else request.query.get("jwt")
+    return bearer(request) or request.query.get("jwt")
 
 
 def _parsed(data: str) -> dict[str, Any]:
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        asked = None
-    if not isinstance(asked, dict):
+    asked = json_object(data)
+    if asked is None:
         raise _Over("invalid_message", "Not a JSON object.")
     return asked

@@ -28,9 +28,11 @@ from telebot.providers.realtime import RealtimeListener
 from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
+from telebot.providers.sentences import sentences
 from telebot.settings import AgentSettings
 from telebot.speech.brain import ChainMind, DialogBrainService, Mind
 from telebot.speech.chains import LOCAL, Chains, Plan, plans
+from telebot.speech.filler import filler_texts
 from telebot.speech.phrases import Phrase, PhraseStore
 
 log = structlog.get_logger()
@@ -48,6 +50,7 @@ class Agent:
     chains: Chains
     plans: Mapping[Kind, tuple[Plan, ...]]
     zone: ZoneInfo
+    fixed: frozenset[str] = frozenset()  # the sentences that it says in every call
 
     def stt(self, listener: ChainListener) -> STTService | ChainSTT:
         """What hears a call."""
@@ -55,7 +58,7 @@ class Agent:
 
     def tts(self, listener: ChainListener) -> FrameProcessor:
         """What speaks in it."""
-        return self.chains.of(self.plans["tts"], listener)
+        return self.chains.of(self.plans["tts"], listener, fixed=self.fixed)
 
     def thinker(
         self, now: Callable[[], datetime], caller: str | None, listener: ChainListener
@@ -140,12 +143,14 @@ class AgentLoader:
         """A whole agent. A voice that does not answer now is replaced by the local one for the
         phrases, so that no caller is ever greeted by silence."""
         agent = self.check(settings)
-        texts = agent.brain.phrases()
+        texts = {**agent.brain.phrases(), **filler_texts(settings, agent.brain.fillers())}
+        agent.fixed = frozenset(await sentences(agent.brain.fixed_texts()))
         voice = agent.plans["tts"][0]
         try:
             agent.phrases = await self._phrases.phrases(
                 _voice(voice.spec), texts, lambda: registry.build_tts(voice.spec, self._resources)
             )
+            self._chains.seed(voice, agent.fixed, agent.phrases.values())
         except ProviderError as error:
             log.warning("phrases by the local voice", agent=settings.agent.name, error=str(error))
             agent.phrases = await self._phrases.phrases(

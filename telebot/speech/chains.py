@@ -7,7 +7,7 @@ A single provider of our own needs no chain and gets none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,13 +26,16 @@ from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
 from telebot.providers.chain_tts import ChainTTS
 from telebot.providers.failure import Cause, Failure
+from telebot.providers.kept_voice import KeptVoice
 from telebot.providers.link import Link, Patience
 from telebot.providers.realtime import RealtimeListener
 from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
+from telebot.providers.repertoire import Repertoire
 from telebot.providers.resources import Resources
 from telebot.providers.word_clock import WordClock
 from telebot.settings import AgentSpeech
+from telebot.speech.phrases import Phrase
 
 DIALOG = "dialog"
 LOCAL = "local"
@@ -60,6 +63,7 @@ class Plan:
     name: str
     patience: Patience
     account: str  # the key, for the breaker
+    sound: str = ""  # of a vendor's voice: all that shapes it
 
     @property
     def ours(self) -> bool:
@@ -128,6 +132,7 @@ def _plan(kind: Kind, spec: Spec, resources: Resources) -> Plan:
         name,
         PATIENT if name in registry.OURS else patience,
         registry.account(kind, bare, resources),
+        registry.sound(bare, resources) if kind == "tts" and name not in registry.OURS else "",
     )
 
 
@@ -142,7 +147,19 @@ def _patience(kind: Kind, spec: Spec) -> tuple[Spec, Patience]:
         if not isinstance(value, int | float) or not 0.05 <= value <= 60:
             raise ProviderConfigError(f"{name} is {value!r}; write seconds, 0.05 to 60")
         times[name] = float(value)
-    return bare, Patience(**times)
+    return bare, Patience(**times, hedge_s=_hedge_s(kind, bare))
+
+
+def _hedge_s(kind: Kind, spec: dict[str, Any]) -> float | None:
+    """After which time the next model is asked beside this one; taken out of `spec`."""
+    value = spec.pop("hedge_s", None)
+    if value is None:
+        return None
+    if kind != "llm":
+        raise ProviderConfigError("hedge_s is for a language model; leave it away here")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 60:
+        raise ProviderConfigError(f"hedge_s is {value!r}; write seconds, 0 to 60")
+    return float(value)
 
 
 async def probed(plan: Plan, resources: Resources) -> tuple[str, Plan, str]:
@@ -164,8 +181,11 @@ async def probed(plan: Plan, resources: Resources) -> tuple[str, Plan, str]:
 class Chains:
     """The process's part in all chains."""
 
-    def __init__(self, resources: Resources, clock: Clock) -> None:
+    def __init__(
+        self, resources: Resources, clock: Clock, kept_voice: KeptVoice | None = None
+    ) -> None:
         self.breakers = Breakers(clock)
+        self.kept_voice = kept_voice
         self._word_clock = WordClock(resources.local)
         self._resources = resources
         self._clock = clock
@@ -181,6 +201,13 @@ class Chains:
             elif level == "warn":
                 log.warning("provider", kind=plan.kind, provider=plan.name, why=why)
 
+    def seed(self, voice: Plan, fixed: frozenset[str], phrases: Iterable[Phrase]) -> None:
+        """What an agent's voice has said at the start need not be paid for again in a call."""
+        if self.kept_voice is not None:
+            repertoire = Repertoire(self.kept_voice, fixed)
+            for phrase in phrases:
+                repertoire.seed(voice.sound, phrase.text, phrase.ulaw, self._word_clock)
+
     def _breaker(self, plan: Plan) -> Breaker:
         return self.breakers.of(plan.kind, plan.name, plan.account)
 
@@ -189,8 +216,11 @@ class Chains:
         planned: Sequence[Plan],
         listener: ChainListener,
         brain: Callable[[], FrameProcessor] | None = None,
+        *,
+        fixed: frozenset[str] = frozenset(),
     ) -> FrameProcessor:
-        """The processor for these links in one call; `brain` builds the dialog brain."""
+        """The processor for these links in one call; `brain` builds the dialog brain. `fixed` are
+        sentences that a voice need not say twice."""
         kind = planned[0].kind
         if len(planned) == 1 and planned[0].alone:
             return self._service(planned[0], brain)
@@ -201,7 +231,8 @@ class Chains:
         elif kind == "llm":
             chain = ChainLLM(links, listener, self._clock)
         else:
-            chain = ChainTTS(links, listener, self._clock, self._word_clock)
+            kept = Repertoire(self.kept_voice, fixed) if self.kept_voice and fixed else None
+            chain = ChainTTS(links, listener, self._clock, self._word_clock, kept)
         return chain
 
     def realtime(
@@ -240,6 +271,7 @@ class Chains:
             plan.patience,
             whole=plan.name == DIALOG,
             timed=plan.kind == "tts" and plan.ours,
+            sound=plan.sound,
         )
 
     def _service(self, plan: Plan, brain: Callable[[], FrameProcessor] | None) -> FrameProcessor:

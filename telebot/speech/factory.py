@@ -26,6 +26,7 @@ from telebot.speech.agents import Agent
 from telebot.speech.conversation import Conversation
 from telebot.speech.ear import Ear
 from telebot.speech.failover import Failovers, Nobody
+from telebot.speech.filler import Fillers
 from telebot.speech.parts import Outside, Parts
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
@@ -210,6 +211,7 @@ class Speech:
             speech=settings.speech,
             providers=failovers.providers,
             turn_model=self.turn_model if smart else None,
+            fillers=Fillers.of(agent.settings, agent.phrases),
             person=agent.person,
         )
 

@@ -27,7 +27,7 @@ from telebot.simulate.server import Simulator
 
 pytestmark = pytest.mark.e2e
 
-FAULTS = ("401@connect", "500@first", "garbage@middle", "drop@end")
+FAULTS = ("401@connect", "500@first", "garbage@middle")
 BIRD = "canary-"
 LAST = {"stt": "local", "llm": "dialog", "tts": "local"}
 

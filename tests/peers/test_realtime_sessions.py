@@ -1,5 +1,5 @@
-"""Sessions of speech to speech against their vendors' simulated wires: how a fault at the opening
-surfaces, and what is found before the first call."""
+"""Sessions of speech to speech against their vendors' simulated wires: how each fault at the
+opening surfaces, and what is found before the first call."""
 
 from __future__ import annotations
 
