@@ -50,6 +50,7 @@ from telebot.providers.realtime_reply import RealtimeReply
 from telebot.providers.realtime_usual import Build, Usual
 from telebot.providers.word_clock import WordClock
 
+ENDS = (".", "!", "?")  # of a sentence
 UP = FrameDirection.UPSTREAM
 
 
@@ -251,8 +252,10 @@ class ChainRealtime(Chain):
             self._teller.reply_said(reply.text, list(reply.called))
             await self.push_frame(LLMFullResponseEndFrame())
             return
-        if self._usual.up:
-            said = " ".join(reply.said)
+        said = " ".join(reply.said)
+        if self._usual.up and self._usual.whole and said.endswith(ENDS):
+            await self.push_frame(LLMFullResponseEndFrame())  # better than all of it once more
+        elif self._usual.up:
             messages = [*context.get_messages(), *([instruction(said)] if said else [])]
             onwards = LLMContext(cast("Any", messages), tools=context.tools)
             await self._usual.think(LLMContextFrame(onwards), reply.handed_s)

@@ -32,6 +32,7 @@ class UsualParts:
     stt: Any  # a recogniser: a frame processor with `process_audio_frame`
     llm: FrameProcessor
     tts: FrameProcessor
+    whole: bool = False  # the model cannot go on with what another one began
 
 
 class Usual:
@@ -45,10 +46,12 @@ class Usual:
         self._hosts: tuple[Hosted, ...] = ()
         self._begun_s = 0.0  # audio of the reply under way that was said before
         self.up = False
+        self.whole = False
 
     async def start(self, setup: FrameProcessorSetup, frame: StartFrame) -> None:
         """Raises ProviderError, TimeoutError."""
         parts = self._build()
+        self.whole = parts.whole
         tts = Hosted(parts.tts, self._voiced)
         llm = Hosted(parts.llm, tts.feed)
         stt = Hosted(parts.stt, self._heard)

@@ -33,7 +33,7 @@ from telebot.providers.resources import Resources
 from telebot.providers.sentences import sentences
 from telebot.settings import AgentSettings
 from telebot.speech.brain import ChainMind, DialogBrainService, Mind
-from telebot.speech.chains import LOCAL, Chains, Plan, plans
+from telebot.speech.chains import DIALOG, LOCAL, Chains, Plan, plans
 from telebot.speech.filler import filler_texts
 from telebot.speech.impersonal import AgentWords
 from telebot.speech.phrases import Phrase, PhraseStore
@@ -95,6 +95,11 @@ class Agent:
     def needs_vendor(self) -> bool:
         """True where a call of this agent connects to somebody outside."""
         return any(not plan.ours for plans in self.plans.values() for plan in plans)
+
+    @property
+    def dialog_alone(self) -> bool:
+        """True where no language model answers."""
+        return [plan.name for plan in self.plans["llm"]] == [DIALOG]
 
     @property
     def providers(self) -> dict[str, str | None]:

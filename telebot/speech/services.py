@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -134,6 +134,7 @@ def services(
 
     def last() -> UsualParts:
         parts, realtime.usual = usual()
+        parts = replace(parts, whole=agent.dialog_alone)
         failovers.providers.update(agent.usual_providers)
         current = failovers.current()
         if current is not None and current.caller_text is not None:
