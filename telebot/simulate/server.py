@@ -16,7 +16,7 @@ from aiohttp import web
 from telebot.call.errors import ConfigError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.simulate.brain import Answers
-from telebot.simulate.faults import Dropped, Exchange, Fault, Faults
+from telebot.simulate.faults import Dropped, Exchange, Fault, Faults, Garbage
 from telebot.simulate.registry import VENDORS
 from telebot.simulate.speech import Speech
 
@@ -76,5 +76,7 @@ async def _cuts(
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
+    except Garbage:  # while connecting
+        return web.Response(body=b"\x00\xff\x00 neither an answer nor a handshake")
     except ConnectionResetError:  # the client went while it was answered: it has waited enough
         return web.Response()
