@@ -37,6 +37,7 @@ from telebot.console.sessions import Sessions
 from telebot.measures import measure
 from telebot.providers.catalogue import Catalogue
 from telebot.providers.catalogue import load as load_catalogue
+from telebot.providers.kept_voice import KeptVoice
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.recogniser import SpeechToText
 from telebot.providers.resources import Resources
@@ -97,7 +98,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         local = await _local_speech(stack, settings)
         resources = Resources(local, settings.environ, catalogue)
         stack.push_async_callback(resources.close)
-        chains = Chains(resources, time.monotonic)
+        chains = Chains(resources, time.monotonic, await _kept_voice(stack, settings))
         ready_agents = await _agents(settings, agents, resources, chains)
         admission = _admission(settings, call_log, numbers, frozenset(agents))
         carriers = Carriers(settings)
@@ -115,7 +116,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await speech.open()
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
-        measure(metrics, speech, local, archive, chains.breakers)
+        measure(metrics, speech, local, archive, chains)
         checks = {"turn_model": speech.turn_model_check, "providers": chains.breakers.check}
         gate = Gate(archive.keys, OPEN_PATHS)
         app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))
@@ -186,6 +187,18 @@ async def _local_speech(stack: AsyncExitStack, settings: Settings) -> LocalSpeec
     stack.push_async_callback(asyncio.to_thread, local.close)
     await local.load()
     return local
+
+
+async def _kept_voice(stack: AsyncExitStack, settings: Settings) -> KeptVoice:
+    speech = settings.speech
+    kept = KeptVoice(
+        settings.server.data / "voice",
+        memory_bytes=speech.kept_voice_memory_mb << 20,
+        disk_bytes=speech.kept_voice_disk_mb << 20,
+    )
+    stack.push_async_callback(kept.close)
+    await kept.open()
+    return kept
 
 
 async def _agents(

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from telebot.providers.breaker import Breaker, Breakers, State
+from telebot.providers.clip_cache import CacheStats
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.workers import WorkerStats
 from telebot.records.archive import Archive
+from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.speech.turn_model import TurnModelProcess
 from telebot.web.metrics import Metrics
@@ -24,10 +26,10 @@ UP = {State.CLOSED: 1.0, State.HALF_OPEN: 0.5, State.OPEN: 0.0}
 
 
 def measure(
-    metrics: Metrics, speech: Speech, local: LocalSpeech, archive: Archive, breakers: Breakers
+    metrics: Metrics, speech: Speech, local: LocalSpeech, archive: Archive, chains: Chains
 ) -> None:
     """Register everything that is not the edge's own."""
-    _providers(metrics, breakers)
+    _providers(metrics, chains.breakers)
     metrics.gauge("tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.gauge("conversations", "Live conversations", lambda: len(speech.live))
     metrics.gauge("vad_slots", "Voice detectors in use", lambda: speech.vad.in_use)
@@ -41,6 +43,8 @@ def measure(
     metrics.total("tts_cache_misses", "Sentences synthesised", lambda: cache().misses)
     metrics.gauge("tts_cache_sentences", "Sentences kept", lambda: cache().entries)
     metrics.gauge("tts_cache_bytes", "Audio kept", lambda: cache().size_bytes)
+    if chains.kept_voice is not None:
+        _cache(metrics, "kept_voice", "Fixed sentences of vendors' voices", chains.kept_voice.stats)
     log, recorder = archive.log, archive.recorder
     metrics.gauge("records_waiting_rows", "Rows not written yet", lambda: log.waiting_rows)
     metrics.total("records_lost_rows", "Rows that could not be kept", lambda: log.lost_rows)
@@ -92,6 +96,18 @@ def _providers(metrics: Metrics, breakers: Breakers) -> None:
         (*labels, "cause"),
         failures,
     )
+
+
+def _cache(metrics: Metrics, name: str, what: str, stats: Callable[[], CacheStats]) -> None:
+    def hit_rate() -> float:
+        now = stats()
+        return now.hits / max(1, now.hits + now.misses)
+
+    metrics.total(f"{name}_hits", f"{what}: found ready", lambda: stats().hits)
+    metrics.total(f"{name}_misses", f"{what}: not found", lambda: stats().misses)
+    metrics.gauge(f"{name}_hit_rate", f"{what}: found, of those asked for since start", hit_rate)
+    metrics.gauge(f"{name}_entries", f"{what}: kept", lambda: stats().entries)
+    metrics.gauge(f"{name}_bytes", f"{what}: bytes kept", lambda: stats().size_bytes)
 
 
 def _turn_model(metrics: Metrics, speech: Speech) -> None:

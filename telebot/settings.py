@@ -162,6 +162,12 @@ class SpeechSettings(Row):
     )
     stt_threads: int = row(1, "local recognisers side by side", unit="threads", ge=1, le=64)
     tts_threads: int = row(2, "local voices side by side", unit="threads", ge=1, le=64)
+    kept_voice_memory_mb: int = row(
+        32, "fixed sentences of vendors' voices kept in memory", unit="MiB", ge=0, le=4096
+    )
+    kept_voice_disk_mb: int = row(
+        256, "the same in the data folder; 0 keeps none there", unit="MiB", ge=0, le=65_536
+    )
 
 
 class RecordsSettings(Row):
@@ -242,8 +248,18 @@ class AgentSpeech(Row):
         None, "the brain; empty: `dialog`, or where there is a `prompt`, as for `stt`"
     )
     tts: Provider | list[Provider] | None = row(None, "text to speech; empty: as for `stt`")
+    realtime: Provider | list[Provider] | None = row(
+        None, "speech to speech: one that hears, thinks and speaks; the three above take over"
+    )
     endpointing: Literal["smart", "vad"] | None = row(None, "as in `speech.endpointing`")
     prompt: str = row("", "system prompt, where the brain is a language model")
+    filler_s: float | None = row(
+        None,
+        "a reply without audio after this time is preceded by one of the `fillers`; empty: never",
+        unit="s",
+        ge=0.2,
+        le=10,
+    )
 
 
 class AgentIdentity(Row):

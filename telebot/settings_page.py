@@ -52,9 +52,9 @@ called picks the agent (`config/numbers.yaml`, in the folder `config_dir`).
 """
 
 PROVIDERS_TEXT = """\
-`speech.stt`, `speech.llm` and `speech.tts` of an agent name a provider of this table, or several in the
-order in which they are tried, or any service of Pipecat by its import string; what there is to know of
-each is told in [providers.md](providers.md):
+`speech.stt`, `speech.llm` and `speech.tts` of an agent name a provider of this table, or several in
+the order in which they are tried, or any service of Pipecat by its import string; what there is to
+know of each is told in [providers.md](providers.md):
 
 ```yaml
 speech:
@@ -72,14 +72,16 @@ speech:
 | key | meaning | default |
 |---|---|---|
 | `service` | a name, or `module:Class` of a Pipecat service | |
-| `model`, `voice`, `language` | of a provider by name | the vendor's in [providers.md](providers.md#vendors) |
+| `model`, `voice`, `language` | of a provider by name | [the vendor's](providers.md#vendors) |
 | `api_key_env` | the variable that holds the key; `null`: no key needed | `<VENDOR>_API_KEY` |
 | `base_url` | the vendor's address, http or ws | `<VENDOR>_BASE_URL`, else the vendor's own |
 | `settings` | fields of the service's `Settings` (model, voice, language, …) | |
 | `options` | arguments of its constructor | |
-| `start_s`, `first_s`, `stall_s` | deadlines of a link, in seconds | as in [providers.md](providers.md#deadlines) |
+| `hedge_s` | of a model: when the next one is asked beside it | never |
+| `start_s`, `first_s`, `stall_s` | deadlines, in seconds | [by kind](providers.md#deadlines) |
 
-`<VENDOR>` is the name in capitals, of an import string its third part. A key itself never stands in a file.
+`<VENDOR>` is the name in capitals, of an import string its third part. A key itself never stands in
+a file.
 """
 
 HEAD = "| setting | default | allowed | unit | environment | meaning |\n|---|---|---|---|---|---|"

@@ -74,5 +74,10 @@ class Agent:
         return MappingProxyType({
             name: self.phrase(name)
             for name, text in self.phrase_templates.items()
-            if text and "heard" not in templates.fields(text)
+            if text and name != "fillers" and "heard" not in templates.fields(text)
         })  # fmt: skip
+
+    def fillers(self) -> tuple[str, ...]:
+        """What is said while an answer takes its time."""
+        lines = self.phrase_templates["fillers"].splitlines()
+        return tuple(said for said in map(self.say, lines) if said)

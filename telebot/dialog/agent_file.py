@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from telebot.dialog.actions import RecordKind
 
@@ -98,6 +98,15 @@ class Repair(Part):
     when: list[SlotType] = []
 
 
+def _fillers_by_line(phrases: Any) -> Any:
+    """A list of fillers as one text, a line each."""
+    listed = phrases.get("fillers") if isinstance(phrases, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        return phrases
+    lines = (" ".join(one.split()) for one in listed)
+    return {**phrases, "fillers": "\n".join(line for line in lines if line)}
+
+
 class AgentFile(Part):
     """The whole file; facts are free."""
 
@@ -105,7 +114,7 @@ class AgentFile(Part):
     speech: Any = None
     call: Any = None
     facts: dict[Name, Any] = {}
-    phrases: dict[str, Sentence] = {}
+    phrases: Annotated[dict[str, Sentence], BeforeValidator(_fillers_by_line)] = {}
     intents: dict[Name, Intent] = {}
     forms: dict[Name, Form] = {}
     repairs: list[Repair] = []

@@ -15,6 +15,7 @@ from pathlib import Path
 from telebot.dialog import dispatch
 from telebot.dialog.actions import Action
 from telebot.dialog.agent import Agent
+from telebot.dialog.fixed import fixed_texts
 from telebot.dialog.hearing import MAX_CHARS, fold_numbers, split, utterance
 from telebot.dialog.loading import load_agent_file
 from telebot.dialog.repairs import repair
@@ -71,6 +72,14 @@ class Brain:
     def phrases(self) -> Mapping[str, str]:
         """The fixed sentences by name (see phrases.py), to be synthesised ahead and kept."""
         return self._agent.fixed_phrases()
+
+    def fillers(self) -> tuple[str, ...]:
+        """What may be said while an answer takes its time."""
+        return self._agent.fillers()
+
+    def fixed_texts(self) -> frozenset[str]:
+        """Every text that is said word for word in every call, whatever callers say."""
+        return fixed_texts(self._agent)
 
     def step(self, state: DialogState, heard: str, *, now: datetime, digits: bool = False) -> Step:
         """Answer one utterance of the caller, or keyed digits. Never raises for any text."""

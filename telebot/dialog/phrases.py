@@ -1,4 +1,7 @@
-"""The fixed sentences of an agent; a file's `phrases` replace them one by one."""
+"""The fixed sentences of an agent; a file's `phrases` replace them one by one.
+
+Of `fillers` there may be several, one a line.
+"""
 
 # name → (default sentence, when it is said)
 DEFAULTS: dict[str, tuple[str, str]] = {
@@ -38,5 +41,9 @@ DEFAULTS: dict[str, tuple[str, str]] = {
     "abandoned": ("All right, I've left that.", "when the caller gave up a form"),
     "anything_else": ("Is there anything else?", "when a form is done"),
     "how_can_i_help": ("How can I help?", "when the caller says yes to that"),
+    "fillers": (
+        "One moment.\nJust a moment, please.",
+        "while an answer takes its time, where `speech.filler_s` is set; one text or a list",
+    ),
     "goodbye": ("Thank you for calling. Goodbye.", "before the agent hangs up"),
 }

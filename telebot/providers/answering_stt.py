@@ -1,8 +1,9 @@
-"""What the recognisers of our own have in common (`local_stt.py`, `scripted.py`)."""
+"""What the recognisers have in common that answer every end of speech (`local_stt.py`,
+`google_stt.py`, `deepgram_listen.py` …)."""
 
 from __future__ import annotations
 
-from pipecat.frames.frames import VADUserStoppedSpeakingFrame
+from pipecat.frames.frames import CancelFrame, EndFrame, VADUserStoppedSpeakingFrame
 from pipecat.services.stt_service import STTService
 
 
@@ -21,3 +22,18 @@ class AnsweringSTTService(STTService):
         self._user_speaking = False
         if frame.stop_secs:
             await self.start_ttfb_metrics(start_time=frame.timestamp - frame.stop_secs)
+
+    async def _drop_all(self) -> None:
+        """The call is over: nothing that waits may run, and no task may stay."""
+
+    async def stop(self, frame: EndFrame) -> None:
+        await super().stop(frame)
+        await self._drop_all()
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        await super().cancel(frame)
+        await self._drop_all()
+
+    async def cleanup(self) -> None:
+        await super().cleanup()  # type: ignore[no-untyped-call]
+        await self._drop_all()

@@ -24,7 +24,8 @@ from websockets.protocol import State
 
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.one_socket import FAILURES, OneConnection, SocketRefused, read_message
+from telebot.providers.one_socket import FAILURES, OneConnection
+from telebot.providers.vendor_error import VendorError, read_object
 
 FAREWELL_S = 0.5  # the vendor ends the session by itself when the connection closes
 HANDLED = ("Begin", "Turn", "SpeechStarted", "Termination")
@@ -51,7 +52,6 @@ class StreamingSTTService(OneConnection, AnsweringSTTService, AssemblyAISTTServi
         super().__init__(
             api_endpoint_base_url=f"{base_url}/v3/ws", audio_passthrough=False, **kwargs
         )
-        self._hold_to_one()
         self._speech_bytes = 0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -70,11 +70,11 @@ class StreamingSTTService(OneConnection, AnsweringSTTService, AssemblyAISTTServi
         websocket = self._websocket
         assert websocket is not None
         async for raw in websocket:
-            message = dict(read_message(raw, "assemblyai"))
+            message = read_object(raw, "assemblyai")
             if message.get("type") == "Error":
                 reason = str(message.get("error"))
                 kind = _category(message.get("error_code"), reason)
-                raise SocketRefused(f"assemblyai: {reason}", kind)
+                raise VendorError(f"assemblyai: {reason}", kind)
             if message.get("type") in HANDLED:
                 await self._handle_message(message)
 

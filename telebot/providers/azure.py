@@ -72,18 +72,20 @@ async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> 
 
 
 async def _probe_stt(options: Mapping[str, Any], resources: Resources) -> None:
-    from telebot.providers.azure_rest import FAILURES, AzureRefusal
     from telebot.providers.azure_stt import LANGUAGE
+    from telebot.providers.rest import FAILURES, HttpRefusal
 
     service = build_stt(options, resources)
     try:
         await service.ask(bytes(1600))
-    except AzureRefusal as error:
+    except HttpRefusal as error:
         if error.status in (401, 403):
             raise ProviderConfigError(f"azure refuses the key ({error.status})") from error
         if error.status == 400:
             language = vendor.chosen(options, "language", LANGUAGE)
             raise ProviderConfigError(f"azure does not take the language {language!r}") from error
+        raise
+    except ProviderError:
         raise
     except FAILURES as error:
         raise ProviderError(f"azure cannot be asked ({type(error).__name__})") from error

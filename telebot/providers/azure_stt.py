@@ -7,31 +7,22 @@ https://learn.microsoft.com/azure/ai-services/speech-service/rest-speech-to-text
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import aiohttp
-import numpy as np
-import soxr
 from pipecat.frames.frames import Frame, TranscriptionFrame
 from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.utils.time import time_now_iso8601
 
+from telebot.audio import wav
+from telebot.audio.resample import resample
 from telebot.call.errors import ProviderError
 from telebot.providers.answering_stt import AnsweringSTTService
-from telebot.providers.azure_rest import (
-    FAILURES,
-    STT_PATH,
-    TIMEOUT,
-    accepted,
-    error_frame,
-    key_headers,
-)
+from telebot.providers.azure_rest import STT_PATH, key_headers
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.voicing import to_float
+from telebot.providers.rest import FAILURES, TIMEOUT, accepted, error_frame
 
 LANGUAGE = "en-US"
 WIRE_HZ = 16000
@@ -87,8 +78,8 @@ class AzureSTTService(AnsweringSTTService, SegmentedSTTService):
         speech_s = len(audio) / 2 / self._rate_hz
         try:
             text = await self.ask(audio)
-        except (ProviderError, *FAILURES) as error:
-            yield error_frame(error)
+        except FAILURES as error:
+            yield error_frame("azure", error)
             yield EmptyTranscriptFrame(speech_s, failed=True)
             return
         if text:
@@ -100,15 +91,16 @@ class AzureSTTService(AnsweringSTTService, SegmentedSTTService):
         """The text of `audio`; "" where there is none. Raises ProviderError and what aiohttp does.
         Of more than a minute the end is taken."""
         language = str(self._settings.language or LANGUAGE)
+        longest = audio[-LONGEST_S * self._rate_hz * 2 :]
         async with self._session.post(
             self._url,
             params={"language": language, "format": "simple", **self._endpoint},
-            data=_chunks(_wav(audio[-LONGEST_S * self._rate_hz * 2 :], self._rate_hz)),
+            data=_chunks(wav.written(resample(longest, self._rate_hz, WIRE_HZ), WIRE_HZ)),
             headers=self._headers,
             expect100=True,
             timeout=TIMEOUT,
         ) as answer:
-            said = await (await accepted(answer)).json(content_type=None)
+            said = await (await accepted("azure", answer)).json(content_type=None)
         return _text(said)
 
 
@@ -119,20 +111,6 @@ def _text(said: Any) -> str:
     if status in NOTHING:
         return ""
     raise ProviderError(f"azure could not recognise ({status})")
-
-
-def _wav(pcm16: bytes, rate_hz: int) -> bytes:
-    """What Azure takes: a WAV of int16 mono at 16 kHz."""
-    if rate_hz != WIRE_HZ and pcm16:
-        wide = soxr.resample(to_float(pcm16), rate_hz, WIRE_HZ, "HQ")
-        pcm16 = (np.clip(wide, -1.0, 1.0) * 32767).astype("<i2").tobytes()
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(WIRE_HZ)
-        file.writeframes(pcm16)
-    return out.getvalue()
 
 
 async def _chunks(data: bytes) -> AsyncIterator[bytes]:

@@ -17,15 +17,8 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.types import NOT_GIVEN, NotGiven
 
-from telebot.providers.azure_rest import (
-    FAILURES,
-    TIMEOUT,
-    TTS_PATH,
-    AzureRefusal,
-    accepted,
-    error_frame,
-    key_headers,
-)
+from telebot.providers.azure_rest import TTS_PATH, key_headers
+from telebot.providers.rest import FAILURES, TIMEOUT, accepted, error_frame
 from telebot.providers.streamed_audio import pcm16
 
 VOICE = "en-US-AvaNeural"
@@ -92,11 +85,11 @@ class AzureTTSService(TTSService):
             async with self._session.post(
                 self._url, data=self._ssml(text), headers=self._headers, timeout=TIMEOUT
             ) as answer:
-                pieces = (await accepted(answer)).content.iter_any()
+                pieces = (await accepted("azure", answer)).content.iter_any()
                 async for pcm in pcm16(pieces, mulaw=mulaw):
                     yield TTSAudioRawFrame(pcm, self._rate_hz, 1, context_id=context_id)
-        except (AzureRefusal, *FAILURES) as error:
-            yield error_frame(error)
+        except FAILURES as error:
+            yield error_frame("azure", error)
 
     def _ssml(self, text: str) -> bytes:
         voice, rate = str(self._settings.voice), self._settings.rate

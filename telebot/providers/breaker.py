@@ -20,9 +20,14 @@ Clock = Callable[[], float]
 log = structlog.get_logger()
 
 FAILURES = 2  # in a row open a breaker; some causes do at the first
-AT_ONCE = frozenset(
-    {Cause.REFUSED, Cause.RATE_LIMIT, Cause.QUOTA, Cause.BAD_REQUEST, Cause.UNREACHABLE}
-)
+AT_ONCE = frozenset({
+    Cause.REFUSED,
+    Cause.RATE_LIMIT,
+    Cause.QUOTA,
+    Cause.BAD_REQUEST,
+    Cause.UNREACHABLE,
+    Cause.SLOW_START,  # or every reply would wait for the connection anew
+})  # fmt: skip
 FIRST_OPEN_S, LONGEST_OPEN_S = 5.0, 300.0  # doubled at every probe that fails
 QUOTA_OPEN_S = 60.0
 FOR_GOOD = frozenset({Cause.REFUSED, Cause.BAD_REQUEST})  # until the key or the name changes

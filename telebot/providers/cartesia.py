@@ -28,16 +28,12 @@ TTS = "telebot.providers.cartesia_speech:CartesiaVoice"
 ENGLISH_STT_MODEL = "ink-2"
 STT_MODEL = "ink-whisper"
 TTS_MODEL = "sonic-3.5"
-RETIRED = ("sonic", "sonic-2", "sonic-turbo")
-RETIRED_ON = "2026-06-01"  # https://docs.cartesia.ai/build-with-cartesia/tts-models/api-changes
 DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # at the end of a model's name: that version of it
 TTS_VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"  # Katie, of the vendor's quickstart
 
 
 def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
     """`stt: cartesia`, or `{service: cartesia, language: de, settings: {keyterm: [Telebot]}}`."""
-    from telebot.providers.sockets import OPTIONS
-
     return vendor.named(
         "stt",
         STT,
@@ -45,19 +41,11 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
         resources.environ,
         vendor=VENDOR,
         settings={"model": _stt_model(options)},
-        options=OPTIONS,
     )
 
 
 def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     """`tts: cartesia`, or `{service: cartesia, voice: VOICE_ID, language: de}`."""
-    from telebot.providers.sockets import OPTIONS
-
-    model = DATE.sub("", str(vendor.chosen(options, "model", TTS_MODEL)))
-    if model in RETIRED:
-        raise ProviderConfigError(
-            f"cartesia retired the model {model!r} on {RETIRED_ON}; write `model: {TTS_MODEL}`"
-        )
     return vendor.named(
         "tts",
         TTS,
@@ -65,7 +53,6 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
         resources.environ,
         vendor=VENDOR,
         settings={"model": TTS_MODEL, "voice": TTS_VOICE},
-        options=OPTIONS,
     )
 
 

@@ -22,17 +22,16 @@ from pipecat.transcriptions.language import Language
 from telebot.audio import g711
 from telebot.providers.socket_ears import SocketEars
 from telebot.providers.socket_voice import SocketVoice
-from telebot.providers.sockets import Refusal
+from telebot.providers.vendor_error import VendorError
 
 URL = "wss://api.cartesia.ai"
 MULAW = "pcm_mulaw"
 
 
-def _refusal(message: Mapping[str, Any]) -> Refusal:
+def _refusal(message: Mapping[str, Any]) -> VendorError:
     """https://docs.cartesia.ai/use-the-api/api-errors"""
-    status = message.get("status_code")
     said = f"{message.get('error_code') or message.get('title')}: {message.get('message')}"
-    return Refusal(said, status if isinstance(status, int) else None)
+    return VendorError.of_status(said, message.get("status_code"))
 
 
 class CartesiaEars(SocketEars, CartesiaSTTService):

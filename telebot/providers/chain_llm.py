@@ -30,6 +30,7 @@ from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 from telebot.providers.chain import Chain, Inbox, LinkFailed
 from telebot.providers.continuation import Seam, instruction
 from telebot.providers.failure import Cause, Failure
+from telebot.providers.hedge import Race
 from telebot.providers.link import Port
 
 
@@ -58,40 +59,70 @@ class ChainLLM(Chain):
         turn.cancel()
         await asyncio.gather(turn, return_exceptions=True)
         asked, self._asked = self._asked, None
-        if asked is not None and asked.hosted is not None:
-            self._inboxes.pop(id(asked), None)
-            await asked.hosted.feed(InterruptionFrame())
+        if asked is not None:
+            await self._hush(asked)
 
     async def _answer(self, context: LLMContext) -> None:
         await self.push_frame(LLMFullResponseStartFrame())
         if probed := self._ports.to_probe():
             self.begin(self._probe(probed, context))
         said: list[str] = []
-        for port in self._ports.usable():
-            if said and port.link.whole:
+        left = self._ports.usable()
+        while left:
+            if said and left[0].link.whole:
                 break
+            reply, left = await self._ask(left, context, said)
+            if reply is None:
+                continue
             try:
-                await self._ask(port, context, said)
+                await self._hand_on(reply)
                 break
             except LinkFailed as failed:
-                await self.give_up(port, failed.failure)
+                await self.give_up(reply.port, failed.failure)
+                left = [port for port in left if port is not reply.port]
         else:
             self._listener.chain_exhausted(self.kind)
         await self.push_frame(LLMFullResponseEndFrame())
 
-    async def _ask(self, port: Port, context: LLMContext, said: list[str]) -> None:
-        """Have one link answer, or go on behind what was `said`. Raises `LinkFailed`."""
+    async def _ask(
+        self, ports: list[Port], context: LLMContext, said: list[str]
+    ) -> tuple[_Reply | None, list[Port]]:
+        """Have the first of these links answer, or go on behind what was `said`; where it wants to
+        be hedged, the next one beside it. Returns the reply that has begun, and the links that did
+        not fail."""
+
+        async def begin(port: Port) -> _Reply:
+            return await self._begin(port, context, said)
+
+        hedge_s = ports[0].link.patience.hedge_s
+        hedged = hedge_s is not None and not said and not any(p.link.whole for p in ports[1:2])
+        race = Race(begin, self.give_up, self._hush)
+        reply = await race.run(ports[: 2 if hedged else 1], hedge_s if hedged else None)
+        if reply is not None:
+            self._asked = reply.port
+        return reply, [port for port in ports if not any(port is out for out in race.failed)]
+
+    async def _begin(self, port: Port, context: LLMContext, said: list[str]) -> _Reply:
+        """Ask one link; returns once it speaks. Raises `LinkFailed`."""
         hosted, inbox = await self.ready(port)
-        self._asked = port
-        begun = self._clock()
         whole = port.link.whole
+        reply = _Reply(self, port, inbox, Seam("" if whole else " ".join(said)), said)
         await hosted.feed(LLMContextFrame(context if whole else _onwards(context, said)))
-        reply = _Reply(self, port, Seam("" if whole else " ".join(said)), said)
-        first_s = await reply.first(inbox)
-        self._listener.link_served(self.kind, port.link.name)
-        await reply.rest(inbox)
+        await reply.first()
+        return reply
+
+    async def _hand_on(self, reply: _Reply) -> None:
+        """A link speaks: the caller hears it to its end. Raises `LinkFailed`."""
+        self._listener.link_served(self.kind, reply.port.link.name)
+        await reply.rest()
         self._asked = None
-        port.link.breaker.succeeded(first_s if first_s is not None else self._clock() - begun)
+        reply.port.link.breaker.succeeded(reply.first_s)
+
+    async def _hush(self, port: Port) -> None:
+        """Nobody waits for this link's answer any more."""
+        self._inboxes.pop(id(port), None)
+        if port.hosted is not None and port.hosted.up:
+            await port.hosted.feed(InterruptionFrame())
 
     async def _probe(self, port: Port, context: LLMContext) -> None:
         """Try a link whose breaker was open, beside the one that answers the caller."""
@@ -119,28 +150,35 @@ class ChainLLM(Chain):
 class _Reply:
     """One link's part of a reply, on its way to the voice."""
 
-    def __init__(self, chain: ChainLLM, port: Port, seam: Seam, said: list[str]) -> None:
+    def __init__(
+        self, chain: ChainLLM, port: Port, inbox: Inbox, seam: Seam, said: list[str]
+    ) -> None:
+        self.port = port
+        self.first_s: float | None = None  # what it took until the first words
         self._chain = chain
         self._patience = port.link.patience
+        self._inbox = inbox
+        self._begins: Frame | None = None
         self._seam = seam
         self._said = said
         self._sentences = SimpleTextAggregator()  # type: ignore[no-untyped-call]
-        self._acted = False
         self._clock = chain._clock
 
-    async def first(self, inbox: Inbox) -> float | None:
-        """Until the first words. Returns the seconds it took."""
+    async def first(self) -> None:
+        """Until the first words, which wait for `rest`."""
         begun = self._clock()
-        frame = await first_text(inbox, self._patience.first_s)
-        if frame is None:
+        self._begins = await first_text(self._inbox, self._patience.first_s)
+        if self._begins is None:
             raise LinkFailed(Failure(Cause.EMPTY))
-        await self._take(frame)
-        return self._clock() - begun
+        self.first_s = self._clock() - begun
 
-    async def rest(self, inbox: Inbox) -> None:
+    async def rest(self) -> None:
+        """Everything, to the end."""
+        if self._begins is not None:
+            await self._take(self._begins)
         while True:
             try:
-                frame = await inbox.get(self._patience.stall_s)
+                frame = await self._inbox.get(self._stall_s())
             except TimeoutError:
                 raise LinkFailed(Failure(Cause.STALLED)) from None
             if isinstance(frame, LLMFullResponseEndFrame):
@@ -150,6 +188,12 @@ class _Reply:
         last = await self._sentences.flush()
         if last is not None:
             await self._say(last.text)
+
+    def _stall_s(self) -> float:
+        """Before the first sentence is whole the caller hears nothing yet, as before the first
+        word."""
+        patience = self._patience
+        return patience.stall_s if self._said else min(patience.first_s, patience.stall_s)
 
     async def _take(self, frame: Frame) -> None:
         if isinstance(frame, LLMTextFrame):

@@ -24,17 +24,21 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 
+from telebot.audio import g711
 from telebot.audio.resample import ToPhone
 from telebot.providers.chain import Chain, ChainListener, Inbox, LinkFailed
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.frames import Word, WordTimesFrame
 from telebot.providers.link import Link, Port
+from telebot.providers.repertoire import Repertoire
 from telebot.providers.utterance import RATE_HZ, Muted, Utterance
 from telebot.providers.word_clock import WordClock, Yardstick
 
 SPARE_S = 0.2  # of audio still to play when a stalled voice is given up
 LONGEST_STALL_S = 4.0  # however much audio lies ahead
 SHORT = 0.45  # of the yardstick's length: no voice speaks this fast
+FAST = 0.85  # less than this may be a fast voice, or one that stopped before the end
+MISSING = 2  # words at the end that tell the one from the other
 SHORT_WORDS = 4  # fewer words cannot be judged by their length
 YARDSTICK_S = 0.1  # how long the first audio waits for it
 
@@ -50,9 +54,11 @@ class ChainTTS(Chain):
         listener: ChainListener,
         clock: Callable[[], float],
         word_clock: WordClock,
+        repertoire: Repertoire | None = None,
     ) -> None:
         super().__init__(links, listener, clock)
         self._word_clock = word_clock
+        self._repertoire = repertoire
         self._sentences = SimpleTextAggregator()  # type: ignore[no-untyped-call]
         self._wanted: asyncio.Queue[str | Frame] = asyncio.Queue()
         self._register_event_handler("on_tts_request")
@@ -60,6 +66,7 @@ class ChainTTS(Chain):
         self._speaking: Port | None = None
         self._first_at: float | None = None  # when the reply's first audio was handed on
         self._sent_s = 0.0  # audio handed on in this reply
+        self._failed: set[str] = set()  # voices that failed in this reply
 
     async def work(self, frame: Frame) -> None:
         if isinstance(frame, AggregatedTextFrame | TTSSpeakFrame):
@@ -105,6 +112,7 @@ class ChainTTS(Chain):
 
     def _new_reply(self) -> None:
         self._first_at, self._sent_s = None, 0.0
+        self._failed.clear()
 
     async def _speak(self) -> None:
         """Say what is wanted, one after another, until nothing is."""
@@ -119,20 +127,47 @@ class ChainTTS(Chain):
 
     async def _sentence(self, sentence: str) -> None:
         words = sentence.split()
+        text = " ".join(words)
+        if await self._kept(words, text):
+            return
         if probed := self._ports.to_probe():
             self.begin(self._probe(probed, sentence))
-        for port in self._ports.usable():
+        for port in self._voices():
             try:
-                words = words[await self._say(port, words) :]
+                words = words[await self._say(port, words, text) :]
             except LinkFailed as failed:
                 await self.give_up(port, failed.failure)
             if not words:
                 return
+            self._failed.add(port.link.name)
         self._listener.chain_exhausted(self.kind)
 
-    async def _say(self, port: Port, words: Sequence[str]) -> int:
-        """Have one voice say `words`. Returns how many it said whole; a fault of its is charged to
-        it before. Raises `LinkFailed` where it said nothing."""
+    def _voices(self) -> list[Port]:
+        """The usable ones. One that failed is not waited for twice in a reply, whose voice does not
+        change back."""
+        usable = self._ports.usable()
+        return [port for port in usable if port.link.name not in self._failed] or usable
+
+    async def _kept(self, words: Sequence[str], text: str) -> bool:
+        """Say what one of the voices has said before, where it was kept: nobody is asked."""
+        if self._repertoire is None:
+            return False
+        found = await self._repertoire.find(self._ports.preferred(), text)
+        if found is None:
+            return False
+        link, said = found
+        await self._call_event_handler("on_tts_request", "", text)
+        self._listener.link_served(self.kind, link.name)
+        utterance = Utterance(words, self._sent_s)
+        pcm16 = g711.decode(said.ulaw)
+        utterance.pcm += pcm16
+        await self.place(utterance, said.words, again=False)
+        await self.hand_on(pcm16)
+        return True
+
+    async def _say(self, port: Port, words: Sequence[str], sentence: str) -> int:
+        """Have one voice say `words`, the rest of `sentence`. Returns how many it said whole; a
+        fault of its is charged to it before. Raises `LinkFailed` where it said nothing."""
         hosted, inbox = await self.ready(port)
         self._speaking = port
         part = _Part(self, port, Utterance(words, self._sent_s))
@@ -151,6 +186,8 @@ class ChainTTS(Chain):
             part.close()
         self._speaking = None
         port.link.breaker.succeeded(part.first_s)
+        if self._repertoire is not None:
+            self._repertoire.offer(port.link, sentence, part.utterance, self._word_clock)
         return len(words)
 
     async def hand_on(self, pcm16: bytes) -> None:
@@ -274,11 +311,14 @@ class _Part:
         if self._base_ns is None:
             self._base_ns = self._chain.get_clock().get_time()
             await self._guess()
+        await self._hand_on(self._to_phone.feed(frame.audio))
+
+    async def _hand_on(self, pcm16: bytes) -> None:
         try:
-            pcm16 = self.utterance.feed(self._to_phone.feed(frame.audio))
-        except Muted:
+            await self._chain.hand_on(self.utterance.feed(pcm16))
+        except Muted as muted:
+            await self._chain.hand_on(muted.pcm16)
             raise LinkFailed(Failure(Cause.SILENT)) from None
-        await self._chain.hand_on(pcm16)
 
     async def _words(self, frame: WordTimesFrame) -> None:
         """Times that come ahead of their audio, as the local voice tells them."""
@@ -298,17 +338,28 @@ class _Part:
 
     async def _end(self) -> None:
         if self._to_phone is not None:
-            await self._chain.hand_on(self.utterance.feed(self._to_phone.feed(b"", last=True)))
+            await self._hand_on(self._to_phone.feed(b"", last=True))
         await self._chain.hand_on(self.utterance.end())
         if not self.utterance.loud_s:
             raise LinkFailed(Failure(Cause.SILENT))
         if self._told or self._yardstick is None:
             return
         yardstick = await self._yardstick
-        enough = len(self.utterance.words) < SHORT_WORDS
-        if not enough and self.utterance.loud_s < SHORT * yardstick.seconds:
+        if await self._is_short(yardstick):
             raise LinkFailed(Failure(Cause.SHORT))
         await self._chain.place(self.utterance, await self._placed(whole=True), again=True)
+
+    async def _is_short(self, yardstick: Yardstick) -> bool:
+        """The audio ended before its text did, and nobody said so."""
+        words, loud_s = self.utterance.words, self.utterance.loud_s
+        if self.utterance.cut_off:
+            return self.utterance.complete(await self._placed(whole=False)) < len(words)
+        if len(words) < SHORT_WORDS or loud_s >= FAST * yardstick.seconds:
+            return False
+        if loud_s < SHORT * yardstick.seconds:
+            return True
+        said = self.utterance.complete(await self._placed(whole=False))
+        return bool(len(yardstick.audio)) and len(words) - said >= MISSING
 
     async def _placed(self, *, whole: bool) -> Sequence[Word]:
         """The words' times in the audio: the voice's own, or by the yardstick."""

@@ -19,8 +19,9 @@ from pipecat.utils.errors import ErrorCategory
 
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.deepgram_errors import category
-from telebot.providers.one_socket import FAILURES, OneConnection, read_message
+from telebot.providers.one_socket import FAILURES, OneConnection
 from telebot.providers.resources import CONNECT_S
+from telebot.providers.vendor_error import VendorError, read_object
 
 
 class FluxSTTService(OneConnection, AnsweringSTTService, DeepgramFluxSTTService):
@@ -31,7 +32,6 @@ class FluxSTTService(OneConnection, AnsweringSTTService, DeepgramFluxSTTService)
 
     def __init__(self, *, base_url: str = "wss://api.deepgram.com", **kwargs: Any) -> None:
         super().__init__(url=f"{base_url}/v2/listen", audio_passthrough=False, **kwargs)
-        self._hold_to_one()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -42,16 +42,15 @@ class FluxSTTService(OneConnection, AnsweringSTTService, DeepgramFluxSTTService)
                 return
 
     async def _process_message(self, message: str | bytes) -> None:
-        await self._handle_message(dict(read_message(message, "deepgram-flux")))
+        try:
+            await self._handle_message(read_object(message, "deepgram-flux"))
+        except FluxFatalError as error:
+            kind = category(str(error.code)) or ErrorCategory.SERVER
+            raise VendorError(str(error), kind) from error
 
     async def _end_turn_cut_short(self) -> None:
         self._user_is_speaking = False
         self._turn_transcript = ""
-
-    def _classify_error(self, exception: Exception) -> ErrorCategory | None:
-        if isinstance(exception, FluxFatalError):
-            return category(str(exception.code)) or ErrorCategory.SERVER
-        return super()._classify_error(exception)
 
     def _vendor_category(self, code: int, reason: str) -> ErrorCategory | None:
         return category(reason)

@@ -36,7 +36,8 @@ from pipecat.utils.types import NOT_GIVEN, NotGiven, is_given
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.deepgram_errors import category, refusal
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.one_socket import FAILURES, OneConnection, SocketRefused, read_message
+from telebot.providers.one_socket import FAILURES, OneConnection
+from telebot.providers.vendor_error import VendorError, read_object
 
 KEEPALIVE_S = 4.0  # the vendor closes after 10 s without audio or a word
 LATE_S = 1.0  # `Finalize` is not answered where nothing was left to process
@@ -104,7 +105,6 @@ class ListenSTTService(OneConnection, AnsweringSTTService, WebsocketSTTService):
             settings=full,
             **kwargs,
         )
-        self._hold_to_one()
         self._api_key = api_key
         self._base_url = base_url
         self._receive_task: asyncio.Task[None] | None = None
@@ -217,18 +217,18 @@ class ListenSTTService(OneConnection, AnsweringSTTService, WebsocketSTTService):
         websocket = self._websocket
         assert websocket is not None
         async for raw in websocket:
-            message = read_message(raw, "deepgram")
+            message = read_object(raw, "deepgram")
             if message.get("type") == "Results":
                 await self._results(message)
             elif message.get("type") == "Error":
-                raise SocketRefused(f"deepgram: {message.get('description')}")
+                raise VendorError(f"deepgram: {message.get('description')}")
 
     async def _results(self, message: Mapping[str, Any]) -> None:
         try:
             best = message["channel"]["alternatives"][0]
             text = str(best["transcript"]).strip()
         except (KeyError, IndexError, TypeError) as error:
-            raise SocketRefused("deepgram sends results without a transcript") from error
+            raise VendorError("deepgram sends results without a transcript") from error
         if message.get("from_finalize"):
             await self._answer(text, message)
         elif not message.get("is_final"):

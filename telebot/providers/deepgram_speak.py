@@ -22,7 +22,8 @@ from websockets.protocol import State
 
 from telebot.audio import g711
 from telebot.providers.deepgram_errors import category, refusal
-from telebot.providers.one_socket import FAILURES, OneConnection, SocketRefused, read_message
+from telebot.providers.one_socket import FAILURES, OneConnection
+from telebot.providers.vendor_error import VendorError, read_object
 
 DECODERS: dict[str, Callable[[bytes], bytes]] = {"mulaw": g711.decode, "linear16": bytes}
 
@@ -37,7 +38,6 @@ class SpeakTTSService(OneConnection, DeepgramTTSService):
         if encoding not in DECODERS:
             raise ValueError(f"encoding {encoding!r} is not one of {', '.join(DECODERS)}")
         super().__init__(encoding=encoding, **kwargs)
-        self._hold_to_one()
         self._decode = DECODERS[encoding]
         self._replies: deque[str] = deque()  # context ids whose audio is to come, in order
         self._clearing = 0  # `Clear` sent and not answered: what comes belongs to nobody
@@ -98,7 +98,7 @@ class SpeakTTSService(OneConnection, DeepgramTTSService):
             if isinstance(message, bytes):
                 await self._audio(message)
             else:
-                await self._event(str(read_message(message, "deepgram").get("type")), message)
+                await self._event(str(read_object(message, "deepgram").get("type")), message)
 
     async def _audio(self, audio: bytes) -> None:
         if self._clearing or not self._replies:
@@ -113,7 +113,7 @@ class SpeakTTSService(OneConnection, DeepgramTTSService):
         elif kind == "Flushed" and self._replies and not self._clearing:
             await self._end(self._replies.popleft())
         elif kind == "Error":
-            raise SocketRefused("deepgram: an error", category(message) or ErrorCategory.SERVER)
+            raise VendorError("deepgram: an error", category(message) or ErrorCategory.SERVER)
 
     async def _end(self, reply: str) -> None:
         await self.append_to_audio_context(reply, TTSStoppedFrame(context_id=reply))
@@ -124,10 +124,7 @@ class SpeakTTSService(OneConnection, DeepgramTTSService):
         while self._replies:
             await self._end(self._replies.popleft())
 
-    async def _report_error(
-        self, error: ErrorFrame, force_treat_as_permanent: bool = False
-    ) -> None:
-        await super()._report_error(error, force_treat_as_permanent)
+    async def _after_loss(self) -> None:
         await self._end_replies()
 
     def _vendor_category(self, code: int, reason: str) -> ErrorCategory | None:

@@ -26,12 +26,12 @@ from pipecat.utils.errors import ErrorCategory
 from websockets.exceptions import (
     ConnectionClosed,
     ConnectionClosedOK,
-    InvalidHandshake,
-    InvalidStatus,
 )
 
 from telebot.audio import g711
+from telebot.providers.one_socket import OneConnection
 from telebot.providers.resources import CONNECT_S
+from telebot.providers.vendor_error import VendorError, kind_of, read_object
 
 PHONE = "ulaw_8000"
 GOODBYE_S = 0.5
@@ -69,43 +69,24 @@ SCRIBE_ERRORS: Mapping[str, ErrorCategory] = {
 }
 
 
-class StreamFailure(Exception):
-    """The vendor said on an open socket that it will not go on."""
-
-    def __init__(self, message: str, category: ErrorCategory) -> None:
-        super().__init__(message)
-        self.category = category
-
-
 def voice_message(message: str | bytes) -> bool:
-    """Whether the voice's service should see a message. Raises StreamFailure for an error."""
+    """Whether the voice's service should see a message. Raises VendorError for an error."""
     if len(message) > LONGEST_ERROR:
         return True
-    told = _parsed(message)
+    told = read_object(message, "elevenlabs")
     if error := told.get("error"):
         category = VOICE_ERRORS.get(str(error), ErrorCategory.SERVER)
-        raise StreamFailure(f"{error}: {told.get('message')}", category)
+        raise VendorError(f"{error}: {told.get('message')}", category)
     return True
 
 
 def scribe_message(message: str | bytes) -> bool:
-    """Whether the recogniser's service should see a message. Raises StreamFailure for an error."""
-    told = _parsed(message)
+    """Whether the recogniser's service should see a message. Raises VendorError for an error."""
+    told = read_object(message, "elevenlabs")
     kind = str(told.get("message_type"))
     if kind in SCRIBE_ERRORS:
-        raise StreamFailure(f"{kind}: {told.get('error')}", SCRIBE_ERRORS[kind])
+        raise VendorError(f"{kind}: {told.get('error')}", SCRIBE_ERRORS[kind])
     return kind != "commit_throttled"
-
-
-def category_of(error: BaseException) -> ErrorCategory | None:
-    """Why a socket failed; None where Pipecat's own reading of the exception is right."""
-    if isinstance(error, StreamFailure):
-        return error.category
-    if isinstance(error, InvalidStatus):
-        return None
-    if isinstance(error, (ConnectionClosed, InvalidHandshake, OSError)):
-        return ErrorCategory.CONNECTIVITY
-    return ErrorCategory.SERVER if isinstance(error, ValueError) else None
 
 
 class CheckedSocket:
@@ -129,11 +110,10 @@ class CheckedSocket:
                 return message
 
 
-class PhoneElevenLabsTTSService(ElevenLabsTTSService):
+class PhoneElevenLabsTTSService(OneConnection, ElevenLabsTTSService):
     """The voice: mu-law on the wire where the call is 8 kHz, PCM in the frames."""
 
-    async def _websocket_connect(self, uri: str, **kwargs: Any) -> Any:
-        return await super()._websocket_connect(uri, open_timeout=CONNECT_S, **kwargs)
+    _lost_is_final = False
 
     def _build_websocket_url(self) -> str:
         if self.sample_rate == g711.RATE_HZ:
@@ -142,9 +122,6 @@ class PhoneElevenLabsTTSService(ElevenLabsTTSService):
 
     def _get_websocket(self) -> Any:
         return CheckedSocket(super()._get_websocket(), voice_message)  # type: ignore[no-untyped-call]
-
-    def _classify_error(self, exception: Exception) -> ErrorCategory | None:
-        return category_of(exception)
 
     async def append_to_audio_context(self, context_id: str | None, frame: Any) -> None:
         if isinstance(frame, TTSAudioRawFrame) and self._output_format == PHONE:
@@ -157,26 +134,15 @@ class PhoneElevenLabsTTSService(ElevenLabsTTSService):
         if self._websocket and self._receive_task and self._receive_task.done():
             self._receive_task = self.create_task(self._receive_task_handler(self._report_error))
 
-    async def _maybe_try_reconnect(
-        self,
-        error_message: str,
-        report_error: ReportErrorCallback,
-        error: Exception | None = None,
-    ) -> bool:
-        """The socket is lost: say so where it cost a reply. The next text opens another."""
-        if self._disconnecting:
-            return False
-        lost, self._websocket = self._websocket, None
+    def _matters(self, error: Exception | None) -> bool:
+        """Where it cost a reply, or the vendor says why. The next text opens another."""
+        return isinstance(error, VendorError) or bool(self.get_audio_contexts())
+
+    async def _after_loss(self) -> None:
         self._clear_connection_state()  # type: ignore[no-untyped-call]
-        if self.get_audio_contexts() or not isinstance(error, ConnectionClosed | None):
-            why = error or ConnectionError("closed by the vendor")
-            await report_error(ErrorFrame(error_message, exception=why))
         for context_id in self.get_audio_contexts():
             await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
         await self._close_connection_contexts()  # type: ignore[no-untyped-call]
-        if lost is not None:
-            lost.transport.abort()
-        return self._websocket is not None
 
     async def _disconnect_websocket(self) -> None:
         """As the vendor asks: `close_socket`, then its close; for as long as a call can wait."""
@@ -214,7 +180,7 @@ class PhoneElevenLabsSTTService(ElevenLabsRealtimeSTTService):
         return CheckedSocket(super()._get_websocket(), scribe_message)  # type: ignore[no-untyped-call]
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
-        return category_of(exception)
+        return kind_of(exception)
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         async for frame in super().run_stt(self._wire(audio)):
@@ -237,13 +203,3 @@ class PhoneElevenLabsSTTService(ElevenLabsRealtimeSTTService):
             why = error or ConnectionError("closed by the vendor")
             await report_error(ErrorFrame(error_message, exception=why))
         return await super()._maybe_try_reconnect(error_message, report_error, error)
-
-
-def _parsed(message: str | bytes) -> Mapping[str, Any]:
-    try:
-        told = json.loads(message)
-    except ValueError:
-        raise StreamFailure("the vendor sends what is no JSON", ErrorCategory.SERVER) from None
-    if not isinstance(told, dict):
-        raise StreamFailure("the vendor sends what is no object", ErrorCategory.SERVER)
-    return told

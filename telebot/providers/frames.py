@@ -5,13 +5,27 @@ They travel from a provider in `providers/` to the phone transport and the turn 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from pipecat.frames.frames import DataFrame, SystemFrame
+from pipecat.frames.frames import DataFrame, SystemFrame, TranscriptionFrame
 
 from telebot.providers.spoken import SpokenText, Word
 
-__all__ = ["EmptyTranscriptFrame", "SpokenText", "Word", "WordTimesFrame"]
+__all__ = [
+    "CallerTurnFrame",
+    "CutFrame",
+    "EmptyTranscriptFrame",
+    "RespondFrame",
+    "SessionOpenFrame",
+    "SpokenText",
+    "TellFrame",
+    "ToolCalledFrame",
+    "UsedFrame",
+    "Word",
+    "WordTimesFrame",
+]
 
 
 @dataclass
@@ -47,3 +61,54 @@ class EmptyTranscriptFrame(SystemFrame):
 
     speech_s: float
     failed: bool = False
+
+
+# Between a chain of speech-to-speech sessions (`chain_realtime.py`) and its links' services.
+
+
+@dataclass
+class TellFrame(SystemFrame):
+    """To a session: messages of the conversation (role, content) that it does not know yet."""
+
+    messages: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass
+class RespondFrame(TellFrame):
+    """To a session: the caller's turn is over, answer it; `messages` come before the answer."""
+
+
+@dataclass
+class CutFrame(SystemFrame):
+    """To a session: the caller has interrupted, having heard `heard_s` of its reply's audio."""
+
+    heard_s: float = 0.0
+
+
+@dataclass
+class SessionOpenFrame(SystemFrame):
+    """A session is configured: it hears from now on."""
+
+
+@dataclass
+class CallerTurnFrame(TranscriptionFrame):
+    """A session that decides by itself when the caller's turn is over has done so: what it
+    understood. It answers without being asked."""
+
+
+@dataclass
+class ToolCalledFrame(SystemFrame):
+    """A model calls one of the call's own functions (`realtime.TOOLS`)."""
+
+    name: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class UsedFrame(SystemFrame):
+    """Something that the vendor bills. `provider` where it is not the session itself."""
+
+    quantity: float = 0.0
+    unit: str = ""
+    kind: str = "realtime"
+    provider: str = ""

@@ -35,17 +35,18 @@ def keyed(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, A
 
 def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
     """`llm: gemini`, or `{service: gemini, model: gemini-3.8-flash}`."""
-    return _build(LLM, options, resources, {"model": MODEL})
+    return build_session(LLM, options, resources, {"model": MODEL})
 
 
 def build_realtime(options: Mapping[str, Any], resources: Resources) -> Any:
     """An agent's whole brain: `gemini`, or `{service: gemini, voice: Kore, settings: {…}}`."""
-    return _build(LIVE, options, resources, {"model": LIVE_MODEL, "voice": LIVE_VOICE})
+    return build_session(LIVE, options, resources, {"model": LIVE_MODEL, "voice": LIVE_VOICE})
 
 
-def _build(
+def build_session(
     path: str, options: Mapping[str, Any], resources: Resources, settings: Mapping[str, Any]
 ) -> Any:
+    """A service on the process's own client for this key."""
     from telebot.providers.gemini_llm import Clients
 
     options = keyed(options, resources.environ)

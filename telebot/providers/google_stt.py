@@ -17,8 +17,6 @@ from typing import Any
 
 from google.cloud.speech_v2.types import cloud_speech
 from pipecat.frames.frames import (
-    CancelFrame,
-    EndFrame,
     Frame,
     InterimTranscriptionFrame,
     TranscriptionFrame,
@@ -273,18 +271,6 @@ class GoogleSTTService(AnsweringSTTService):
         answers, self._answers = self._answers, []
         for task in answers:
             await self.cancel_task(task)
-
-    async def stop(self, frame: EndFrame) -> None:
-        await super().stop(frame)
-        await self._drop_all()
-
-    async def cancel(self, frame: CancelFrame) -> None:
-        await super().cancel(frame)
-        await self._drop_all()
-
-    async def cleanup(self) -> None:
-        await super().cleanup()  # type: ignore[no-untyped-call]
-        await self._drop_all()
 
 
 def _spaced(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -26,17 +27,20 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Patience:
     """What a caller tolerates of a link, in seconds: until it is connected, until its first output,
-    between two of them. A slower vendor's file may say more."""
+    between two of them. A slower vendor's file may say more. After `hedge_s` without a first
+    output the next link is asked beside it."""
 
     start_s: float
     first_s: float
     stall_s: float
+    hedge_s: float | None = None
 
 
 @dataclass(slots=True)
 class Link:
     """One provider of a chain. `whole` links answer a turn as a whole and cannot go on with what
-    another one began (the dialog brain). `timed` voices tell their words' times ahead of them."""
+    another one began (the dialog brain). `timed` voices tell their words' times ahead of them.
+    `sound` names a vendor's voice with all that shapes its sound, where it may be kept."""
 
     name: str  # provider and model, as in the record: deepgram/nova-3
     build: Callable[[], FrameProcessor]
@@ -44,6 +48,7 @@ class Link:
     patience: Patience
     whole: bool = False
     timed: bool = False
+    sound: str = ""
 
 
 @dataclass(slots=True)
@@ -108,6 +113,13 @@ class Ports:
         """The links in their order, those with an open breaker left out; all of them where every
         one is open, since silence is worse than a slow answer."""
         return [port for port in self._ports if port.link.breaker.closed()] or list(self._ports)
+
+    def preferred(self) -> list[Link]:
+        """Whose kept work is as good as new: the link that is used now, then those before it,
+        which are out."""
+        used = self.usable()[0]
+        before = itertools.takewhile(lambda port: port is not used, self._ports)
+        return [used.link, *(port.link for port in before)]
 
     def to_probe(self) -> Port | None:
         """The first link before the usable ones whose time to be tried again has come."""

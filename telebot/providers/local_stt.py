@@ -13,8 +13,6 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from pipecat.frames.frames import (
-    CancelFrame,
-    EndFrame,
     Frame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
@@ -192,7 +190,6 @@ class LocalSTTService(AnsweringSTTService):
             self._early = None
 
     async def _drop_all(self) -> None:
-        """The call is over: nothing that waits may run, and no task may stay."""
         self._in_speech = False
         self._drop_early()
         for job in self._pieces:
@@ -201,18 +198,6 @@ class LocalSTTService(AnsweringSTTService):
         answer, self._answer = self._answer, None
         while answer is not None and not answer.done():
             await self.cancel_task(answer)
-
-    async def stop(self, frame: EndFrame) -> None:
-        await super().stop(frame)
-        await self._drop_all()
-
-    async def cancel(self, frame: CancelFrame) -> None:
-        await super().cancel(frame)
-        await self._drop_all()
-
-    async def cleanup(self) -> None:
-        await super().cleanup()  # type: ignore[no-untyped-call]
-        await self._drop_all()
 
 
 def _failed(error: ProviderError) -> Job:

@@ -15,20 +15,14 @@ import httpx2
 import openai
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
-from telebot.call.errors import ProviderError
+from telebot.providers.vendor_error import kind_of
 
 # what the SDK and its HTTP client raise while a request is under way
 WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError)
 UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError)
-UNREACHABLE = (
-    openai.APIConnectionError,
-    httpx2.TransportError,
-    ConnectionClosed,
-    InvalidHandshake,
-    OSError,
-)
+UNREACHABLE = (openai.APIConnectionError, httpx2.TransportError)
 # an error's `code`, else its `type`
 WORDS = {
     "invalid_api_key": ErrorCategory.AUTHENTICATION,
@@ -50,14 +44,6 @@ OVER = "session_expired"
 CAPACITY_EXCEEDED = 498  # https://console.groq.com/docs/errors
 
 
-class VendorError(ProviderError):
-    """An error that came as an event: its words, and what kind it is."""
-
-    def __init__(self, message: str, category: ErrorCategory) -> None:
-        super().__init__(message)
-        self.category = category
-
-
 def category_of(error: object) -> ErrorCategory:
     """The kind of an error object as it stands on the wire: ``{message, type, code, param}``;
     copies of the wire put an HTTP status into `code`."""
@@ -73,17 +59,15 @@ def category_of(error: object) -> ErrorCategory:
 
 def category(error: BaseException) -> ErrorCategory | None:
     """The kind of an exception; None where its HTTP status says it all, or nothing is known."""
-    if isinstance(error, VendorError):
-        return error.category
     if isinstance(error, openai.APIStatusError):
         return _of_status(error)
     if isinstance(error, ConnectionClosed) and error.rcvd is not None:
         return _of_close(error.rcvd.reason)
     if isinstance(error, UNREACHABLE):
-        return None if isinstance(error, InvalidStatus) else ErrorCategory.CONNECTIVITY
+        return ErrorCategory.CONNECTIVITY
     if isinstance(error, openai.APIError):
         return category_of(error.body)
-    return ErrorCategory.SERVER if isinstance(error, UNREADABLE) else None
+    return kind_of(error)
 
 
 def _of_status(error: openai.APIStatusError) -> ErrorCategory | None:

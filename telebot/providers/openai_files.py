@@ -18,7 +18,8 @@ from pipecat.utils.time import time_now_iso8601
 
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.openai_errors import UNREADABLE, WIRE_ERRORS, SaysWhat, VendorError, once
+from telebot.providers.openai_errors import UNREADABLE, WIRE_ERRORS, SaysWhat, once
+from telebot.providers.vendor_error import VendorError
 
 WAV_HEADER = 44
 

@@ -34,8 +34,9 @@ from websockets.exceptions import ConnectionClosed
 from telebot.audio import g711
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.openai_errors import SaysWhat, VendorError, category_of
+from telebot.providers.openai_errors import SaysWhat, category_of
 from telebot.providers.resources import CONNECT_S
+from telebot.providers.vendor_error import VendorError, read_object
 
 Event = dict[str, Any]
 
@@ -218,12 +219,9 @@ class OpenAIStreamingSTTService(SaysWhat, AnsweringSTTService, OpenAIRealtimeSTT
 
 
 def _event(message: str | bytes) -> Event:
-    try:
-        event = json.loads(message)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise VendorError("a message cannot be read", ErrorCategory.SERVER)
+    event = read_object(message, "openai")
+    if not isinstance(event.get("type"), str):
+        raise VendorError("openai sends a message without a type")
     return event
 
 

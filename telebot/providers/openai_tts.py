@@ -13,7 +13,8 @@ from typing import Any
 from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame
 from pipecat.services.openai.tts import OpenAITTSService
 
-from telebot.providers.openai_errors import WIRE_ERRORS, SaysWhat, VendorError, once
+from telebot.providers.openai_errors import WIRE_ERRORS, SaysWhat, once
+from telebot.providers.vendor_error import VendorError
 
 RATE_HZ = 24000  # of the vendor's PCM, whatever is asked
 PIECE_S = 0.1  # of audio in a frame: the first is not held back for longer

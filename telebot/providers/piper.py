@@ -13,16 +13,18 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import aiohttp
-from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame
+from pipecat.frames.frames import Frame, TTSAudioRawFrame
 from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
-from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
 from telebot.audio.g711 import RATE_HZ
 from telebot.audio.resample import ToPhone
+from telebot.audio.wav import NoWav
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers.probing import get_json, listed
-from telebot.providers.resources import CONNECT_S, READ_S, Resources
+from telebot.providers.resources import Resources
+from telebot.providers.rest import FAILURES, TIMEOUT, accepted, error_frame
+from telebot.providers.streamed_audio import unwrapped
 from telebot.providers.vendor import check_known, vendor_url
 
 VENDOR = "PIPER"
@@ -31,20 +33,6 @@ SCALES = ("length_scale", "noise_scale", "noise_w_scale")
 OPTIONS = ("voice", "speaker", "speaker_id", *SCALES, "base_url")
 # where text is spoken: of newer servers, and of those before them
 PATHS = ("/synthesize", "/")
-HEADER_BYTES = 4096  # a WAV header is far shorter
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=READ_S)
-
-
-class PiperRefused(ProviderError):
-    """The server, or one in front of it, answered with an error status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"piper answers {status}")
-        self.status = status
-
-
-class NoAudio(ProviderError):
-    """What the server sent is no audio that a call can use."""
 
 
 class PiperServer:
@@ -59,27 +47,17 @@ class PiperServer:
         """The connections are the process's."""
 
     async def speak(self, asked: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Spoken audio, int16 mono at 8 kHz, as it comes. Raises PiperRefused, NoAudio and
-        aiohttp's errors."""
+        """Spoken audio, int16 mono at 8 kHz, as it comes. Raises one of `rest.FAILURES`."""
+        to_phone: ToPhone | None = None
         async with self._answer(asked) as answer:
-            head, to_phone = b"", None
-            async for chunk in answer.content.iter_any():
-                if to_phone is None:
-                    head += chunk
-                    found = wav_start(head)
-                    if found is None:
-                        continue
-                    start, rate_hz = found
-                    to_phone, odd = ToPhone(rate_hz), head[start:]
-                else:
-                    odd += chunk
-                whole = len(odd) & ~1
-                audio, odd = to_phone.feed(odd[:whole]), odd[whole:]
-                if audio:
-                    yield audio
-            if to_phone is None:
-                raise NoAudio("piper sends no audio")
-            if rest := to_phone.feed(b"", last=True):
+            try:
+                async for pcm16, rate_hz in unwrapped(answer.content.iter_any()):
+                    to_phone = to_phone or ToPhone(rate_hz)
+                    if audio := to_phone.feed(pcm16):
+                        yield audio
+            except NoWav as error:
+                raise ProviderError(f"piper sends {error}") from error
+            if to_phone is not None and (rest := to_phone.feed(b"", last=True)):
                 yield rest
 
     @asynccontextmanager
@@ -90,38 +68,10 @@ class PiperServer:
             async with posted as answer:
                 if answer.status in (404, 405) and len(self._paths) > 1:
                     continue
-                if answer.status != 200:
-                    raise PiperRefused(answer.status)
+                await accepted("piper", answer)
                 self._paths = [path]
                 yield answer
                 return
-        raise PiperRefused(404)
-
-
-def wav_start(head: bytes) -> tuple[int, int] | None:
-    """Where the samples of a WAV file begin, and their rate; None where more bytes are needed.
-    Raises NoAudio for anything but 16-bit mono."""
-    if not head.startswith(b"RIFF"[: len(head)]):
-        raise NoAudio("piper sends something that is no WAV file")
-    at, rate_hz = 12, 0
-    while len(head) >= at + 8:
-        name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
-        if name == b"data":
-            if not rate_hz:
-                raise NoAudio("piper sends a WAV file without a format")
-            return at + 8, rate_hz
-        if name == b"fmt ":
-            if len(head) < at + 24:
-                return None
-            channels = int.from_bytes(head[at + 10 : at + 12], "little")
-            rate_hz = int.from_bytes(head[at + 12 : at + 16], "little")
-            bits = int.from_bytes(head[at + 22 : at + 24], "little")
-            if (channels, bits) != (1, 16) or not 8000 <= rate_hz <= 96000:
-                raise NoAudio(f"piper sends {channels} channels of {bits} bits at {rate_hz} Hz")
-        at += 8 + size + (size & 1)
-        if at > HEADER_BYTES:
-            raise NoAudio("piper sends a WAV file with too long a header")
-    return None
 
 
 class PiperTTSService(TTSService):
@@ -149,19 +99,10 @@ class PiperTTSService(TTSService):
                 async for audio in spoken:
                     await self.stop_ttfb_metrics()
                     yield TTSAudioRawFrame(audio, RATE_HZ, 1, context_id=context_id)
-        except PiperRefused as error:
-            yield _error(str(error), error, classify_http_status_code(error.status))
-        except NoAudio as error:
-            yield _error(str(error), error, ErrorCategory.SERVER)
-        except (aiohttp.ClientError, OSError) as error:  # a time-out is one
-            said = f"piper cannot be reached ({type(error).__name__})"
-            yield _error(said, error, ErrorCategory.CONNECTIVITY)
+        except FAILURES as error:
+            yield error_frame("piper", error)
         finally:
             await self.stop_ttfb_metrics()
-
-
-def _error(said: str, error: Exception, category: ErrorCategory) -> ErrorFrame:
-    return ErrorFrame(error=said, exception=error, category=category)
 
 
 def build_tts(options: Mapping[str, Any], resources: Resources) -> PiperTTSService:

@@ -8,6 +8,7 @@ vendor's package with it.
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pipecat.services.stt_service import STTService
     from pipecat.services.tts_service import TTSService
 
-Kind = Literal["stt", "tts", "llm"]
+Kind = Literal["stt", "tts", "llm", "realtime"]
 Spec = str | Mapping[str, Any]
 
 # name → a function (options, resources) → service. Its module may have
@@ -66,6 +67,11 @@ PROVIDERS: dict[Kind, dict[str, str]] = {
         "polly": "telebot.providers.polly:build_tts",
         "rime": "telebot.providers.rime:build_tts",
         "scripted": "telebot.providers.scripted:build_tts",
+    },
+    "realtime": {
+        "openai": "telebot.providers.openai_realtime:build",
+        "gemini": "telebot.providers.gemini_realtime:build",
+        "elevenlabs": "telebot.providers.elevenlabs_realtime:build",
     },
 }
 
@@ -124,6 +130,17 @@ def name_of(kind: Kind, spec: Spec, resources: Resources) -> str:
         built = getattr(build(kind, spec, resources), "settings", None)
         model = getattr(built, "model", None)
     return f"{vendor}/{model}" if isinstance(model, str) and model else vendor
+
+
+def sound(spec: Spec, resources: Resources) -> str:
+    """Names a voice with all that shapes its sound: what the file says of it, the model and voice
+    that the vendor's file adds, and the vendor's address. Errors as in `build`."""
+    service, options = _parts("tts", spec)
+    settings = getattr(build("tts", spec, resources), "settings", None)
+    chosen = [str(getattr(settings, name, None)) for name in ("model", "voice", "language")]
+    vendor = _vendor_model(service, options)[0].partition("-")[0].upper()
+    address = resources.environ.get(f"{vendor}_BASE_URL", "")
+    return json.dumps([service, options, chosen, address], sort_keys=True, default=str)
 
 
 def account(kind: Kind, spec: Spec, resources: Resources) -> str:

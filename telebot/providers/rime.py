@@ -23,7 +23,6 @@ DATA_URL = "https://users.rime.ai"
 TTS = "telebot.providers.rime_speech:RimeVoice"
 TTS_MODEL = "coda"
 TTS_VOICE = "astra"
-RETIRED = {"arcana": "2026-08-15"}  # model → since when
 # Pipecat sends whole sentences, so each is to be spoken as it comes
 # (https://docs.rime.ai/docs/websockets-segment)
 SEGMENT = "immediate"
@@ -31,13 +30,6 @@ SEGMENT = "immediate"
 
 def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     """`tts: rime`, or `{service: rime, model: mistv3, voice: cove, language: es}`."""
-    from telebot.providers.sockets import OPTIONS
-
-    model = vendor.chosen(options, "model", TTS_MODEL)
-    if model in RETIRED:
-        raise ProviderConfigError(
-            f"rime retired the model {model!r} on {RETIRED[model]}; write `model: {TTS_MODEL}`"
-        )
     return vendor.named(
         "tts",
         TTS,
@@ -45,7 +37,6 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
         resources.environ,
         vendor=VENDOR,
         settings={"model": TTS_MODEL, "voice": TTS_VOICE, "segment": SEGMENT},
-        options=OPTIONS,
     )
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from pipecat.frames.frames import TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.services.rime.tts import RimeTTSService
+from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
 from telebot.audio import g711
 from telebot.providers.socket_voice import SocketVoice
-from telebot.providers.sockets import Refusal
+from telebot.providers.vendor_error import VendorError
 
 URL = "wss://users-ws.rime.ai"
 
@@ -48,7 +49,7 @@ class RimeVoice(SocketVoice, RimeTTSService):
     async def _take(self, message: dict[str, Any]) -> None:
         kind, context_id = message.get("type"), message.get("contextId")
         if kind == "error":
-            raise Refusal(str(message["message"]))
+            raise VendorError(str(message["message"]))
         if context_id is None or not self.audio_context_available(context_id):
             return
         if kind == "chunk":
@@ -79,6 +80,11 @@ class RimeVoice(SocketVoice, RimeTTSService):
 
     async def on_audio_context_completed(self, context_id: str) -> None:
         """Nothing to clear: `done` came with an empty buffer."""
+
+    def _vendor_category(self, code: int, reason: str) -> ErrorCategory | None:
+        """A reason begins with an HTTP status (``429: …``)."""
+        status = reason.partition(":")[0]
+        return classify_http_status_code(int(status)) if status.isdecimal() else None
 
     async def _renew(self) -> None:
         former, self._websocket = self._websocket, None

@@ -64,6 +64,7 @@ class SocketEars(OneSocket, WebsocketSTTService):
         """Connect, where it is not, beside the audio, which is kept meanwhile."""
         if self.is_usable and not self._is_open() and not self._reconnecting:
             self._reconnecting = True
+            self._asked = False  # of a connection that is gone: it will not answer
             self._connecting = self.create_task(self._connect_and_catch_up(), name="connecting")
 
     async def _connect_and_catch_up(self) -> None:

@@ -17,7 +17,7 @@ from telebot.providers.sockets import OneSocket
 class SocketVoice(OneSocket, WebsocketTTSService):
     """A streaming voice; whatever fails ends the speech that it was at."""
 
-    def _expects_more(self) -> bool:
+    def _matters(self, error: Exception | None) -> bool:
         return bool(self.get_audio_contexts())
 
     async def _speak(self, text: str, context_id: str) -> None:

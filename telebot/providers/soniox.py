@@ -21,8 +21,6 @@ STT_MODEL = "stt-rt-v5"
 
 def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
     """`stt: soniox`, or `{service: soniox, language: de, settings: {context: A restaurant.}}`."""
-    from telebot.providers.sockets import OPTIONS
-
     return vendor.named(
         "stt",
         STT,
@@ -30,7 +28,6 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
         resources.environ,
         vendor=VENDOR,
         settings={"model": STT_MODEL},
-        options=OPTIONS,
     )
 
 

@@ -17,7 +17,7 @@ from pipecat.services.soniox.stt import SonioxSTTService
 from pipecat.transcriptions.language import Language
 
 from telebot.providers.socket_ears import SocketEars
-from telebot.providers.sockets import Refusal
+from telebot.providers.vendor_error import VendorError
 
 URL = "wss://stt-rt.soniox.com"
 MULAW = "mulaw"
@@ -53,7 +53,7 @@ class SonioxEars(SocketEars, SonioxSTTService):
         if message.get("error_code") or message.get("error_message"):
             code = message.get("error_code")
             said = f"{message.get('error_type') or code}: {message.get('error_message')}"
-            raise Refusal(said, code if isinstance(code, int) else None)
+            raise VendorError.of_status(said, code)
         guessed: list[dict[str, Any]] = []
         tokens = message.get("tokens") or []
         if any(token["text"] not in MARKS for token in tokens):

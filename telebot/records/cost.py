@@ -131,7 +131,7 @@ class CallUse:
     def _reports(self, kind: str, name: str) -> bool:
         """Whether this provider said what it used; a model stands behind its provider's name."""
         return any(
-            kind == of and (name == provider or provider.startswith(f"{name}/"))
+            of in (kind, "realtime") and (name == provider or provider.startswith(f"{name}/"))
             for of, provider, _ in self.reported
         )
 

@@ -12,9 +12,10 @@ from xml.etree import ElementTree
 
 from aiohttp import web
 
+from telebot.audio import wav
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.server import Routes, Simulator
-from telebot.simulate.speech import encode, unwav
+from telebot.simulate.speech import encode
 
 PREFIX = "/azure"
 TTS = f"{PREFIX}/cognitiveservices/v1"
@@ -118,7 +119,7 @@ class _Azure:
 
     async def _text(self, body: bytes, exchange: Exchange) -> web.Response:
         try:
-            pcm16, rate_hz = unwav(body)
+            pcm16, rate_hz = wav.read(body)
         except ValueError:
             return refusal(400)
         seconds = len(pcm16) / 2 / rate_hz

@@ -24,9 +24,8 @@ from telebot.simulate.cartesia_wire import (
     refusal,
 )
 from telebot.simulate.faults import Exchange, Garbage, Refused
-from telebot.simulate.listening import Heard, Listening
+from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Simulator
-from telebot.simulate.speech import Hearing
 
 
 class CartesiaHearing:
@@ -46,24 +45,26 @@ class CartesiaHearing:
             await ws.send_json(event(400, *fault))
             await ws.close()
             return ws
-        hearing = Hearing(int(query["sample_rate"]), ENCODINGS[query["encoding"]])
-        session = _Session(ws, exchange, Listening(self._sim, exchange, hearing))
+        rate_hz, encoding = int(query["sample_rate"]), ENCODINGS[query["encoding"]]
+        listener = Listener(exchange, self._sim.speech, rate_hz, encoding)
+        session = _Session(ws, exchange, listener)
         async for message in ws:
+            await at_pace(exchange)
             await session.take(message.type, message.data)
         return ws
 
 
 class _Session:
-    def __init__(self, ws: web.WebSocketResponse, exchange: Exchange, listening: Listening) -> None:
+    def __init__(self, ws: web.WebSocketResponse, exchange: Exchange, listener: Listener) -> None:
         self._ws = ws
         self._exchange = exchange
-        self._listening = listening
+        self._listener = listener
         self._name = str(uuid.uuid4())
 
     async def take(self, kind: WSMsgType, data: Any) -> None:
         try:
             if kind is WSMsgType.BINARY:
-                if heard := await self._listening.feed(data):
+                async for heard in self._listener.feed(data):
                     await self._transcript(heard.text, heard, final=False)
             elif data == "finalize":
                 await self._finish("flush_done")
@@ -78,7 +79,7 @@ class _Session:
             await self._refuse(fault.status)
 
     async def _finish(self, answer: str) -> None:
-        heard = await self._listening.finish()
+        heard = await self._listener.finish()
         if self._exchange.silent:
             return
         for delta in _deltas(heard.text):

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WSMessage, web
 
+from telebot.simulate.asked import json_object
 from telebot.simulate.cartesia_wire import (
     ENCODINGS,
     GARBAGE,
@@ -63,7 +63,7 @@ class CartesiaSpeaking:
         contexts: dict[str, _Context],
         exchange: Exchange,
     ) -> None:
-        asked = _json(message.data) if message.type is WSMsgType.TEXT else None
+        asked = json_object(message.data)
         if asked is None:
             await ws.send_json(event(400, message="A message must be a JSON object."))
             return
@@ -163,14 +163,6 @@ class _Context:
     async def _send(self, kind: str, *, done: bool = False, **more: Any) -> None:
         head = {"type": kind, "done": done, "status_code": 206, "context_id": self._name}
         await self._ws.send_json({**head, **more})
-
-
-def _json(data: str) -> dict[str, Any] | None:
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        return None
-    return asked if isinstance(asked, dict) else None
 
 
 def _fault(asked: Mapping[str, Any]) -> tuple[int, str, str] | None:

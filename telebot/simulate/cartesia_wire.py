@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from telebot.simulate.asked import bearer
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.server import Simulator
 
@@ -67,9 +68,8 @@ def refusal(status: int, code: str = "", message: str = "") -> web.Response:
 
 def authorised(sim: Simulator, request: web.Request) -> web.Response | None:
     """The refusal of a request without a good key or a version; None where both are there."""
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     key = request.headers.get("X-API-Key") or request.query.get("access_token")
-    if not sim.good(key or (bearer if scheme == "Bearer" else None)):
+    if not sim.good(key or bearer(request)):
         return refusal(401, message="The API key is not valid.")
     version = request.query.get("cartesia_version") or request.headers.get("Cartesia-Version")
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", version or ""):

@@ -8,14 +8,15 @@ turn is 0.3 s of silence here, where `eot_threshold` is below 1.
 
 from __future__ import annotations
 
-import json
 import uuid
+from functools import partial
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from telebot.simulate.deepgram_wire import BadQuery, authorised, number, one_of, refusal, serve
-from telebot.simulate.faults import Exchange, Refused
+from telebot.simulate.asked import json_object
+from telebot.simulate.deepgram_wire import BadQuery, number, one_of, socket_route
+from telebot.simulate.faults import Exchange
 from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
 
@@ -25,20 +26,7 @@ CODES = {401: "INVALID_AUTH", 429: "TOO_MANY_REQUESTS", 500: "INTERNAL_SERVER_ER
 
 
 def routes(sim: Simulator) -> Routes:
-    async def listen(request: web.Request) -> web.StreamResponse:
-        exchange = sim.exchange("deepgram", "stt")
-        try:
-            await exchange.reach("connect")
-            if not authorised(sim, request):
-                return refusal(401)
-            session = _Session(sim, exchange, request.query)
-        except Refused as fault:
-            return refusal(fault.status)
-        except BadQuery as fault:
-            return refusal(400, str(fault))
-        return await serve(request, exchange, session.run, session.refuse)
-
-    return [web.get("/deepgram/v2/listen", listen)]
+    return [socket_route(sim, "/v2/listen", "stt", partial(_Session, sim))]
 
 
 class _Session:
@@ -100,11 +88,8 @@ class _Session:
 
     async def _control(self, text: str) -> bool:
         """False where the session ends."""
-        try:
-            message = json.loads(text)
-            kind = message["type"]
-        except (ValueError, KeyError, TypeError):
-            kind = None
+        message = json_object(text) or {}
+        kind = message.get("type")
         if kind == "ForceEndTurn":
             await self._end_turn("manual")
         elif kind == "Configure":

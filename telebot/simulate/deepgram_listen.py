@@ -8,22 +8,22 @@ it is given. A silent client is not closed for being silent.
 
 from __future__ import annotations
 
-import json
 import uuid
+from functools import partial
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from telebot.simulate.asked import json_object
 from telebot.simulate.deepgram_wire import (
     LISTEN_MODELS,
     BadQuery,
-    authorised,
+    FirstVersion,
     number,
     one_of,
-    refusal,
-    serve,
+    socket_route,
 )
-from telebot.simulate.faults import Exchange, Refused
+from telebot.simulate.faults import Exchange
 from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
 
@@ -33,23 +33,10 @@ BOOLEANS = ("true", "false")
 
 
 def routes(sim: Simulator) -> Routes:
-    async def listen(request: web.Request) -> web.StreamResponse:
-        exchange = sim.exchange("deepgram", "stt")
-        try:
-            await exchange.reach("connect")
-            if not authorised(sim, request):
-                return refusal(401)
-            session = _Session(sim, exchange, request.query)
-        except Refused as fault:
-            return refusal(fault.status)
-        except BadQuery as fault:
-            return refusal(400, str(fault))
-        return await serve(request, exchange, session.run)
-
-    return [web.get("/deepgram/v1/listen", listen)]
+    return [socket_route(sim, "/v1/listen", "stt", partial(_Session, sim))]
 
 
-class _Session:
+class _Session(FirstVersion):
     """One connection. Raises BadQuery for a query that Deepgram would refuse."""
 
     def __init__(self, sim: Simulator, exchange: Exchange, query: Any) -> None:
@@ -86,10 +73,7 @@ class _Session:
 
     async def _control(self, text: str) -> bool:
         """False where the client wants to end."""
-        try:
-            kind = json.loads(text)["type"]
-        except (ValueError, KeyError, TypeError):
-            kind = None
+        kind = (json_object(text) or {}).get("type")
         if kind == "Finalize":
             await self._results(await self._listener.finish(), from_finalize=True)
         elif kind not in ("KeepAlive", "CloseStream"):

@@ -9,22 +9,22 @@ https://developers.deepgram.com/docs/tts-ws-flush, …/docs/tts-ws-clear,
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
+from functools import partial
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from telebot.simulate.asked import json_object
 from telebot.simulate.deepgram_wire import (
     VOICES,
     BadQuery,
-    authorised,
+    FirstVersion,
     number,
     one_of,
-    refusal,
-    serve,
+    socket_route,
 )
-from telebot.simulate.faults import Exchange, Refused
+from telebot.simulate.faults import Exchange
 from telebot.simulate.interims import at_pace
 from telebot.simulate.server import Routes, Simulator
 from telebot.simulate.speech import encode
@@ -33,23 +33,10 @@ RATES = {"linear16": (8000, 16000, 24000, 32000, 48000), "mulaw": (8000, 16000)}
 
 
 def routes(sim: Simulator) -> Routes:
-    async def speak(request: web.Request) -> web.StreamResponse:
-        exchange = sim.exchange("deepgram", "tts")
-        try:
-            await exchange.reach("connect")
-            if not authorised(sim, request):
-                return refusal(401)
-            session = _Session(sim, exchange, request.query)
-        except Refused as fault:
-            return refusal(fault.status)
-        except BadQuery as fault:
-            return refusal(400, str(fault))
-        return await serve(request, exchange, session.run)
-
-    return [web.get("/deepgram/v1/speak", speak)]
+    return [socket_route(sim, "/v1/speak", "tts", partial(_Session, sim))]
 
 
-class _Session:
+class _Session(FirstVersion):
     """One connection. Raises BadQuery for a query that Deepgram would refuse."""
 
     def __init__(self, sim: Simulator, exchange: Exchange, query: Any) -> None:
@@ -99,12 +86,8 @@ class _Session:
             await at_pace(self._exchange)
             if message.type is not WSMsgType.TEXT:
                 return await self._unreadable()
-            asked: Any = None
-            try:
-                asked = json.loads(message.data)
-                kind = asked["type"]
-            except (ValueError, KeyError, TypeError):
-                kind = None
+            asked = json_object(message.data) or {}
+            kind = asked.get("type")
             if kind == "Close":
                 for last in (self._text, None) if self._text else (None,):
                     await self._flushes.put(last)

@@ -11,8 +11,8 @@ the error's name.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from aiohttp import WSCloseCode, web
 
@@ -53,8 +53,16 @@ ERRORS = {
     500: ("INTERNAL_SERVER_ERROR", "Internal server error."),
 }
 MESSAGE_BYTES = 1 << 20
-Session = Callable[[web.WebSocketResponse], Awaitable[None]]
-Refuse = Callable[[web.WebSocketResponse, int], Awaitable[None]]
+
+
+class Session(Protocol):
+    """One connection."""
+
+    async def run(self, socket: web.WebSocketResponse) -> None:
+        """From the open socket to its end."""
+
+    async def refuse(self, socket: web.WebSocketResponse, status: int) -> None:
+        """Say on the open connection what is wrong, and close it."""
 
 
 class BadQuery(Exception):
@@ -99,23 +107,48 @@ def refusal(status: int, reason: str = "") -> web.Response:
     return web.json_response(body, status=status, headers=headers)
 
 
-async def close(socket: web.WebSocketResponse, status: int) -> None:
-    """Refuse on an open connection of the first version of the wire."""
-    code = WSCloseCode.INTERNAL_ERROR if status == 500 else WSCloseCode.POLICY_VIOLATION
-    await socket.close(code=code, message=ERRORS[status][0].encode())
+class FirstVersion:
+    """A session of the first version of the wire."""
+
+    async def refuse(self, socket: web.WebSocketResponse, status: int) -> None:
+        """By the close alone."""
+        code = WSCloseCode.INTERNAL_ERROR if status == 500 else WSCloseCode.POLICY_VIOLATION
+        await socket.close(code=code, message=ERRORS[status][0].encode())
 
 
-async def serve(
-    request: web.Request, exchange: Exchange, session: Session, refuse: Refuse = close
+def socket_route(
+    sim: Simulator, path: str, kind: str, begin: Callable[[Exchange, Any], Session]
+) -> web.RouteDef:
+    """A socket of Deepgram's; `begin` makes the session of a query, and raises BadQuery for one
+    that Deepgram would refuse."""
+
+    async def socket(request: web.Request) -> web.StreamResponse:
+        exchange = sim.exchange("deepgram", kind)
+        try:
+            await exchange.reach("connect")
+            if not authorised(sim, request):
+                return refusal(401)
+            session = begin(exchange, request.query)
+        except Refused as fault:
+            return refusal(fault.status)
+        except BadQuery as fault:
+            return refusal(400, str(fault))
+        return await _serve(request, exchange, session)
+
+    return web.get(f"/deepgram{path}", socket)
+
+
+async def _serve(
+    request: web.Request, exchange: Exchange, session: Session
 ) -> web.WebSocketResponse:
     """Open the socket and run `session` on it, its faults shown as Deepgram would."""
     socket = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES, compress=False)
     socket.headers["dg-request-id"] = str(uuid.uuid4())
     await socket.prepare(request)
     try:
-        await session(socket)
+        await session.run(socket)
     except Refused as fault:
-        await refuse(socket, fault.status)
+        await session.refuse(socket, fault.status)
     except Garbage:
         await socket.send_str('{"type": "\x00 not json')
         await exchange.stay()

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import secrets
 import time
 import uuid
@@ -26,6 +25,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate.asked import json_object
 from telebot.simulate.elevenlabs_voice import FORMATS, encoded, segment
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.server import Simulator
@@ -241,10 +241,7 @@ class Agents:
 
 
 def _parsed(data: str) -> dict[str, Any]:
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        asked = None
-    if not isinstance(asked, dict):
+    asked = json_object(data)
+    if asked is None:
         raise _Over(1008, "Invalid message received")
     return asked

@@ -11,10 +11,8 @@ parameters that the server rejects are an `invalid_request`
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +20,10 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate.asked import json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
+from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Simulator
-from telebot.simulate.speech import Hearing
 
 MODELS = ("scribe_v2_realtime", "scribe_v3_live")
 FORMATS = {
@@ -33,8 +32,6 @@ FORMATS = {
 }
 STRATEGIES = ("manual", "vad")
 LEAST_COMMIT_S = 0.3
-PARTIAL_S = 0.7  # of more speech, for another partial transcript
-SLOW_S = 0.2
 ERRORS = {
     401: ("auth_error", "You must be authenticated to use this endpoint.", 1008),
     429: ("rate_limited", "You have been rate limited.", 1008),
@@ -57,11 +54,10 @@ class _Session:
     socket: web.WebSocketResponse
     exchange: Exchange
     query: Mapping[str, str]
-    hearing: Hearing
+    listener: Listener
+    rate_hz: int
     chunks: int = 0
     committed_s: float = 0.0  # of the session's audio
-    partial_s: float = 0.0  # when the last partial was sent
-    partials: int = 0  # of this utterance
 
     def on(self, name: str) -> bool:
         return self.query.get(name) == "true"
@@ -94,8 +90,8 @@ class Scribe:
             if refused or not self._sim.good(_key(request)):
                 raise Refused(401)
             encoding, rate_hz = _checked(request.query)
-            hearing = Hearing(rate_hz, encoding)
-            await self._serve(_Session(socket, exchange, request.query, hearing))
+            listener = Listener(exchange, self._sim.speech, rate_hz, encoding)
+            await self._serve(_Session(socket, exchange, request.query, listener, rate_hz))
         except Garbage:
             await socket.send_str("{\x00\x7f not json")
             await socket.close()
@@ -107,7 +103,7 @@ class Scribe:
 
     async def _serve(self, session: _Session) -> None:
         config = {
-            "sample_rate": session.hearing.rate_hz,
+            "sample_rate": session.rate_hz,
             "audio_format": session.query.get("audio_format", "pcm_16000"),
             "language_code": session.query.get("language_code"),
             "commit_strategy": session.query.get("commit_strategy", "manual"),
@@ -117,33 +113,21 @@ class Scribe:
         started = {"message_type": "session_started", "session_id": uuid.uuid4().hex}
         await session.send({**started, "config": config})
         async for message in session.socket:
-            if session.exchange.slow:
-                await asyncio.sleep(SLOW_S)
+            await at_pace(session.exchange)
             if message.type is not WSMsgType.TEXT:
                 raise _Over("input_error", "Messages must be JSON text.")
             await self._take(session, _chunk(session, message.data))
 
     async def _take(self, session: _Session, asked: Mapping[str, Any]) -> None:
-        hearing = session.hearing
-        ended = hearing.feed(asked["audio"])
-        session.chunks += 1
         manual = session.query.get("commit_strategy", "manual") == "manual"
-        if asked["commit"] if manual else ended:
+        async for heard in session.listener.feed(asked["audio"]):
+            await session.send({"message_type": "partial_transcript", "text": heard.text})
+        session.chunks += 1
+        if asked["commit"] if manual else session.listener.ended:
             await self._commit(session)
-        elif hearing.heard_speech and hearing.audio_s - session.partial_s >= PARTIAL_S:
-            await self._partial(session)
-
-    async def _partial(self, session: _Session) -> None:
-        await session.exchange.reach("middle" if session.partials else "first")
-        session.partials += 1
-        session.partial_s = session.hearing.audio_s
-        text = await self._sim.speech.hear(session.hearing.pcm16, session.hearing.rate_hz)
-        if text:
-            await session.send({"message_type": "partial_transcript", "text": text})
 
     async def _commit(self, session: _Session) -> None:
-        hearing = session.hearing
-        waiting_s = hearing.audio_s - session.committed_s
+        waiting_s = session.listener.audio_s - session.committed_s
         if waiting_s < LEAST_COMMIT_S:
             error = (
                 f"Commit request ignored: only {waiting_s:.2f}s of uncommitted audio. You need at "
@@ -151,34 +135,27 @@ class Scribe:
             )
             await session.send({"message_type": "commit_throttled", "error": error})
             return
-        heard, start_s = hearing.heard_speech, hearing.start_s
-        if heard:
-            for point in ("first", "middle", "end")[min(session.partials, 2) :]:
-                await session.exchange.reach(point)  # type: ignore[arg-type]
-        pcm16 = hearing.take()
-        session.committed_s = session.partial_s = hearing.audio_s
-        session.partials = 0
-        text = await self._sim.speech.hear(pcm16, hearing.rate_hz) if heard else ""
+        heard = await session.listener.finish()
+        session.committed_s = session.listener.audio_s
+        text = heard.text
         await session.send({"message_type": "committed_transcript", "text": text})
         if session.on("include_timestamps") or session.on("include_language_detection"):
             timed = {"message_type": "committed_transcript_with_timestamps", "text": text}
-            words = _words(text, start_s, hearing.audio_s)
+            words = _words(heard)
             timed |= {"language_code": "en"} if session.on("include_language_detection") else {}
             await session.send(
                 {**timed, "words": words if session.on("include_timestamps") else None}
             )
 
 
-def _words(text: str, start_s: float, end_s: float) -> list[dict[str, Any]]:
-    """The words evenly over their audio, with the spaces between them."""
-    written = text.split()
-    step_s = (end_s - start_s) / max(1, len(written))
+def _words(heard: Heard) -> list[dict[str, Any]]:
+    """The words with their times, and the spaces between them."""
     words: list[dict[str, Any]] = []
-    for i, word in enumerate(written):
-        at_s = start_s + i * step_s
+    for word in heard.words:
         if words:
-            words.append({"text": " ", "start": at_s, "end": at_s, "type": "spacing"})
-        words.append({"text": word, "start": at_s, "end": at_s + step_s, "type": "word"})
+            spacing = {"start": word.start_s, "end": word.start_s, "type": "spacing"}
+            words.append({"text": " ", **spacing})
+        words.append({"text": word.text, "start": word.start_s, "end": word.end_s, "type": "word"})
     return words
 
 
@@ -200,15 +177,12 @@ def _checked(query: Mapping[str, str]) -> tuple[str, int]:
 
 def _chunk(session: _Session, data: str) -> dict[str, Any]:
     """An `input_audio_chunk`. Raises _Over where it is not one."""
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        asked = None
-    if not isinstance(asked, dict) or asked.get("message_type") != "input_audio_chunk":
+    asked = json_object(data)
+    if asked is None or asked.get("message_type") != "input_audio_chunk":
         raise _Over("input_error", "Expected an input_audio_chunk.")
     if not isinstance(asked.get("commit"), bool):
         raise _Over("input_error", "commit must be true or false.")
-    if asked.get("sample_rate", session.hearing.rate_hz) != session.hearing.rate_hz:
+    if asked.get("sample_rate", session.rate_hz) != session.rate_hz:
         raise _Over("input_error", "sample_rate differs from the session's audio_format.")
     if asked.get("previous_text") and session.chunks:
         raise _Over("input_error", "previous_text can only be sent with the first chunk.")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from aiohttp import WSMsgType, web
 
 from telebot.audio import g711
 from telebot.providers.spoken import Word
+from telebot.simulate.asked import json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.server import Simulator
 from telebot.simulate.speech import Said
@@ -284,10 +284,7 @@ async def _end(socket: web.WebSocketResponse, error: str, message: str) -> None:
 
 
 def _parsed(data: str) -> dict[str, Any]:
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        asked = None
-    if not isinstance(asked, dict):
+    asked = json_object(data)
+    if asked is None:
         raise _Over("invalid_message", "Invalid message received")
     return asked

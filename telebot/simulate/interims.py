@@ -46,7 +46,7 @@ async def at_pace(exchange: Exchange) -> None:
 
 
 class Listener:
-    """One session's ear."""
+    """One session's ear. Raises what `Exchange.reach` raises."""
 
     def __init__(self, exchange: Exchange, speech: Speech, rate_hz: int, encoding: str) -> None:
         self._exchange = exchange
@@ -54,22 +54,32 @@ class Listener:
         self._hearing = Hearing(rate_hz, encoding)
         self._next_s = FIRST_S
         self._interims = 0
-        self.ended = False  # silence after the words: the utterance looks over
+        self.ended = False  # with the last audio, silence after the words: it looks over
 
     @property
     def audio_s(self) -> float:
+        """How much audio has come."""
         return self._hearing.audio_s
+
+    @property
+    def start_s(self) -> float:
+        """Where the utterance begins."""
+        return self.audio_s - self._lasts_s
 
     @property
     def heard_speech(self) -> bool:
         """There is an utterance going on."""
         return self._hearing.heard_speech
 
+    @property
+    def _lasts_s(self) -> float:
+        return len(self._hearing.pcm16) / 2 / self._hearing.rate_hz
+
     async def feed(self, audio: bytes) -> AsyncIterator[Heard]:
         """More audio; gives an interim where one is due. Reaches `first` before the first and
         `middle` before the second."""
-        self.ended = self._hearing.feed(audio) or self.ended
-        lasts_s = len(self._hearing.pcm16) / 2 / self._hearing.rate_hz
+        self.ended = self._hearing.feed(audio)
+        lasts_s = self._lasts_s
         if self.heard_speech and not self.ended and lasts_s >= self._next_s:
             self._next_s = lasts_s + EVERY_S
             await self._point()
@@ -86,7 +96,7 @@ class Listener:
             await self._exchange.reach("end")
         heard = await self._hear()
         self._hearing.take()
-        self._next_s, self._interims, self.ended = FIRST_S, 0, False
+        self._next_s, self._interims = FIRST_S, 0
         return heard
 
     async def _point(self) -> None:
@@ -96,7 +106,6 @@ class Listener:
 
     async def _hear(self) -> Heard:
         text = ""
-        if self.heard_speech:
+        if self.heard_speech and not self._exchange.silent:
             text = await self._speech.hear(self._hearing.pcm16, self._hearing.rate_hz)
-        start_s = self.audio_s - len(self._hearing.pcm16) / 2 / self._hearing.rate_hz
-        return Heard(text, start_s, self.audio_s)
+        return Heard(text, self.start_s, self.audio_s)

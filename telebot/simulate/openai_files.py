@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from aiohttp.web_request import FileField
 
+from telebot.audio import wav
 from telebot.simulate.faults import Exchange
 from telebot.simulate.openai_chat import events
-from telebot.simulate.speech import unwav
 
 if TYPE_CHECKING:
     from telebot.simulate.openai import OpenAIWire
@@ -75,7 +75,7 @@ async def reply(wire: OpenAIWire, request: web.Request, exchange: Exchange) -> w
     if refused := fault(wire, form):
         return refused
     try:
-        pcm16, rate_hz = unwav(form["file"].file.read())
+        pcm16, rate_hz = wav.read(form["file"].file.read())
     except ValueError:
         return wire.refusal(400, "The file cannot be decoded.", "file", "invalid_value")
     seconds = len(pcm16) / 2 / rate_hz

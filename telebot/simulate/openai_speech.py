@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from telebot.audio import wav
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.openai_chat import events
-from telebot.simulate.speech import Said, wav
+from telebot.simulate.speech import Said
 
 if TYPE_CHECKING:
     from telebot.simulate.openai import OpenAIWire
@@ -68,7 +69,7 @@ async def reply(
     answer = web.StreamResponse(headers={"Content-Type": kind})
     await answer.prepare(request)
     if is_wav:
-        await answer.write(wav(said.pcm16, RATE_HZ)[:WAV_HEAD])
+        await answer.write(wav.written(said.pcm16, RATE_HZ)[:WAV_HEAD])
     try:
         async for piece in exchange.outputs(said.pieces()):
             await answer.write(bytes(len(piece)) if exchange.silent else piece)

@@ -12,9 +12,9 @@ from typing import Any
 
 from aiohttp import web
 
+from telebot.audio import wav
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.server import Routes, Simulator
-from telebot.simulate.speech import wav
 
 PREFIX = "/piper"
 VOICES = {"en_US-lessac-medium": 22050, "en_US-lessac-low": 16000}
@@ -74,7 +74,7 @@ class _Piper:
             return refusal(500)
         rate_hz = VOICES.get(str(asked.get("voice")), next(iter(VOICES.values())))
         said = await self._sim.speech.say(str(asked["text"]).strip(), rate_hz)
-        file = wav(said.pcm16, rate_hz)
+        file = wav.written(said.pcm16, rate_hz)
         return await _send(request, exchange, [file[:44], *said.pieces()], len(file))
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
+from telebot.simulate.asked import json_object
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.server import Routes, Simulator
 from telebot.simulate.speech import encode
@@ -66,7 +66,7 @@ class _Rime:
         session = _Session(self._sim, request, ws, exchange)
         try:
             async for message in ws:
-                await session.take(message.type, message.data)
+                await session.take(message.data)
         finally:
             session.task.cancel()
             await asyncio.gather(session.task, return_exceptions=True)
@@ -115,12 +115,8 @@ class _Session:
         self._more = asyncio.Event()
         self.task = asyncio.create_task(self._run())
 
-    async def take(self, kind: WSMsgType, data: Any) -> None:
-        try:
-            asked = json.loads(data) if kind is WSMsgType.TEXT else None
-        except ValueError:
-            asked = None
-        asked = asked if isinstance(asked, dict) else {}
+    async def take(self, data: Any) -> None:
+        asked = json_object(data) or {}
         text = asked.get("text")
         if isinstance(text, str) and len(text) > LONGEST_TEXT:
             await self._ws.close(code=1011, message=b"400: text is too long")

@@ -68,15 +68,13 @@ class Simulator:
 async def _cuts(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """A `Dropped` that a handler lets through cuts the connection without a word. The answer that
-    aiohttp wants goes nowhere; an error instead would be logged as a fault of ours."""
+    """A `Dropped` that a handler lets through cuts the connection without a word; a client that
+    left is no fault either. The answer that aiohttp wants goes nowhere; it would log an error."""
     try:
         return await handler(request)
-    except Dropped:
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response()
     except Garbage:  # while connecting
         return web.Response(body=b"\x00\xff\x00 neither an answer nor a handshake")
-    except ConnectionResetError:  # the client went while it was answered: it has waited enough
+    except (Dropped, ConnectionResetError):
+        if request.transport is not None:
+            request.transport.abort()
         return web.Response()

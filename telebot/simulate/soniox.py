@@ -10,17 +10,16 @@ https://soniox.com/docs/api-reference/errors: one message with the error, then a
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate.asked import bearer, json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
-from telebot.simulate.listening import Heard, Listening
+from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
-from telebot.simulate.speech import Hearing
 
 PREFIX = "/soniox"
 MODELS = {"stt-rt-v5": "real_time", "stt-rt-v4": "real_time", "stt-async-v5": "async"}
@@ -43,17 +42,12 @@ def routes(sim: Simulator) -> Routes:
     ]
 
 
-def _bearer(request: web.Request) -> str:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key if scheme == "Bearer" else ""
-
-
 class _Soniox:
     def __init__(self, sim: Simulator) -> None:
         self._sim = sim
 
     async def models(self, request: web.Request) -> web.Response:
-        if not self._sim.good(_bearer(request)):
+        if not self._sim.good(bearer(request)):
             kind, message = ERRORS[401]
             body = {"status_code": 401, "error_type": kind, "message": message}
             return web.json_response({**body, "request_id": str(uuid.uuid4())}, status=401)
@@ -71,10 +65,11 @@ class _Soniox:
             garbage = fault
         ws = web.WebSocketResponse()
         await ws.prepare(request)
-        session = _Session(self._sim, ws, exchange, _bearer(request))
+        session = _Session(self._sim, ws, exchange, bearer(request))
         if garbage:
             await session.garbage()
         async for message in ws:
+            await at_pace(exchange)
             if refused:
                 await session.refuse(refused.status)
             else:
@@ -92,18 +87,18 @@ class _Session:
         self._ws = ws
         self._exchange = exchange
         self._key = key
-        self._listening: Listening | None = None
+        self._listener: Listener | None = None
         self._endpoints = False
 
     async def take(self, kind: WSMsgType, data: Any) -> None:
         try:
-            if self._listening is None:
+            if self._listener is None:
                 await self._start(kind, data)
             elif not data:
                 await self._mark("", finished=True)
                 await self._ws.close()
             elif kind is WSMsgType.BINARY:
-                await self._audio(self._listening, data)
+                await self._audio(self._listener, data)
             else:
                 await self._control(data)
         except Garbage:
@@ -112,7 +107,7 @@ class _Session:
             await self.refuse(fault.status)
 
     async def _start(self, kind: WSMsgType, data: Any) -> None:
-        asked = _json(data) if kind is WSMsgType.TEXT else None
+        asked = json_object(data)
         if asked is None:
             await self.refuse(400, "Start request must be a JSON text message.")
             return
@@ -122,26 +117,26 @@ class _Session:
         elif fault := _fault(asked):
             await self.refuse(400, fault)
         else:
-            hearing = Hearing(int(asked["sample_rate"]), FORMATS[asked["audio_format"]])
+            rate_hz, encoding = int(asked["sample_rate"]), FORMATS[asked["audio_format"]]
             self._endpoints = bool(asked.get("enable_endpoint_detection"))
-            self._listening = Listening(self._sim, self._exchange, hearing)
+            self._listener = Listener(self._exchange, self._sim.speech, rate_hz, encoding)
 
-    async def _audio(self, listening: Listening, data: bytes) -> None:
-        if heard := await listening.feed(data):
+    async def _audio(self, listener: Listener, data: bytes) -> None:
+        async for heard in listener.feed(data):
             await self._tokens(heard, final=False)
-        if listening.endpoint and self._endpoints:
+        if listener.ended and self._endpoints:
             await self._mark("<end>")
 
     async def _control(self, data: str) -> None:
-        kind = (_json(data) or {}).get("type")
+        kind = (json_object(data) or {}).get("type")
         if kind == "finalize":
             await self._mark("<fin>")
         elif kind != "keepalive":
             await self.refuse(400, "Invalid control message.")
 
     async def _mark(self, mark: str, **more: Any) -> None:
-        assert self._listening is not None
-        heard = await self._listening.finish()
+        assert self._listener is not None
+        heard = await self._listener.finish()
         await self._tokens(heard, final=True, mark=mark, **more)
 
     async def _tokens(self, heard: Heard, *, final: bool, mark: str = "", **more: Any) -> None:
@@ -173,24 +168,12 @@ class _Session:
 
 def _split(heard: Heard) -> list[dict[str, Any]]:
     """Tokens of a text, spaces with the words they go before, their times by their length."""
-    words = heard.text.split(" ") if heard.text else []
-    texts = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
-    each_ms = (heard.end_s - heard.start_s) * 1000 / max(1, len(heard.text))
-    tokens, at_ms = [], heard.start_s * 1000
-    for text in texts:
-        end_ms = at_ms + each_ms * len(text)
-        times = {"start_ms": round(at_ms), "end_ms": round(end_ms)}
+    tokens: list[dict[str, Any]] = []
+    for word in heard.words:
+        times = {"start_ms": round(word.start_s * 1000), "end_ms": round(word.end_s * 1000)}
+        text = f" {word.text}" if tokens else word.text
         tokens.append({"text": text, **times, "confidence": 0.97})
-        at_ms = end_ms
     return tokens
-
-
-def _json(data: str) -> dict[str, Any] | None:
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        return None
-    return asked if isinstance(asked, dict) else None
 
 
 def _fault(asked: Mapping[str, Any]) -> str:

@@ -6,14 +6,12 @@ streaming recogniser keeps a `Hearing`, which finds the ends of utterances.
 
 from __future__ import annotations
 
-import io
-import wave
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 
 from telebot.audio import g711
+from telebot.audio.resample import resample
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.spoken import Word
 from telebot.providers.voicing import to_float
@@ -55,28 +53,6 @@ def encode(pcm16: bytes, encoding: str) -> bytes:
     return g711.encode(pcm16) if encoding in ("mulaw", "ulaw", "pcmu") else pcm16
 
 
-def wav(pcm16: bytes, rate_hz: int) -> bytes:
-    """A WAV file of int16 mono."""
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(pcm16)
-    return out.getvalue()
-
-
-def unwav(data: bytes) -> tuple[bytes, int]:
-    """int16 mono PCM and rate of a WAV file. Raises ValueError for anything else."""
-    try:
-        with wave.open(io.BytesIO(data)) as file:
-            if file.getsampwidth() != 2 or file.getnchannels() != 1:
-                raise ValueError("not 16-bit mono")
-            return file.readframes(file.getnframes()), file.getframerate()
-    except (wave.Error, EOFError) as error:
-        raise ValueError(str(error)) from error
-
-
 class Speech:
     """The models, asked by every simulated vendor."""
 
@@ -95,11 +71,7 @@ class Speech:
             pcm += clip.pcm16
             words += [Word(at_s + w.start_s, at_s + w.end_s, w.text) for w in clip.spoken.words]
             at_s += clip.audio_s
-        audio = bytes(pcm)
-        if rate_hz != PHONE_HZ and audio:
-            wide = soxr.resample(to_float(audio), PHONE_HZ, rate_hz, "HQ")
-            audio = (np.clip(wide, -1.0, 1.0) * 32767).astype("<i2").tobytes()
-        return Said(audio, rate_hz, tuple(words))
+        return Said(resample(bytes(pcm), PHONE_HZ, rate_hz), rate_hz, tuple(words))
 
 
 class Hearing:

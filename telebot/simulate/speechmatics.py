@@ -8,26 +8,23 @@ by https://docs.speechmatics.com/rt-api-ref. A key is refused in the handshake (
 
 from __future__ import annotations
 
-import asyncio
-import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate.asked import bearer, json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
+from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
-from telebot.simulate.speech import Hearing
 
 PATH = "/speechmatics/v2/agent"
 MODELS = ("linden-1",)
 LANGUAGES = ("en", "de", "es", "fr", "it", "nl", "pt")
 RATES = (8000, 16000)
 MODES = ("vad", "external")
-PARTIAL_S = 0.7  # of more speech, for another partial segment
-SLOW_S = 0.2
 CLOSES = {
     "not_authorised": 4001,
     "not_allowed": 4003,
@@ -57,13 +54,10 @@ class _Over(Exception):
 class _Session:
     socket: web.WebSocketResponse
     exchange: Exchange
-    hearing: Hearing = field(default_factory=lambda: Hearing(8000))
-    started: bool = False
+    listener: Listener | None = None  # once it is started
     partials_wanted: bool = False
     vad: bool = False
     audio_messages: int = 0
-    partials: int = 0  # of this segment
-    partial_s: float = 0.0  # when the last one was sent
 
     async def send(self, message: str, **parts: Any) -> None:
         if not self.exchange.silent:
@@ -106,8 +100,7 @@ class _Agent:
 
     async def _serve(self, session: _Session) -> None:
         async for message in session.socket:
-            if session.exchange.slow:
-                await asyncio.sleep(SLOW_S)
+            await at_pace(session.exchange)
             if message.type is WSMsgType.BINARY:
                 await self._audio(session, message.data)
             elif await self._told(session, _parsed(message.data)):
@@ -117,17 +110,17 @@ class _Agent:
         """Whether the session is over."""
         kind = asked.get("message")
         if kind == "StartRecognition":
-            await _start(session, asked)
-        elif not session.started:
+            await self._start(session, asked)
+        elif session.listener is None:
             raise _Over("protocol_error", "StartRecognition must be the first message.")
         elif kind == "ForceEndOfUtterance":
-            await self._segment(session)
+            await _segment(session, session.listener)
         elif kind == "GetSpeakers":
             await session.send("SpeakersResult", speakers=[])
         elif kind == "EndOfStream":
             if not isinstance(asked.get("last_seq_no"), int):
                 raise _Over("invalid_message", "last_seq_no is required.")
-            await self._segment(session)
+            await _segment(session, session.listener)
             await session.send("EndOfTranscript")
             if not session.exchange.silent:
                 await session.socket.close()
@@ -137,76 +130,69 @@ class _Agent:
         return False
 
     async def _audio(self, session: _Session, audio: bytes) -> None:
-        if not session.started:
+        listener = session.listener
+        if listener is None:
             raise _Over("protocol_error", "Audio came before StartRecognition.")
-        hearing, spoke = session.hearing, session.hearing.heard_speech
-        ended = hearing.feed(audio)
+        spoke = listener.heard_speech
+        interims = [heard async for heard in listener.feed(audio)]
         session.audio_messages += 1
         await session.send("AudioAdded", seq_no=session.audio_messages)
-        if session.vad and hearing.heard_speech and not spoke:
-            begins = {"start_time": hearing.start_s}
+        if session.vad and listener.heard_speech and not spoke:
+            begins = {"start_time": listener.start_s}
             await session.send("SpeechStarted", metadata=begins)
             await session.send("StartOfTurn", metadata=begins)
-        if session.vad and ended:
-            await session.send("SpeechEnded", metadata={"end_time": hearing.audio_s})
-            await self._segment(session)
-            await session.send("EndOfTurn", metadata={"end_time": hearing.audio_s})
-        elif hearing.heard_speech and hearing.audio_s - session.partial_s >= PARTIAL_S:
-            await self._partial(session)
-
-    async def _partial(self, session: _Session) -> None:
-        await session.exchange.reach("middle" if session.partials else "first")
-        session.partials += 1
-        session.partial_s = session.hearing.audio_s
         if session.partials_wanted:
-            text = await self._sim.speech.hear(session.hearing.pcm16, session.hearing.rate_hz)
-            await _say(session, "AddPartialSegment", text, session.hearing.start_s)
+            for heard in interims:
+                await _say(session, "AddPartialSegment", heard)
+        if session.vad and listener.ended:
+            ends = {"end_time": listener.audio_s}
+            await session.send("SpeechEnded", metadata=ends)
+            await _segment(session, listener)
+            await session.send("EndOfTurn", metadata=ends)
 
-    async def _segment(self, session: _Session) -> None:
-        hearing, start_s = session.hearing, session.hearing.start_s
-        if not hearing.heard_speech:
-            return
-        for point in ("first", "middle", "end")[min(session.partials, 2) :]:
-            await session.exchange.reach(point)  # type: ignore[arg-type]
-        text = await self._sim.speech.hear(hearing.take(), hearing.rate_hz)
-        session.partials, session.partial_s = 0, hearing.audio_s
-        await _say(session, "AddSegment", text, start_s)
-
-
-async def _start(session: _Session, asked: Mapping[str, Any]) -> None:
-    if session.started:
-        raise _Over("protocol_error", "StartRecognition was sent already.")
-    audio, config = asked.get("audio_format"), asked.get("transcription_config")
-    turns = asked.get("turn_config") or {}
-    if not isinstance(audio, dict) or not isinstance(config, dict) or not isinstance(turns, dict):
-        raise _Over("invalid_message", "audio_format and transcription_config are required.")
-    raw = audio.get("type") == "raw" and audio.get("encoding") == "pcm_s16le"
-    if not raw or audio.get("sample_rate") not in RATES:
-        raise _Over("invalid_audio_type", f"Unsupported audio_format {audio}.")
-    if config.get("model", MODELS[0]) not in MODELS:
-        raise _Over("invalid_model", f"Unknown model {config.get('model')!r}.")
-    if config.get("language") not in LANGUAGES:
-        raise _Over("invalid_language", f"Unknown language {config.get('language')!r}.")
-    if turns.get("turn_detection_mode", "vad") not in MODES:
-        raise _Over("invalid_config", "Unknown turn_detection_mode.")
-    session.started = True
-    session.hearing = Hearing(audio["sample_rate"])
-    session.partials_wanted = bool(config.get("enable_partials"))
-    session.vad = turns.get("turn_detection_mode", "vad") == "vad"
-    pack = {
-        "language_description": "English",
-        "word_delimiter": " ",
-        "writing_direction": "left-to-right",
-        "itn": True,
-        "adapted": False,
-    }
-    await session.send("RecognitionStarted", id=str(uuid.uuid4()), language_pack_info=pack)
+    async def _start(self, session: _Session, asked: Mapping[str, Any]) -> None:
+        if session.listener is not None:
+            raise _Over("protocol_error", "StartRecognition was sent already.")
+        audio, config = asked.get("audio_format"), asked.get("transcription_config")
+        turns = asked.get("turn_config") or {}
+        if (
+            not isinstance(audio, dict)
+            or not isinstance(config, dict)
+            or not isinstance(turns, dict)
+        ):
+            raise _Over("invalid_message", "audio_format and transcription_config are required.")
+        raw = audio.get("type") == "raw" and audio.get("encoding") == "pcm_s16le"
+        if not raw or audio.get("sample_rate") not in RATES:
+            raise _Over("invalid_audio_type", f"Unsupported audio_format {audio}.")
+        if config.get("model", MODELS[0]) not in MODELS:
+            raise _Over("invalid_model", f"Unknown model {config.get('model')!r}.")
+        if config.get("language") not in LANGUAGES:
+            raise _Over("invalid_language", f"Unknown language {config.get('language')!r}.")
+        if turns.get("turn_detection_mode", "vad") not in MODES:
+            raise _Over("invalid_config", "Unknown turn_detection_mode.")
+        rate_hz = audio["sample_rate"]
+        session.listener = Listener(session.exchange, self._sim.speech, rate_hz, "linear16")
+        session.partials_wanted = bool(config.get("enable_partials"))
+        session.vad = turns.get("turn_detection_mode", "vad") == "vad"
+        pack = {
+            "language_description": "English",
+            "word_delimiter": " ",
+            "writing_direction": "left-to-right",
+            "itn": True,
+            "adapted": False,
+        }
+        await session.send("RecognitionStarted", id=str(uuid.uuid4()), language_pack_info=pack)
 
 
-async def _say(session: _Session, message: str, text: str, start_s: float) -> None:
-    if text:
-        times = {"start_time": round(start_s, 3), "end_time": round(session.hearing.audio_s, 3)}
-        await session.send(message, segment={"transcript": text}, metadata=times)
+async def _segment(session: _Session, listener: Listener) -> None:
+    if listener.heard_speech:
+        await _say(session, "AddSegment", await listener.finish())
+
+
+async def _say(session: _Session, message: str, heard: Heard) -> None:
+    if heard.text:
+        times = {"start_time": round(heard.start_s, 3), "end_time": round(heard.end_s, 3)}
+        await session.send(message, segment={"transcript": heard.text}, metadata=times)
 
 
 async def _end(session: _Session, kind: str, reason: str) -> None:
@@ -216,15 +202,11 @@ async def _end(session: _Session, kind: str, reason: str) -> None:
 
 
 def _key(request: web.Request) -> str | None:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key if scheme == "Bearer" else request.query.get("jwt")
+    return bearer(request) or request.query.get("jwt")
 
 
 def _parsed(data: str) -> dict[str, Any]:
-    try:
-        asked = json.loads(data)
-    except ValueError:
-        asked = None
-    if not isinstance(asked, dict):
+    asked = json_object(data)
+    if asked is None:
         raise _Over("invalid_message", "Not a JSON object.")
     return asked

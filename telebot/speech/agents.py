@@ -13,6 +13,7 @@ from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.stt_service import STTService
 
@@ -21,16 +22,22 @@ from telebot.config_file import told
 from telebot.dialog.brain import Brain
 from telebot.providers import registry
 from telebot.providers.chain import ChainListener
+from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
+from telebot.providers.realtime import RealtimeListener
+from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
+from telebot.providers.sentences import sentences
 from telebot.settings import AgentSettings
 from telebot.speech.brain import ChainMind, DialogBrainService, Mind
 from telebot.speech.chains import LOCAL, Chains, Plan, plans
+from telebot.speech.filler import filler_texts
 from telebot.speech.phrases import Phrase, PhraseStore
 
 log = structlog.get_logger()
-KINDS: tuple[Kind, ...] = ("stt", "llm", "tts")
+KINDS: tuple[Kind, ...] = ("realtime", "stt", "llm", "tts")
+USUAL: tuple[Kind, ...] = ("stt", "llm", "tts")
 
 
 @dataclass(slots=True)
@@ -43,6 +50,7 @@ class Agent:
     chains: Chains
     plans: Mapping[Kind, tuple[Plan, ...]]
     zone: ZoneInfo
+    fixed: frozenset[str] = frozenset()  # the sentences that it says in every call
 
     def stt(self, listener: ChainListener) -> STTService | ChainSTT:
         """What hears a call."""
@@ -50,7 +58,7 @@ class Agent:
 
     def tts(self, listener: ChainListener) -> FrameProcessor:
         """What speaks in it."""
-        return self.chains.of(self.plans["tts"], listener)
+        return self.chains.of(self.plans["tts"], listener, fixed=self.fixed)
 
     def thinker(
         self, now: Callable[[], datetime], caller: str | None, listener: ChainListener
@@ -68,6 +76,12 @@ class Agent:
         thinker = self.chains.of(self.plans["llm"], listener, brain)
         return thinker, (thinker if isinstance(thinker, DialogBrainService) else mind)
 
+    def realtime(
+        self, listener: RealtimeListener, context: LLMContext, usual: Build, keyed: str
+    ) -> ChainRealtime:
+        """What is all of them in a call, with `usual` behind it."""
+        return self.chains.realtime(self.plans["realtime"], listener, context, usual, keyed)
+
     @property
     def person(self) -> str | None:
         """Who takes a call over when nothing of ours works."""
@@ -81,7 +95,14 @@ class Agent:
     @property
     def providers(self) -> dict[str, str | None]:
         """Who hears, thinks and speaks first, for the record."""
-        return {kind: self.plans[kind][0].name for kind in KINDS}
+        if self.plans["realtime"]:
+            return dict.fromkeys(USUAL, self.plans["realtime"][0].name)
+        return self.usual_providers
+
+    @property
+    def usual_providers(self) -> dict[str, str | None]:
+        """The same of its recogniser, brain and voice."""
+        return {kind: self.plans[kind][0].name for kind in USUAL}
 
 
 class AgentLoader:
@@ -122,12 +143,14 @@ class AgentLoader:
         """A whole agent. A voice that does not answer now is replaced by the local one for the
         phrases, so that no caller is ever greeted by silence."""
         agent = self.check(settings)
-        texts = agent.brain.phrases()
+        texts = {**agent.brain.phrases(), **filler_texts(settings, agent.brain.fillers())}
+        agent.fixed = frozenset(await sentences(agent.brain.fixed_texts()))
         voice = agent.plans["tts"][0]
         try:
             agent.phrases = await self._phrases.phrases(
                 _voice(voice.spec), texts, lambda: registry.build_tts(voice.spec, self._resources)
             )
+            self._chains.seed(voice, agent.fixed, agent.phrases.values())
         except ProviderError as error:
             log.warning("phrases by the local voice", agent=settings.agent.name, error=str(error))
             agent.phrases = await self._phrases.phrases(

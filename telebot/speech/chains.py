@@ -7,27 +7,35 @@ A single provider of our own needs no chain and gets none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 
+from telebot.audio.g711 import RATE_HZ
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.call.ports import Clock
 from telebot.providers import registry
 from telebot.providers.breaker import Breaker, Breakers
 from telebot.providers.chain import Chain, ChainListener
 from telebot.providers.chain_llm import ChainLLM
+from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
 from telebot.providers.chain_tts import ChainTTS
 from telebot.providers.failure import Cause, Failure
+from telebot.providers.kept_voice import KeptVoice
 from telebot.providers.link import Link, Patience
+from telebot.providers.realtime import RealtimeListener
+from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
+from telebot.providers.repertoire import Repertoire
 from telebot.providers.resources import Resources
 from telebot.providers.word_clock import WordClock
 from telebot.settings import AgentSpeech
+from telebot.speech.phrases import Phrase
 
 DIALOG = "dialog"
 LOCAL = "local"
@@ -40,6 +48,8 @@ PATIENCE: dict[Kind, Patience] = {
     "stt": Patience(start_s=1.5, first_s=0.8, stall_s=2.0),
     "llm": Patience(start_s=1.0, first_s=0.9, stall_s=0.8),
     "tts": Patience(start_s=1.0, first_s=0.8, stall_s=0.4),
+    # a session opens behind the greeting; `first_s` is for its text, and then for its first audio
+    "realtime": Patience(start_s=3.0, first_s=1.8, stall_s=0.6),
 }
 PATIENT = Patience(start_s=5.0, first_s=5.0, stall_s=5.0)  # with what runs here
 
@@ -53,6 +63,7 @@ class Plan:
     name: str
     patience: Patience
     account: str  # the key, for the breaker
+    sound: str = ""  # of a vendor's voice: all that shapes it
 
     @property
     def ours(self) -> bool:
@@ -69,6 +80,8 @@ class Plan:
 def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) -> tuple[Plan, ...]:
     """An agent's links of one kind. Raises ProviderConfigError."""
     wanted = getattr(speech, kind)
+    if wanted is None and kind == "realtime":
+        return ()
     if wanted is None:
         specs = _defaults(kind, speech, resources)
     elif isinstance(wanted, list):
@@ -93,8 +106,8 @@ def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spe
 
 
 def _prompted(kind: Kind, spec: Spec, prompt: str) -> Spec:
-    """A language model's spec with the agent's prompt as its system instruction."""
-    if kind != "llm" or not prompt or _service(spec) in registry.OURS:
+    """A model's spec with the agent's prompt as its system instruction."""
+    if kind not in ("llm", "realtime") or not prompt or _service(spec) in registry.OURS:
         return spec
     whole: Mapping[str, Any] = {"service": spec} if isinstance(spec, str) else spec
     return {**whole, "settings": {"system_instruction": prompt, **(whole.get("settings") or {})}}
@@ -119,6 +132,7 @@ def _plan(kind: Kind, spec: Spec, resources: Resources) -> Plan:
         name,
         PATIENT if name in registry.OURS else patience,
         registry.account(kind, bare, resources),
+        registry.sound(bare, resources) if kind == "tts" and name not in registry.OURS else "",
     )
 
 
@@ -133,7 +147,19 @@ def _patience(kind: Kind, spec: Spec) -> tuple[Spec, Patience]:
         if not isinstance(value, int | float) or not 0.05 <= value <= 60:
             raise ProviderConfigError(f"{name} is {value!r}; write seconds, 0.05 to 60")
         times[name] = float(value)
-    return bare, Patience(**times)
+    return bare, Patience(**times, hedge_s=_hedge_s(kind, bare))
+
+
+def _hedge_s(kind: Kind, spec: dict[str, Any]) -> float | None:
+    """After which time the next model is asked beside this one; taken out of `spec`."""
+    value = spec.pop("hedge_s", None)
+    if value is None:
+        return None
+    if kind != "llm":
+        raise ProviderConfigError("hedge_s is for a language model; leave it away here")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 60:
+        raise ProviderConfigError(f"hedge_s is {value!r}; write seconds, 0 to 60")
+    return float(value)
 
 
 async def probed(plan: Plan, resources: Resources) -> tuple[str, Plan, str]:
@@ -155,8 +181,11 @@ async def probed(plan: Plan, resources: Resources) -> tuple[str, Plan, str]:
 class Chains:
     """The process's part in all chains."""
 
-    def __init__(self, resources: Resources, clock: Clock) -> None:
+    def __init__(
+        self, resources: Resources, clock: Clock, kept_voice: KeptVoice | None = None
+    ) -> None:
         self.breakers = Breakers(clock)
+        self.kept_voice = kept_voice
         self._word_clock = WordClock(resources.local)
         self._resources = resources
         self._clock = clock
@@ -172,6 +201,13 @@ class Chains:
             elif level == "warn":
                 log.warning("provider", kind=plan.kind, provider=plan.name, why=why)
 
+    def seed(self, voice: Plan, fixed: frozenset[str], phrases: Iterable[Phrase]) -> None:
+        """What an agent's voice has said at the start need not be paid for again in a call."""
+        if self.kept_voice is not None:
+            repertoire = Repertoire(self.kept_voice, fixed)
+            for phrase in phrases:
+                repertoire.seed(voice.sound, phrase.text, phrase.ulaw, self._word_clock)
+
     def _breaker(self, plan: Plan) -> Breaker:
         return self.breakers.of(plan.kind, plan.name, plan.account)
 
@@ -180,8 +216,11 @@ class Chains:
         planned: Sequence[Plan],
         listener: ChainListener,
         brain: Callable[[], FrameProcessor] | None = None,
+        *,
+        fixed: frozenset[str] = frozenset(),
     ) -> FrameProcessor:
-        """The processor for these links in one call; `brain` builds the dialog brain."""
+        """The processor for these links in one call; `brain` builds the dialog brain. `fixed` are
+        sentences that a voice need not say twice."""
         kind = planned[0].kind
         if len(planned) == 1 and planned[0].alone:
             return self._service(planned[0], brain)
@@ -192,8 +231,37 @@ class Chains:
         elif kind == "llm":
             chain = ChainLLM(links, listener, self._clock)
         else:
-            chain = ChainTTS(links, listener, self._clock, self._word_clock)
+            kept = Repertoire(self.kept_voice, fixed) if self.kept_voice and fixed else None
+            chain = ChainTTS(links, listener, self._clock, self._word_clock, kept)
         return chain
+
+    def realtime(
+        self,
+        planned: Sequence[Plan],
+        listener: RealtimeListener,
+        context: LLMContext,
+        usual: Build,
+        keyed: str,
+    ) -> ChainRealtime:
+        """The chain of speech-to-speech sessions of one call; `usual` comes after them."""
+
+        async def local_words(pcm16: bytes) -> str:
+            try:
+                heard = await self._resources.local.stt.transcribe(pcm16, RATE_HZ)
+            except ProviderError:
+                return ""
+            return heard.text
+
+        return ChainRealtime(
+            [self._link(plan, None) for plan in planned],
+            listener,
+            self._clock,
+            self._word_clock,
+            context=context,
+            usual=usual,
+            local_words=local_words,
+            keyed=keyed,
+        )
 
     def _link(self, plan: Plan, brain: Callable[[], FrameProcessor] | None) -> Link:
         return Link(
@@ -203,6 +271,7 @@ class Chains:
             plan.patience,
             whole=plan.name == DIALOG,
             timed=plan.kind == "tts" and plan.ours,
+            sound=plan.sound,
         )
 
     def _service(self, plan: Plan, brain: Callable[[], FrameProcessor] | None) -> FrameProcessor:

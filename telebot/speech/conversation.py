@@ -15,7 +15,7 @@ import structlog
 
 from telebot.call.model import Note, State, Turn, WireEvent
 from telebot.call.session import Move, Patience, WrongMove
-from telebot.dialog.actions import Record
+from telebot.dialog.actions import Action, Record
 from telebot.speech.brain import DIGITS_PREFIX
 from telebot.speech.closing import Closing
 from telebot.speech.keypad import Keypad
@@ -25,6 +25,7 @@ from telebot.speech.timers import Timers
 
 AFTER_ERROR_S = 1.5  # what a reply has left to begin once its provider reported an error
 PIPELINE_START_S = 8.0  # a vendor that cannot be connected to by then is given up
+AGAIN_S = 0.2  # a filler that would be said over the caller is thought of again after this
 log = structlog.get_logger()
 
 Effect = Callable[[], Awaitable[None]]
@@ -150,6 +151,10 @@ class Conversation:
         if not self.closing.firm:
             self.parts.turns.text(text, finalized=finalized)
 
+    def caller_turn(self, text: str) -> None:
+        if not self.closing.firm:
+            self.parts.turns.take_now(text)
+
     def caller_interim(self, text: str) -> None:
         if not self.closing.firm:
             self.parts.turns.interim(text)
@@ -189,16 +194,20 @@ class Conversation:
 
     def drop_reply(self) -> str:
         """The caller takes the floor. A turn of which nothing was heard yet is taken back."""
+        fillers = self.parts.fillers
+        filled = fillers is not None and fillers.said
         dropped = self._cut(taken_back=True)
         if dropped is None or dropped.counted:
             return ""
+        if fillers is not None:
+            fillers.said = filled  # the turn goes on
         self.parts.mind.discard()
         self.parts.gate.take_back()
         return dropped.caller_text or ""
 
     def _cut(self, *, taken_back: bool) -> Reply | None:
         """Stop what is said or thought. Returns the reply to the last turn, if it was that."""
-        self._timers.cancel("reply")
+        self._timers.cancel("reply", "filler")
         replies, answering = self.parts.replies, self._answering
         replies.drop(through_pipeline=answering is not None, taken_back=taken_back)
         self.closing.take_back()
@@ -237,7 +246,20 @@ class Conversation:
             reply.caller_offset_s = round(self._turn_start_ms / 1000, 3)
         self._answering = reply
         self._timers.after("reply", parts.speech.reply_timeout_s, self._reply_is_late)
+        if parts.fillers is not None:
+            self._timers.after("filler", parts.fillers.after_s, self._fill)
         self.do(parts.gate.run_turn)
+
+    def _fill(self) -> None:
+        """The reply has no audio yet: say so, unless the caller speaks."""
+        parts, reply = self.parts, self.parts.replies.current
+        if parts.fillers is None or reply is None or reply is not self._answering or reply.audible:
+            return
+        if parts.turns.speaking or parts.turns.contested or parts.voice.held:
+            self._timers.after("filler", AGAIN_S, self._fill)
+        elif phrase := parts.fillers.next():
+            self.note_event("filler")
+            parts.replies.fill(phrase)
 
     def nothing_said(self) -> None:
         self.listen()
@@ -245,7 +267,7 @@ class Conversation:
     # Listener: how a reply fares
 
     def reply_begins(self, reply: Reply) -> None:
-        self._timers.cancel("reply")
+        self._timers.cancel("reply", "filler")
         self.move(Move.BOT_SPEAKS)
 
     def reply_counts(self, reply: Reply) -> None:
@@ -259,10 +281,16 @@ class Conversation:
                 self._outside.log.note(self.parts.call, note)
         self.closing.after_reply([a for a in actions if not isinstance(a, Record)])
 
+    def after_reply(self, actions: list[Action]) -> None:
+        """What follows from the reply being heard, known late."""
+        self.closing.after_reply(actions)
+
     def reply_is_over(self, reply: Reply, turn: Turn | None) -> None:
         if reply is self._answering:
             self._answering = None
-            self._timers.cancel("reply")
+            self._timers.cancel("reply", "filler")
+            if self.parts.fillers is not None:
+                self.parts.fillers.said = False
         if turn is not None:
             self._outside.log.turn(self.parts.call, turn)
         if self._over or reply.interrupted:

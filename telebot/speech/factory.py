@@ -12,10 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
-from pipecat.frames.frames import ErrorFrame, Frame, TextFrame
+from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameProcessor
 
 from telebot.call.admission import Admission
 from telebot.call.events import MediaWire
@@ -27,9 +26,11 @@ from telebot.speech.agents import Agent
 from telebot.speech.conversation import Conversation
 from telebot.speech.ear import Ear
 from telebot.speech.failover import Failovers, Nobody
+from telebot.speech.filler import Fillers
 from telebot.speech.parts import Outside, Parts
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
+from telebot.speech.services import services
 from telebot.speech.transport import PhoneInput, PhoneOutput, TurnGate
 from telebot.speech.turn_model import TurnModelProcess
 from telebot.speech.turns import Pace, TurnTaking
@@ -149,10 +150,17 @@ class Speech:
     ) -> Parts:
         settings, clock, smart = self._settings, self._clock, self._smart(agent)
         failovers = Failovers(call, self._log, agent.providers)
-        stt, tts = agent.stt(failovers), agent.tts(failovers)
-        caller = call.offer.phone_from or None
-        thinker, mind = agent.thinker(self._wall_clock, caller, failovers)
-        phone_input, context = PhoneInput(stt), LLMContext()
+        context = LLMContext()
+        made = services(
+            agent,
+            failovers,
+            context,
+            now=self._wall_clock,
+            caller=call.offer.phone_from or None,
+            clock=clock,
+            after_reply=conversation.after_reply,
+        )
+        phone_input = PhoneInput(made.ears)
         gate = TurnGate(conversation, context)
         later = asyncio.get_running_loop().call_later
         turns = TurnTaking(conversation, self._pace(smart), clock, later)
@@ -168,7 +176,7 @@ class Speech:
             stream_ms=ear.stream.ms_at,
             frame_end_ms=lambda: ear.last_frame_end_ms,
         )
-        _time_parts(tts, replies, clock)
+        made.use(replies)
         failovers.current = lambda: replies.current
         failovers.note_event = conversation.note_event
         failovers.exhausted = conversation.provider_exhausted
@@ -180,7 +188,7 @@ class Speech:
             conversation.provider_failed()
 
         pipeline = CallPipeline(
-            Pipeline([phone_input, stt, gate, thinker, tts, PhoneOutput(replies)]),
+            Pipeline([phone_input, made.ears, gate, *made.mouth, PhoneOutput(replies)]),
             on_started=phone_input.go_live,
             on_error=failed,
         )
@@ -191,18 +199,19 @@ class Speech:
             replies=replies,
             turns=turns,
             session=Session(agent.settings.call.reprompts),
-            mind=mind,
+            mind=made.mind,
             pipeline=pipeline,
             phone_input=phone_input,
             gate=gate,
-            pause_stt=getattr(stt, "pause", _nothing),
-            resume_stt=getattr(stt, "resume", _nothing),
-            settle_stt=getattr(stt, "settle", _nothing),
+            pause_stt=getattr(made.ears, "pause", _nothing),
+            resume_stt=getattr(made.ears, "resume", _nothing),
+            settle_stt=getattr(made.ears, "settle", _nothing),
             phrases=agent.phrases,
             agent=agent.settings.call,
             speech=settings.speech,
             providers=failovers.providers,
             turn_model=self.turn_model if smart else None,
+            fillers=Fillers.of(agent.settings, agent.phrases),
             person=agent.person,
         )
 
@@ -247,23 +256,6 @@ class Speech:
             stop_s=speech.vad_stop_s,
             gate=speech.energy_gate,
         )
-
-
-def _time_parts(tts: FrameProcessor, replies: Replies, clock: Clock) -> None:
-    """Note when the first token of a reply came and when its first audio was asked for."""
-
-    async def before_frame(_tts: FrameProcessor, frame: Frame) -> None:
-        reply = replies.current
-        if isinstance(frame, TextFrame) and reply is not None and reply.first_token_at is None:
-            reply.first_token_at = clock()
-
-    async def asked(_tts: FrameProcessor, *_: Any) -> None:
-        reply = replies.current
-        if reply is not None and reply.tts_asked_at is None:
-            reply.tts_asked_at = clock()
-
-    tts.add_event_handler("on_before_process_frame", before_frame)
-    tts.add_event_handler("on_tts_request", asked)
 
 
 def _nothing() -> None:

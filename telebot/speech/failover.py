@@ -14,6 +14,7 @@ from telebot.call.ports import CallLog
 from telebot.providers.failure import Failure
 from telebot.speech.reply import Reply
 
+WHOLE = ("stt", "llm", "tts")  # what a session of speech to speech is at once
 log = structlog.get_logger()
 
 
@@ -29,10 +30,12 @@ class Failovers:
         self.exhausted: Callable[[str], None] = lambda kind: None
 
     def link_served(self, kind: str, name: str) -> None:
-        self.providers[kind] = name
+        parts = WHOLE if kind == "realtime" else (kind,)
+        self.providers.update(dict.fromkeys(parts, name))
         reply = self.current()
-        if reply is not None and kind != "stt":
-            reply.providers[kind] = name
+        answers = reply is not None and reply.caller_text is not None  # and is no phrase
+        if reply is not None and answers and kind != "stt":
+            reply.providers.update(dict.fromkeys(parts, name))
 
     def link_failed(self, kind: str, name: str, failure: Failure) -> None:
         cause = failure.cause.value

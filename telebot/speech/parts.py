@@ -14,6 +14,7 @@ from telebot.call.session import Session
 from telebot.settings import AgentCall, SpeechSettings
 from telebot.speech.brain import Mind
 from telebot.speech.ear import Ear
+from telebot.speech.filler import Fillers
 from telebot.speech.phrases import Phrase
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
@@ -47,6 +48,7 @@ class Parts:
     speech: SpeechSettings
     providers: Mapping[str, str | None]
     turn_model: TurnModelProcess | None
+    fillers: Fillers | None
     person: str | None  # who takes the call over when nothing of ours works
 
 

@@ -8,6 +8,7 @@ one `Turn` of the record and one message of the context, with only the words tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -17,7 +18,8 @@ from telebot.call.model import Turn
 from telebot.call.ports import Clock, WallClock
 from telebot.providers.frames import WordTimesFrame
 from telebot.speech.phrases import Phrase
-from telebot.speech.reply import Reply
+from telebot.speech.reply import Filler, Reply
+from telebot.speech.script import Script
 from telebot.speech.voice import Voice
 
 NEARLY_OVER = RATE_HZ  # a reply with less than this left (1 s) is as good as said
@@ -69,6 +71,9 @@ class Replies:
         self._index = 0
         self._cut = 0
         self.current: Reply | None = None
+        self.phrase_voice: str | None = None  # where it is not the one that makes the replies
+        self.dropped = 0  # how often something was not said to its end
+        self.cut_s = 0.0  # of what was dropped last: seconds of its audio that were heard
         voice.on_first_sent = self._first_sent
         voice.on_first_played = self._first_played
 
@@ -81,7 +86,8 @@ class Replies:
 
     def play(self, phrase: Phrase) -> Reply:
         """Say a phrase that is ready. What was being said must be over or dropped."""
-        reply = self.want(None, {**self._providers, "stt": None, "llm": None})
+        voice = self.phrase_voice or self._providers.get("tts")
+        reply = self.want(None, {**self._providers, "stt": None, "llm": None, "tts": voice})
         if self._voice.held:
             self._voice.release()  # of a contest over a reply that came to nothing
         reply.start = self._voice.queued
@@ -90,6 +96,18 @@ class Replies:
         self._ended(reply)
         self._listener.reply_begins(reply)
         return reply
+
+    def fill(self, phrase: Phrase) -> None:
+        """Say a phrase that is ready before the reply that is being made, once; the reply follows
+        it without a gap, or whenever it comes."""
+        reply = self.current
+        if reply is None or reply.audible or self._voice.held:
+            return
+        start, script = self._voice.queued, Script()
+        phrase.place(script, start)
+        reply.filler = Filler(start, start + len(phrase.ulaw), script)
+        self._voice.say(phrase.ulaw)
+        self._voice.finish()
 
     def drop(self, *, through_pipeline: bool, taken_back: bool) -> Reply | None:
         """Say no more of the current reply; it is over now, with what was heard of it.
@@ -102,8 +120,10 @@ class Replies:
             self._stale += 1
         if reply is not None:
             played = min(position, self._voice.played())
+            self.dropped += 1
+            self.cut_s = 0.0 if reply.start is None else max(0, played - reply.start) / RATE_HZ
             all_heard = reply.end is not None and played >= reply.end
-            reply.interrupted = reply.start is not None and not all_heard
+            reply.interrupted = reply.audible and not all_heard
             self._finalise(reply, played, queued, taken_back=taken_back)
         return reply
 
@@ -115,17 +135,26 @@ class Replies:
     def resume(self) -> None:
         """Go on from the start of the word that was cut."""
         reply, position = self.current, self._cut
-        if reply is not None and reply.start is not None:
+        filler = None if reply is None else reply.filler
+        if filler is not None and position < filler.end:
+            word = filler.script.word_start(position, filler.start, filler.end)
+            position = max(filler.start, word - ONSET)
+        elif reply is not None and reply.start is not None:
             end = self._voice.queued if reply.end is None else reply.end
             word = reply.script.word_start(position, reply.start, end)
             position = max(reply.start, word - ONSET)
         self._voice.resume(position)
 
     @property
+    def occupied(self) -> bool:
+        """Something is wanted, or being said."""
+        return self.current is not None
+
+    @property
     def asked(self) -> bool:
         """What was heard so far ends in a question, or nearly all was heard."""
         reply = self.current
-        if reply is None or reply.start is None:
+        if reply is None or not reply.audible:
             return True
         played = self._voice.played()
         heard = reply.heard(played, self._voice.queued)
@@ -176,11 +205,11 @@ class Replies:
         reply = self._live()
         if reply is None or reply.generated:
             return
-        if reply.start is None:
+        if reply.audible:
+            self._ended(reply)
+        else:
             self.current = None
             self._finalise(reply, self._voice.played(), self._voice.queued)
-        else:
-            self._ended(reply)
 
     def reply_dropped(self) -> None:
         self._stale = max(0, self._stale - 1)
@@ -211,20 +240,22 @@ class Replies:
     def _finalise(
         self, reply: Reply, played: int, queued: int, *, taken_back: bool = False
     ) -> None:
-        heard = reply.heard(played, queued)
+        heard, answer = reply.heard(played, queued), reply.heard_of_itself(played, queued)
         turn = None
-        if heard:
+        if answer:
             self._count(reply)
-            message: Any = {"role": "assistant", "content": heard}
+            message: Any = {"role": "assistant", "content": answer}  # a model would learn fillers
             self._context.add_message(message)
         if heard or (reply.caller_text and not taken_back):
             turn = reply.turn(self._index, heard)
+            if taken_back and not reply.counted:
+                turn = replace(turn, caller_text=None)  # these words are in the next turn
             self._index += 1
         self._listener.reply_is_over(reply, turn)
 
     def _first_sent(self, position: int) -> None:
         reply = self.current
-        if reply is not None and reply.first_sent_ms is None and reply.start is not None:
+        if reply is not None and reply.first_sent_ms is None and reply.audible:
             reply.first_sent_ms = self._stream_ms(self._clock())
 
     def _first_played(self, samples: int) -> None:

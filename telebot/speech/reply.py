@@ -14,6 +14,19 @@ from telebot.speech.script import Script
 
 
 @dataclass(slots=True)
+class Filler:
+    """A ready phrase that masks the wait for a reply, between two positions."""
+
+    start: int
+    end: int
+    script: Script
+
+    def heard(self, played: int) -> str:
+        """Its words that were heard when `played` was reached."""
+        return self.script.heard(played, self.start, self.end)
+
+
+@dataclass(slots=True)
 class Reply:
     """`caller_text` is None for what the bot says of its own accord (greeting, reprompt).
 
@@ -39,13 +52,30 @@ class Reply:
     interrupted: bool = False
     counted: bool = False  # enough was heard that the turn cannot be taken back
     script: Script = field(default_factory=Script)
+    filler: Filler | None = None  # what was said before its first audio
+
+    @property
+    def audible(self) -> bool:
+        """Something of it, the filler included, is on its way to the caller."""
+        return self.start is not None or self.filler is not None
 
     def heard(self, played: int, queued: int) -> str:
-        """The words the caller heard when position `played` was reached."""
+        """The words the caller heard when position `played` was reached, a filler's too."""
+        filler = "" if self.filler is None else self.filler.heard(played)
+        return f"{filler} {self.heard_of_itself(played, queued)}".strip()
+
+    def heard_of_itself(self, played: int, queued: int) -> str:
+        """The same without the filler: what answers the caller."""
         if self.start is None:
             return ""
         end = queued if self.end is None else self.end
         return self.script.heard(played, self.start, end)
+
+    @property
+    def text(self) -> str:
+        """Everything it says, as far as it is known."""
+        filler = "" if self.filler is None else self.filler.script.text
+        return f"{filler} {self.script.text}".strip()
 
     def latency(self) -> TurnLatency:
         """The parts of the wait; None for what did not happen."""
@@ -54,7 +84,7 @@ class Reply:
         heard = _ms_between(self.speech_end_ms, self.first_played_ms or self.first_sent_ms)
         first_audio = _span(self.speech_end_at, self.first_audio_at)
         transport = None
-        if heard is not None and first_audio is not None:
+        if heard is not None and first_audio is not None and self.filler is None:
             transport = round(max(0.0, heard - first_audio), 1)
         return TurnLatency(
             heard=heard,
@@ -72,7 +102,7 @@ class Reply:
             index=index,
             started_at=self.created_at,
             caller_text=self.caller_text,
-            bot_text=self.script.text,
+            bot_text=self.text,
             bot_text_heard=heard,
             interrupted=self.interrupted,
             providers=dict(self.providers),

@@ -37,7 +37,7 @@ from pipecat.transports.base_transport import TransportParams
 
 from telebot.audio import g711
 from telebot.audio.resample import ToPhone
-from telebot.providers.frames import EmptyTranscriptFrame, WordTimesFrame
+from telebot.providers.frames import CallerTurnFrame, EmptyTranscriptFrame, WordTimesFrame
 
 STT_PIECE = 320  # 40 ms: half the work of two frames, and never late for a pause of 200 ms
 EARLY_AUDIO = 2 * g711.RATE_HZ  # caller audio kept until the STT service is up (2 s)
@@ -49,6 +49,10 @@ class Heard(Protocol):
     """What the gate tells the conversation."""
 
     def caller_text(self, text: str, finalized: bool) -> None: ...
+
+    def caller_turn(self, text: str) -> None:
+        """The caller's turn is over, and an answer on its way, by somebody else's judgement."""
+        ...
 
     def caller_interim(self, text: str) -> None: ...
 
@@ -129,7 +133,9 @@ class TurnGate(FrameProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        if isinstance(frame, TranscriptionFrame):
+        if isinstance(frame, CallerTurnFrame):
+            self._heard.caller_turn(frame.text)
+        elif isinstance(frame, TranscriptionFrame):
             self._heard.caller_text(frame.text, bool(frame.finalized))
         elif isinstance(frame, InterimTranscriptionFrame):
             self._heard.caller_interim(frame.text)

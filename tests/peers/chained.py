@@ -17,6 +17,17 @@ from telebot.providers.registry import Kind, Spec
 from telebot.settings import AgentSpeech
 from telebot.speech.chains import Chains, plans
 
+OURS = ("local", "dialog", "scripted")
+
+
+def _vendor(spec: Spec) -> str:
+    return spec if isinstance(spec, str) else str(spec["service"])
+
+
+def _patient(spec: Spec) -> dict[str, Any]:
+    bare = {"service": spec} if isinstance(spec, str) else dict(spec)
+    return {"start_s": 30, "first_s": 30, "stall_s": 30, **bare}
+
 
 @dataclass
 class Told:
@@ -56,11 +67,16 @@ async def chained(
     *,
     chains: Chains | None = None,
     brain: Any = None,
+    hasty: str = "",
 ) -> AsyncIterator[Chained]:
-    """A started pipeline with the chain of these specs; `chains` keeps breakers between two."""
+    """A started pipeline with the chain of these specs; `chains` keeps breakers between two.
+
+    Only the vendor `hasty` is left by the deadlines of a call; the others have all the time that a
+    busy machine takes, so that what is tested is the fault and not the machine."""
     chains = chains or Chains(vendor.resources, time.monotonic)
     told = Told()
-    speech = AgentSpeech(**{kind: list(specs)})
+    patient = [spec if _vendor(spec) in (hasty, *OURS) else _patient(spec) for spec in specs]
+    speech = AgentSpeech(**{kind: patient})
     chain = chains.of(plans(kind, speech, vendor.resources, ""), told, brain)
     async with running(chain) as line:
         yield Chained(line, told, chains, chain)

@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 from edge_server import AUTH_TOKEN, edge
+from service_line import caller
 from twilio_peer import Twilio, rest
 
 from telebot.providers.local_speech import LocalSpeech
@@ -19,6 +20,12 @@ def speech():
     asyncio.run(loaded.load())
     yield loaded
     loaded.close()
+
+
+@pytest.fixture(scope="session")
+def spoken(speech):
+    """A sentence as a caller says it."""
+    return asyncio.run(caller(speech))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 
 import aiohttp
 import anthropic
@@ -35,10 +34,6 @@ async def sdk(vendor):
         api_key="k", base_url=vendor.environ["ANTHROPIC_BASE_URL"], max_retries=0
     ) as client:
         yield client
-
-
-async def test_a_model_answers_a_caller(vendor):
-    assert await reply(registry.build_llm("anthropic", vendor.resources)) == ANSWER
 
 
 async def test_calls_share_connections(vendor):
@@ -81,39 +76,6 @@ async def test_a_refusal_says_what_kind_it_is(vendor, status, category, point, b
     assert error.category is category
     assert "canary" not in error.error
     assert len(said.split()) == before
-
-
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
-async def test_a_lost_connection_is_an_error(vendor, point):
-    vendor.fault(f"anthropic=drop@{point}")
-    error, _ = await failure(registry.build_llm("anthropic", vendor.resources))
-    assert error.category is ErrorCategory.CONNECTIVITY
-
-
-async def test_nobody_there_is_an_error(vendor):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        vendor.environ["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        error, _ = await failure(registry.build_llm("anthropic", vendor.resources))
-    assert error.category is ErrorCategory.CONNECTIVITY
-
-
-async def test_garbage_is_an_error(vendor):
-    vendor.fault("anthropic=garbage@middle")
-    error, said = await failure(registry.build_llm("anthropic", vendor.resources))
-    assert error.category is ErrorCategory.SERVER
-    assert ANSWER.startswith(said)
-
-
-@pytest.mark.parametrize(
-    ("fault", "point"), [("stall", "connect"), ("stall", "middle"), ("silence", "first")]
-)
-async def test_a_silent_vendor_holds_nobody_up(vendor, fault, point):
-    vendor.fault(f"anthropic={fault}@{point}")
-    llm = registry.build_llm("anthropic", vendor.resources)
-    async with asked(llm) as run:
-        if point == "middle":
-            await run.line.sink.wait_for(LLMTextFrame, 12)
 
 
 async def test_an_interruption_frees_the_connection(vendor):

@@ -6,9 +6,9 @@ import asyncio
 import json
 
 import pytest
-from heard import calling
 from pipecat.frames.frames import InterimTranscriptionFrame, TranscriptionFrame
 from pipecat.utils.errors import ErrorCategory
+from service_line import watched
 from simulated import simulated
 
 from telebot.call.errors import ProviderConfigError
@@ -39,8 +39,8 @@ async def vendor(speech):
 
 
 async def test_a_sentence_is_recognised(vendor, spoken):
-    async with calling(registry.build_stt("assemblyai", vendor.resources)) as call:
-        await call.says(spoken)
+    async with watched(registry.build_stt("assemblyai", vendor.resources)) as call:
+        await call.hear(spoken)
         final = await call.final()
         interims = call.line.sink.of(InterimTranscriptionFrame)
     assert "table for two people" in final.text.lower()
@@ -50,7 +50,7 @@ async def test_a_sentence_is_recognised(vendor, spoken):
 
 
 async def test_a_pause_in_a_stretch_does_not_cut_it(vendor, spoken):
-    async with calling(registry.build_stt("assemblyai", vendor.resources)) as call:
+    async with watched(registry.build_stt("assemblyai", vendor.resources)) as call:
         await call.begins()
         await call.sounds(spoken + bytes(8000) + spoken + bytes(8000))
         await call.ends()
@@ -59,18 +59,18 @@ async def test_a_pause_in_a_stretch_does_not_cut_it(vendor, spoken):
 
 
 async def test_two_stretches_are_two_finals(vendor, spoken):
-    async with calling(registry.build_stt("assemblyai", vendor.resources)) as call:
-        await call.says(spoken)
+    async with watched(registry.build_stt("assemblyai", vendor.resources)) as call:
+        await call.hear(spoken)
         await call.final()
-        await call.says(spoken)
+        await call.hear(spoken)
         finals = await call.line.sink.wait_for(TranscriptionFrame, 2)
     assert [final.finalized for final in finals] == [True, True]
 
 
 async def test_another_model_and_a_language(vendor, spoken):
     spec = {"service": "assemblyai", "model": "universal-streaming-english"}
-    async with calling(registry.build_stt(spec, vendor.resources)) as call:
-        await call.says(spoken)
+    async with watched(registry.build_stt(spec, vendor.resources)) as call:
+        await call.hear(spoken)
         assert (await call.final()).finalized
     spec = {"service": "assemblyai", "language": "de-DE"}
     assert "%5B%22de%22%5D" in registry.build_stt(spec, vendor.resources)._build_ws_url()
@@ -85,9 +85,9 @@ async def test_another_model_and_a_language(vendor, spoken):
 @pytest.mark.parametrize("fault", CATEGORIES)
 async def test_it_tells_its_failure_at_once(vendor, spoken, point, fault):
     vendor.fault(f"assemblyai.stt={fault}@{point}")
-    async with calling(registry.build_stt("assemblyai", vendor.resources)) as call:
-        await call.says(spoken)
-        error = await call.failure()
+    async with watched(registry.build_stt("assemblyai", vendor.resources)) as call:
+        await call.hear(spoken)
+        error = await call.error()
         finals = call.line.sink.of(TranscriptionFrame)
     assert error.category is CATEGORIES[fault]
     assert not call.service.is_usable
@@ -96,31 +96,31 @@ async def test_it_tells_its_failure_at_once(vendor, spoken, point, fault):
 
 async def test_junk_is_a_failure(vendor, spoken):
     vendor.fault("assemblyai.stt=garbage@first")
-    async with calling(registry.build_stt("assemblyai", vendor.resources)) as call:
-        await call.says(spoken)
-        assert (await call.failure()).category is ErrorCategory.SERVER
+    async with watched(registry.build_stt("assemblyai", vendor.resources)) as call:
+        await call.hear(spoken)
+        assert (await call.error()).category is ErrorCategory.SERVER
 
 
 async def test_one_that_stalls_is_left_without_waiting(vendor, spoken):
     vendor.fault("assemblyai.stt=stall@middle")
     async with (
         asyncio.timeout(15),
-        calling(registry.build_stt("assemblyai", vendor.resources)) as call,
+        watched(registry.build_stt("assemblyai", vendor.resources)) as call,
     ):
-        await call.says(spoken)
+        await call.hear(spoken)
     assert not call.errors
 
 
 async def test_a_vendor_that_is_not_there_is_told(vendor, unused_tcp_port):
     vendor.environ["ASSEMBLYAI_BASE_URL"] = f"http://127.0.0.1:{unused_tcp_port}"
-    async with calling(registry.build_stt("assemblyai", vendor.resources)) as call:
-        assert (await call.failure()).category is ErrorCategory.CONNECTIVITY
+    async with watched(registry.build_stt("assemblyai", vendor.resources)) as call:
+        assert (await call.error()).category is ErrorCategory.CONNECTIVITY
 
 
 async def test_no_key_stands_in_an_error(vendor):
     vendor.environ["ASSEMBLYAI_API_KEY"] = "bad-canary"
-    async with calling(registry.build_stt("assemblyai", vendor.resources)) as call:
-        error = await call.failure()
+    async with watched(registry.build_stt("assemblyai", vendor.resources)) as call:
+        error = await call.error()
     assert error.category is ErrorCategory.AUTHENTICATION
     assert not any("canary" in f"{each.error}{each.exception!r}" for each in call.errors)
 

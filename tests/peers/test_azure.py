@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import aiohttp
 import pytest
 from pipecat.frames.frames import TranscriptionFrame, TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.utils.errors import ErrorCategory
+from service_line import SENTENCE, watched
 from simulated import simulated
-from voice_line import asked, serving
 
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import registry
@@ -18,7 +16,6 @@ from telebot.providers.frames import EmptyTranscriptFrame
 pytestmark = pytest.mark.peers
 
 CANARY = "canary-5c1e"
-SENTENCE = "The car park is behind the building."
 REFUSALS = [
     (401, ErrorCategory.AUTHENTICATION),
     (429, ErrorCategory.RATE_LIMIT),
@@ -43,28 +40,18 @@ async def vendor(speech):
         yield server
 
 
-@pytest.fixture(scope="module")
-def spoken(speech):
-    """A sentence at 8 kHz."""
-
-    async def say() -> bytes:
-        return b"".join([clip.pcm16 async for clip in speech.tts.stream(SENTENCE, rate_hz=8000)])
-
-    return asyncio.run(say())
-
-
 async def test_a_voice_speaks_at_the_phones_rate(vendor, speech):
-    async with serving(registry.build_tts("azure", vendor.resources)) as call:
+    async with watched(registry.build_tts("azure", vendor.resources)) as call:
         await call.speak(SENTENCE)
         await call.line.sink.wait_for(TTSStoppedFrame)
         assert {frame.sample_rate for frame in call.line.sink.of(TTSAudioRawFrame)} == {8000}
-        heard = await speech.stt.transcribe(call.audio(), 8000)
+        heard = await speech.stt.transcribe(call.audio, 8000)
     assert "car park is behind the building" in heard.text.lower()
     assert not call.errors
 
 
 async def test_an_utterance_is_recognised(vendor, spoken):
-    async with serving(registry.build_stt("azure", vendor.resources)) as call:
+    async with watched(registry.build_stt("azure", vendor.resources)) as call:
         await call.hear(spoken)
         [text] = await call.line.sink.wait_for(TranscriptionFrame)
         assert "car park is behind the building" in text.text.lower()
@@ -73,7 +60,7 @@ async def test_an_utterance_is_recognised(vendor, spoken):
 
 
 async def test_silence_is_no_text(vendor):
-    async with serving(registry.build_stt("azure", vendor.resources)) as call:
+    async with watched(registry.build_stt("azure", vendor.resources)) as call:
         await call.hear(bytes(16000))
         [empty] = await call.line.sink.wait_for(EmptyTranscriptFrame)
         assert not empty.failed
@@ -81,17 +68,17 @@ async def test_silence_is_no_text(vendor):
 
 async def test_a_wider_rate_and_another_language_are_asked_for(vendor, speech):
     spec = {"service": "azure", "voice": "en-GB-SoniaNeural", "options": {"sample_rate": 16000}}
-    async with serving(registry.build_tts(spec, vendor.resources)) as call:
+    async with watched(registry.build_tts(spec, vendor.resources)) as call:
         await call.speak("Salt & pepper < bread.")
         await call.line.sink.wait_for(TTSStoppedFrame)
-        heard = await speech.stt.transcribe(call.audio(), 16000)
+        heard = await speech.stt.transcribe(call.audio, 16000)
     assert "pepper" in heard.text.lower()
 
 
 @pytest.mark.parametrize(("status", "category"), REFUSALS)
 async def test_a_voice_that_is_refused_says_why(vendor, status, category):
     vendor.fault(f"azure.tts={status}")
-    async with serving(registry.build_tts("azure", vendor.resources)) as call:
+    async with watched(registry.build_tts("azure", vendor.resources)) as call:
         await call.speak(SENTENCE)
         error = await call.error()
         assert error.category is category
@@ -102,7 +89,7 @@ async def test_a_voice_that_is_refused_says_why(vendor, status, category):
 @pytest.mark.parametrize(("status", "category"), REFUSALS)
 async def test_a_recogniser_that_is_refused_says_why(vendor, spoken, status, category):
     vendor.fault(f"azure.stt={status}")
-    async with serving(registry.build_stt("azure", vendor.resources)) as call:
+    async with watched(registry.build_stt("azure", vendor.resources)) as call:
         await call.hear(spoken)
         error = await call.error()
         assert error.category is category
@@ -112,11 +99,11 @@ async def test_a_recogniser_that_is_refused_says_why(vendor, spoken, status, cat
 @pytest.mark.parametrize("fault", ["drop@connect", "drop@first", "drop@middle", "500@middle"])
 async def test_a_voice_that_is_cut_off_is_out_of_reach(vendor, fault):
     vendor.fault(f"azure.tts={fault}")
-    async with serving(registry.build_tts("azure", vendor.resources)) as call:
+    async with watched(registry.build_tts("azure", vendor.resources)) as call:
         await call.speak(SENTENCE)
         error = await call.error()
         assert error.category is ErrorCategory.CONNECTIVITY
-        assert bool(call.audio()) == ("middle" in fault)
+        assert bool(call.audio) == ("middle" in fault)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +117,7 @@ async def test_a_voice_that_is_cut_off_is_out_of_reach(vendor, fault):
 )
 async def test_a_recogniser_that_breaks_off_says_so(vendor, spoken, fault, category):
     vendor.fault(f"azure.stt={fault}")
-    async with serving(registry.build_stt("azure", vendor.resources)) as call:
+    async with watched(registry.build_stt("azure", vendor.resources)) as call:
         await call.hear(spoken)
         assert (await call.error()).category is category
         [empty] = await call.line.sink.wait_for(EmptyTranscriptFrame)
@@ -142,27 +129,27 @@ async def test_stalls_leave_nothing_behind(vendor, spoken, point):
     vendor.fault(f"azure=stall@{point}")
     stt = registry.build_stt("azure", vendor.resources)
     tts = registry.build_tts("azure", vendor.resources)
-    async with serving(stt) as hears, serving(tts) as speaks:
+    async with watched(stt) as hears, watched(tts) as speaks:
         await hears.hear(spoken)
         await speaks.speak(SENTENCE)
-        await asked(vendor.sim, 2)
+        await vendor.until(lambda: len(vendor.sim.requests) >= 2)
 
 
 async def test_silence_and_a_slow_reader(vendor, spoken):
     vendor.fault("azure.tts=silence@first", "azure.stt=slow_reader@first")
-    async with serving(registry.build_tts("azure", vendor.resources)) as call:
+    async with watched(registry.build_tts("azure", vendor.resources)) as call:
         await call.speak(SENTENCE)
         await call.line.sink.wait_for(TTSStoppedFrame)
-        assert not any(call.audio())
-        assert len(call.audio()) > 8000
-    async with serving(registry.build_stt("azure", vendor.resources)) as call:
+        assert not any(call.audio)
+        assert len(call.audio) > 8000
+    async with watched(registry.build_stt("azure", vendor.resources)) as call:
         await call.hear(spoken)
         await call.line.sink.wait_for(TranscriptionFrame)
 
 
 async def test_nobody_there(vendor, spoken):
     vendor.environ["AZURE_BASE_URL"] = "http://127.0.0.1:9"
-    async with serving(registry.build_stt("azure", vendor.resources)) as call:
+    async with watched(registry.build_stt("azure", vendor.resources)) as call:
         await call.hear(spoken)
         assert (await call.error()).category is ErrorCategory.CONNECTIVITY
 

@@ -13,8 +13,8 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
 )
 from pipecat.utils.errors import ErrorCategory
+from service_line import SENTENCE, watched
 from simulated import simulated
-from socket_services import SENTENCE, watched
 
 from telebot.audio import g711
 from telebot.call.errors import ProviderConfigError, ProviderError
@@ -37,13 +37,6 @@ async def vendor(speech):
     async with simulated(speech, ["cartesia"]) as server:
         server.environ["CARTESIA_API_KEY"] = KEY
         yield server
-
-
-@pytest.fixture
-async def spoken(speech):
-    """The sentence as a caller says it, with a little silence after it."""
-    audio = [clip.pcm16 async for clip in speech.tts.stream(SENTENCE, rate_hz=8000)]
-    return b"".join(audio) + bytes(8000)
 
 
 async def test_a_voice_speaks_with_the_times_of_its_words(vendor, speech):
@@ -105,7 +98,7 @@ async def test_a_voice_that_is_cut_off_tells_once_and_speaks_again(vendor, point
             await voice.say()
         assert (await voice.error()).category is ErrorCategory.CONNECTIVITY
         assert len(await voice.say()) > 16000
-        connectivity = [c for c in voice.categories if c is ErrorCategory.CONNECTIVITY]
+        connectivity = [c for c in voice.errors.categories if c is ErrorCategory.CONNECTIVITY]
         assert len(connectivity) == 1
 
 
@@ -119,7 +112,7 @@ async def test_ears_that_are_cut_off_tell_once_and_hear_the_next_utterance(vendo
         await ears.hear(spoken)
         (heard,) = await ears.line.sink.wait_for(TranscriptionFrame)
         assert heard.text == SENTENCE
-        assert ears.categories == [ErrorCategory.CONNECTIVITY]
+        assert ears.errors.categories == [ErrorCategory.CONNECTIVITY]
 
 
 @pytest.mark.parametrize("kind", ["stt", "tts"])

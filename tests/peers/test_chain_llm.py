@@ -51,7 +51,7 @@ async def test_the_first_link_answers_and_its_use_is_told(vendor):
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_the_reply_is_whole_whatever_fails_wherever(vendor, fault, point):
     vendor.fault(f"openai.llm={fault}@{point}")
-    async with chained(vendor, "llm", ["openai", "anthropic"]) as chain:
+    async with chained(vendor, "llm", ["openai", "anthropic"], hasty="openai") as chain:
         assert await reply(chain) == WHOLE
     assert [name for name, _ in chain.told.failed] == ["openai"]
     assert chain.told.served[-1] == "anthropic"
@@ -59,11 +59,13 @@ async def test_the_reply_is_whole_whatever_fails_wherever(vendor, fault, point):
 
 async def test_the_next_call_does_not_ask_a_vendor_that_is_out(vendor):
     vendor.fault("openai.llm=401")
-    async with chained(vendor, "llm", ["openai", "anthropic"]) as chain:
+    async with chained(vendor, "llm", ["openai", "anthropic"], hasty="openai") as chain:
         await reply(chain)
         chains = chain.chains
     asked = len(vendor.sim.requests)
-    async with chained(vendor, "llm", ["openai", "anthropic"], chains=chains) as chain:
+    async with chained(
+        vendor, "llm", ["openai", "anthropic"], chains=chains, hasty="openai"
+    ) as chain:
         assert await reply(chain) == WHOLE
     assert chain.told.failed == []
     assert [name for name, _ in vendor.sim.requests[asked:]] == ["anthropic"]
@@ -71,7 +73,7 @@ async def test_the_next_call_does_not_ask_a_vendor_that_is_out(vendor):
 
 async def test_it_goes_back_to_the_first_once_that_is_well_again(vendor):
     vendor.fault("openai.llm=429")
-    async with chained(vendor, "llm", ["openai", "anthropic"]) as chain:
+    async with chained(vendor, "llm", ["openai", "anthropic"], hasty="openai") as chain:
         await reply(chain)
         vendor.fault()
         breaker = next(iter(chain.chains.breakers))
@@ -84,7 +86,7 @@ async def test_it_goes_back_to_the_first_once_that_is_well_again(vendor):
 
 async def test_where_nobody_answers_that_is_told_and_the_reply_ends(vendor):
     vendor.fault("*.llm=500")
-    async with chained(vendor, "llm", ["openai", "anthropic"]) as chain:
+    async with chained(vendor, "llm", ["openai", "anthropic"], hasty="openai") as chain:
         assert await reply(chain) == ""
     assert chain.told.exhausted == 1
 

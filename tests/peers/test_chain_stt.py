@@ -78,7 +78,7 @@ async def test_an_utterance_is_one_text(vendor, spoken, name):
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_what_was_said_is_understood_whatever_fails_wherever(vendor, spoken, fault, point):
     vendor.fault(f"deepgram.stt={fault}@{point}")
-    async with chained(vendor, "stt", ["deepgram", "local"]) as chain:
+    async with chained(vendor, "stt", ["deepgram", "local"], hasty="deepgram") as chain:
         assert await understood(chain, spoken) == plain(SAID)
         await asyncio.sleep(0.05)
         assert len(chain.line.sink.of(TranscriptionFrame)) == 1
@@ -96,7 +96,7 @@ async def test_a_sound_without_words_is_no_fault(vendor, speech):
 
 async def test_a_vendor_that_lost_the_line_is_used_again_once_it_is_well(vendor, spoken):
     vendor.fault("deepgram.stt=drop@middle x1")
-    async with chained(vendor, "stt", ["deepgram", "local"]) as chain:
+    async with chained(vendor, "stt", ["deepgram", "local"], hasty="deepgram") as chain:
         assert await understood(chain, spoken) == plain(SAID)
         breaker = next(iter(chain.chains.breakers))
         breaker._until = 0.0  # its time is up
@@ -109,7 +109,7 @@ async def test_a_vendor_that_lost_the_line_is_used_again_once_it_is_well(vendor,
 
 async def test_where_nobody_hears_that_is_told(vendor, spoken):
     vendor.fault("*.stt=500")
-    async with chained(vendor, "stt", ["deepgram", "soniox"]) as chain:
+    async with chained(vendor, "stt", ["deepgram", "soniox"], hasty="deepgram") as chain:
         await caller(chain, spoken)
         assert (await chain.line.sink.wait_for(EmptyTranscriptFrame))[0].failed
     assert chain.told.exhausted >= 1

@@ -77,7 +77,7 @@ async def test_a_voice_speaks_and_its_words_are_placed(vendor, speech, name):
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_every_word_is_heard_whatever_fails_wherever(vendor, speech, fault, point):
     vendor.fault(f"openai.tts={fault}@{point}")
-    async with chained(vendor, "tts", ["openai", "local"]) as chain:
+    async with chained(vendor, "tts", ["openai", "local"], hasty="openai") as chain:
         audio, placed = await speak(chain)
     said = [text for _, text in placed]
     repeated = len(said) - len(WORDS)
@@ -91,7 +91,7 @@ async def test_every_word_is_heard_whatever_fails_wherever(vendor, speech, fault
 
 async def test_audio_that_is_too_short_is_completed_by_the_next(vendor, speech):
     vendor.fault("openai.tts=silence@middle")
-    async with chained(vendor, "tts", ["openai", "local"]) as chain:
+    async with chained(vendor, "tts", ["openai", "local"], hasty="openai") as chain:
         audio, _ = await speak(chain)
     assert set(plain(TEXT)) <= set(await heard(speech, audio)) | {"the", "a"}
     assert chain.told.failed == [("openai", "silent")]

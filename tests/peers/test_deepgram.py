@@ -12,7 +12,6 @@ from deepgram.core.api_error import ApiError
 from deepgram.listen.v1.types import ListenV1Results
 from deepgram.listen.v2.types import ListenV2TurnInfo
 from deepgram.speak.v1.types import SpeakV1Flushed, SpeakV1Text
-from heard import calling, errors_of
 from pipecat.frames.frames import (
     InterimTranscriptionFrame,
     InterruptionFrame,
@@ -22,7 +21,8 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 from pipecat.utils.errors import ErrorCategory
-from service_line import running
+from service_line import SENTENCE as SHORT
+from service_line import Errors, running, watched
 from simulated import simulated
 
 from telebot.audio import g711
@@ -37,7 +37,6 @@ pytestmark = [
 ]
 
 SENTENCE = "I would like to book a table for two people tomorrow evening."
-SHORT = "The car park is behind the building."
 CATEGORIES = {
     "401": ErrorCategory.AUTHENTICATION,
     "429": ErrorCategory.RATE_LIMIT,
@@ -75,8 +74,8 @@ def sdk(vendor, key="simulated"):
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 async def test_a_sentence_is_recognised(vendor, spoken, name):
-    async with calling(registry.build_stt(name, vendor.resources)) as call:
-        await call.says(spoken)
+    async with watched(registry.build_stt(name, vendor.resources)) as call:
+        await call.hear(spoken)
         final = await call.final()
         interims = call.line.sink.of(InterimTranscriptionFrame)
     assert "table for two people" in final.text.lower()
@@ -86,9 +85,9 @@ async def test_a_sentence_is_recognised(vendor, spoken, name):
 
 
 async def test_two_stretches_are_two_finals(vendor, spoken):
-    async with calling(registry.build_stt("deepgram", vendor.resources)) as call:
-        await call.says(spoken)
-        await call.says(spoken)
+    async with watched(registry.build_stt("deepgram", vendor.resources)) as call:
+        await call.hear(spoken)
+        await call.hear(spoken)
         finals = await call.line.sink.wait_for(TranscriptionFrame, 2)
     assert [final.finalized for final in finals] == [True, True]
 
@@ -96,7 +95,7 @@ async def test_two_stretches_are_two_finals(vendor, spoken):
 async def test_endpointing_of_the_vendor_cuts_no_stretch(vendor, spoken, monkeypatch):
     monkeypatch.setattr("telebot.providers.deepgram_listen.LATE_S", 60)
     spec = {"service": "deepgram", "settings": {"endpointing": 300}}
-    async with calling(registry.build_stt(spec, vendor.resources)) as call:
+    async with watched(registry.build_stt(spec, vendor.resources)) as call:
         await call.begins()
         await call.sounds(spoken + bytes(8000) + spoken + bytes(8000))
         await call.ends()
@@ -106,8 +105,8 @@ async def test_endpointing_of_the_vendor_cuts_no_stretch(vendor, spoken, monkeyp
 
 
 async def test_a_stretch_without_words_is_answered(vendor):
-    async with calling(registry.build_stt("deepgram", vendor.resources)) as call:
-        await call.says(bytes(8000))
+    async with watched(registry.build_stt("deepgram", vendor.resources)) as call:
+        await call.hear(bytes(8000))
         (frame,) = await call.line.sink.wait_for(EmptyTranscriptFrame)
     assert frame.speech_s == pytest.approx(0.7, abs=0.1)
 
@@ -117,7 +116,7 @@ async def test_words_that_were_final_are_kept_where_finalize_is_not_answered(
 ):
     monkeypatch.setattr("telebot.providers.deepgram_listen.LATE_S", 0.05)
     vendor.fault("deepgram.stt=silence@first")
-    async with calling(registry.build_stt("deepgram", vendor.resources)) as call:
+    async with watched(registry.build_stt("deepgram", vendor.resources)) as call:
         await call.begins()
         await call.sounds(spoken)
         best = {"transcript": "I would like to book", "confidence": 1.0, "words": []}
@@ -131,7 +130,7 @@ async def test_words_that_were_final_are_kept_where_finalize_is_not_answered(
 
 async def test_a_voice_speaks_mu_law_that_is_decoded(vendor, speech):
     tts = registry.build_tts("deepgram", vendor.resources)
-    errors, _ = errors_of(tts)
+    errors = Errors(tts)
     async with running(tts) as line:
         await line.worker.queue_frame(TTSSpeakFrame(SHORT))
         await line.sink.wait_for(TTSStoppedFrame)
@@ -167,9 +166,9 @@ async def test_after_an_interruption_only_the_next_reply_is_heard(vendor, speech
 @pytest.mark.parametrize("fault", CATEGORIES)
 async def test_a_recogniser_tells_its_failure_at_once(vendor, spoken, name, point, fault):
     vendor.fault(f"deepgram.stt={fault}@{point}")
-    async with calling(registry.build_stt(name, vendor.resources)) as call:
-        await call.says(spoken)
-        error = await call.failure()
+    async with watched(registry.build_stt(name, vendor.resources)) as call:
+        await call.hear(spoken)
+        error = await call.error()
         finals = call.line.sink.of(TranscriptionFrame)
     assert error.category is CATEGORIES[fault]
     assert not call.service.is_usable
@@ -182,11 +181,10 @@ async def test_a_recogniser_tells_its_failure_at_once(vendor, spoken, name, poin
 async def test_a_voice_tells_its_failure_and_ends_its_reply(vendor, point, fault):
     vendor.fault(f"deepgram.tts={fault}@{point}")
     tts = registry.build_tts("deepgram", vendor.resources)
-    errors, failed = errors_of(tts)
+    errors = Errors(tts)
     async with running(tts) as line:
         await line.worker.queue_frame(TTSSpeakFrame(SHORT))
-        async with asyncio.timeout(10):
-            await failed.wait()
+        await errors.first()
         if tts.is_usable:  # else no reply was begun
             await line.sink.wait_for(TTSStoppedFrame)
     assert errors[0].category is CATEGORIES[fault]
@@ -206,10 +204,10 @@ async def test_a_voice_may_be_silent(vendor):
 async def test_a_voice_that_was_cut_speaks_again(vendor, speech):
     vendor.fault("deepgram.tts=drop@middle x1")
     tts = registry.build_tts("deepgram", vendor.resources)
-    _, failed = errors_of(tts)
+    errors = Errors(tts)
     async with running(tts) as line:
         await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
-        await failed.wait()
+        await errors.first()
         await line.sink.wait_for(TTSStoppedFrame)
         line.sink.frames.clear()
         await line.worker.queue_frame(TTSSpeakFrame(SHORT))
@@ -221,16 +219,16 @@ async def test_a_voice_that_was_cut_speaks_again(vendor, speech):
 @pytest.mark.parametrize("name", RECOGNISERS)
 async def test_junk_is_a_failure(vendor, spoken, name):
     vendor.fault("deepgram.stt=garbage@first")
-    async with calling(registry.build_stt(name, vendor.resources)) as call:
-        await call.says(spoken)
-        assert (await call.failure()).category is ErrorCategory.SERVER
+    async with watched(registry.build_stt(name, vendor.resources)) as call:
+        await call.hear(spoken)
+        assert (await call.error()).category is ErrorCategory.SERVER
 
 
 @pytest.mark.parametrize("name", RECOGNISERS)
 async def test_a_recogniser_that_stalls_is_left_without_waiting(vendor, spoken, name):
     vendor.fault("deepgram.stt=stall@middle")
-    async with asyncio.timeout(15), calling(registry.build_stt(name, vendor.resources)) as call:
-        await call.says(spoken)
+    async with asyncio.timeout(15), watched(registry.build_stt(name, vendor.resources)) as call:
+        await call.hear(spoken)
     assert not call.errors
 
 
@@ -244,24 +242,24 @@ async def test_a_voice_that_stalls_is_left_without_waiting(vendor):
 @pytest.mark.parametrize("name", RECOGNISERS)
 async def test_a_vendor_that_is_not_there_is_told(vendor, name, unused_tcp_port):
     vendor.environ["DEEPGRAM_BASE_URL"] = f"http://127.0.0.1:{unused_tcp_port}"
-    async with calling(registry.build_stt(name, vendor.resources)) as call:
-        assert (await call.failure()).category is ErrorCategory.CONNECTIVITY
+    async with watched(registry.build_stt(name, vendor.resources)) as call:
+        assert (await call.error()).category is ErrorCategory.CONNECTIVITY
 
 
 @pytest.mark.parametrize("kind", ["stt", "tts"])
 async def test_a_vendor_that_does_not_answer_is_told_soon(vendor, monkeypatch, kind):
     monkeypatch.setattr("telebot.providers.one_socket.CONNECT_S", 0.2)
     vendor.fault(f"deepgram.{kind}=stall@connect")
-    async with calling(registry.build(kind, "deepgram", vendor.resources)) as call:
-        assert (await call.failure()).category is ErrorCategory.CONNECTIVITY
+    async with watched(registry.build(kind, "deepgram", vendor.resources)) as call:
+        assert (await call.error()).category is ErrorCategory.CONNECTIVITY
 
 
 @pytest.mark.parametrize("kind", ["stt", "tts"])
 async def test_no_key_stands_in_an_error(vendor, kind):
     vendor.environ["DEEPGRAM_API_KEY"] = "bad-canary"
     service = registry.build(kind, "deepgram", vendor.resources)
-    async with calling(service) as call:
-        error = await call.failure()
+    async with watched(service) as call:
+        error = await call.error()
     assert error.category is ErrorCategory.AUTHENTICATION
     assert "Invalid credentials" in error.error
     assert not any("canary" in f"{each.error}{each.exception!r}" for each in call.errors)

@@ -14,22 +14,18 @@ from elevenlabs import AsyncElevenLabs
 from elevenlabs.core.api_error import ApiError
 from elevenlabs.realtime.scribe import AudioFormat
 from pipecat.frames.frames import (
-    ErrorFrame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     InterruptionFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
-    TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
-    VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory
-from service_line import running
+from service_line import SENTENCE, Errors, pieces, watched
 from simulated import simulated
 
 from telebot.audio import g711
@@ -38,7 +34,6 @@ from telebot.providers import registry
 
 pytestmark = pytest.mark.peers
 
-SENTENCE = "The car park is behind the building."
 VOICE = "JBFqnCBsd6RMkjVDRZzb"
 CANARY = "canary-7391"
 CAUSES = {
@@ -64,56 +59,13 @@ async def client(vendor):
         yield AsyncElevenLabs(api_key=CANARY, base_url=url, httpx_client=http)
 
 
-@pytest.fixture(scope="session")
-def spoken(speech):
-    """The sentence as a caller says it: int16 at 8 kHz, in pieces of 40 ms, with a little
-    silence around it."""
-
-    async def say():
-        clips = [clip async for clip in speech.tts.stream(SENTENCE, rate_hz=8000)]
-        return b"".join(clip.pcm16 for clip in clips)
-
-    pcm16 = bytes(3200) + asyncio.run(say()) + bytes(3200)
-    return [pcm16[i : i + 640] for i in range(0, len(pcm16), 640)]
-
-
-class Errors(FrameProcessor):
-    """The head of the line: keeps the errors that go up."""
-
-    def __init__(self):
-        super().__init__()
-        self.seen: list[ErrorFrame] = []
-        self.came = asyncio.Event()
-
-    async def process_frame(self, frame, direction):
-        await super().process_frame(frame, direction)
-        if isinstance(frame, ErrorFrame):
-            self.seen.append(frame)
-            self.came.set()
-        await self.push_frame(frame, direction)
-
-    async def first(self):
-        async with asyncio.timeout(10):
-            await self.came.wait()
-        assert not any(CANARY in f"{frame.error}{frame.exception!r}" for frame in self.seen)
-        return self.seen[0]
-
-
-async def say_to(stt, spoken):
-    """The caller says the sentence; the call hears its beginning and its end."""
-    await stt.queue_frame(VADUserStartedSpeakingFrame())
-    for piece in spoken:
-        await stt.queue_frame(InputAudioRawFrame(piece, 8000, 1))
-    await stt.queue_frame(VADUserStoppedSpeakingFrame())
-
-
 async def test_a_voice_speaks_in_mulaw_with_its_words(vendor, speech):
     tts = registry.build_tts("elevenlabs", vendor.resources)
-    async with running(tts) as line:
-        await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
-        await line.sink.wait_for(TTSStoppedFrame)
-        frames = line.sink.of(TTSAudioRawFrame)
-        words = [frame.text for frame in line.sink.of(TTSTextFrame)]
+    async with watched(tts) as on:
+        await on.speak(SENTENCE)
+        await on.line.sink.wait_for(TTSStoppedFrame)
+        frames = on.line.sink.of(TTSAudioRawFrame)
+        words = [frame.text for frame in on.line.sink.of(TTSTextFrame)]
     assert tts._output_format == "ulaw_8000"
     assert {frame.sample_rate for frame in frames} == {8000}
     heard = await speech.stt.transcribe(b"".join(frame.audio for frame in frames), 8000)
@@ -125,25 +77,25 @@ async def test_a_second_reply_and_an_interrupted_one(vendor):
     tts = registry.build_tts(
         {"service": "elevenlabs", "settings": {"speed": 1.1}}, vendor.resources
     )
-    async with running(tts) as line:
-        await line.worker.queue_frame(TTSSpeakFrame("Hello there."))
-        await line.sink.wait_for(TTSStoppedFrame)
-        await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
-        await line.sink.wait_for(TTSAudioRawFrame)
-        await line.worker.queue_frame(InterruptionFrame())
-        await line.sink.wait_for(InterruptionFrame)
-        stopped = len(line.sink.of(TTSStoppedFrame))
-        await line.worker.queue_frame(TTSSpeakFrame("Good bye."))
-        await line.sink.wait_for(TTSStoppedFrame, stopped + 1)
+    async with watched(tts) as on:
+        await on.speak("Hello there.")
+        await on.line.sink.wait_for(TTSStoppedFrame)
+        await on.speak(SENTENCE)
+        await on.line.sink.wait_for(TTSAudioRawFrame)
+        await on.line.worker.queue_frame(InterruptionFrame())
+        await on.line.sink.wait_for(InterruptionFrame)
+        stopped = len(on.line.sink.of(TTSStoppedFrame))
+        await on.speak("Good bye.")
+        await on.line.sink.wait_for(TTSStoppedFrame, stopped + 1)
     assert vendor.sim.requests == [("elevenlabs", "tts")]
 
 
 async def test_a_caller_is_recognised(vendor, spoken):
     stt = registry.build_stt("elevenlabs", vendor.resources)
-    async with running(stt) as line:
-        await say_to(stt, spoken)
-        (final,) = await line.sink.wait_for(TranscriptionFrame)
-        interim = line.sink.of(InterimTranscriptionFrame)
+    async with watched(stt) as on:
+        await on.hear(spoken)
+        (final,) = await on.line.sink.wait_for(TranscriptionFrame)
+        interim = on.line.sink.of(InterimTranscriptionFrame)
     assert "car park is behind the building" in final.text.lower()
     assert final.finalized
     assert interim
@@ -151,25 +103,25 @@ async def test_a_caller_is_recognised(vendor, spoken):
 
 
 async def test_a_commit_of_nothing_is_no_failure(vendor):
-    stt, errors = registry.build_stt("elevenlabs", vendor.resources), Errors()
-    async with running(errors, stt) as line:
+    stt = registry.build_stt("elevenlabs", vendor.resources)
+    async with watched(stt) as on:
         await stt.queue_frame(InputAudioRawFrame(bytes(640), 8000, 1))
         await stt.queue_frame(VADUserStoppedSpeakingFrame())
-        await line.sink.wait_for(VADUserStoppedSpeakingFrame)
+        await on.line.sink.wait_for(VADUserStoppedSpeakingFrame)
         async with aiohttp.ClientSession() as http:  # the refusal has arrived before this has
             await http.get(f"{vendor.url}/elevenlabs/v1/user")
         assert stt.is_usable
-    assert not errors.seen
+    assert not on.errors
 
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("status", CAUSES)
 async def test_a_voice_that_is_refused_says_why(vendor, status, point):
     vendor.fault(f"elevenlabs.tts={status}@{point}")
-    tts, errors = registry.build_tts("elevenlabs", vendor.resources), Errors()
-    async with running(errors, tts) as line:
-        await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
-        assert (await errors.first()).category is CAUSES[status]
+    tts = registry.build_tts("elevenlabs", vendor.resources)
+    async with watched(tts) as on:
+        await on.speak(SENTENCE)
+        assert (await on.error()).category is CAUSES[status]
         assert tts.is_usable is (status != 401)
 
 
@@ -177,56 +129,56 @@ async def test_a_voice_that_is_refused_says_why(vendor, status, point):
 @pytest.mark.parametrize("status", CAUSES)
 async def test_a_recogniser_that_is_refused_says_why(vendor, spoken, status, point):
     vendor.fault(f"elevenlabs.stt={status}@{point}")
-    stt, errors = registry.build_stt("elevenlabs", vendor.resources), Errors()
-    async with running(errors, stt):
-        await say_to(stt, spoken)
-        assert (await errors.first()).category is CAUSES[status]
+    stt = registry.build_stt("elevenlabs", vendor.resources)
+    async with watched(stt) as on:
+        await on.hear(spoken)
+        assert (await on.error()).category is CAUSES[status]
         assert stt.is_usable is (status != 401)
 
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_voice_that_is_cut_off_says_so(vendor, point):
     vendor.fault(f"elevenlabs.tts=drop@{point}x1")
-    tts, errors = registry.build_tts("elevenlabs", vendor.resources), Errors()
-    async with running(errors, tts) as line:
-        await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
-        assert (await errors.first()).category is ErrorCategory.CONNECTIVITY
-        await line.worker.queue_frame(TTSSpeakFrame("And again."))
-        await line.sink.wait_for(TTSStoppedFrame, 2)
-        words = " ".join(frame.text for frame in line.sink.of(TTSTextFrame))
+    tts = registry.build_tts("elevenlabs", vendor.resources)
+    async with watched(tts) as on:
+        await on.speak(SENTENCE)
+        assert (await on.error()).category is ErrorCategory.CONNECTIVITY
+        await on.speak("And again.")
+        await on.line.sink.wait_for(TTSStoppedFrame, 2)
+        words = " ".join(frame.text for frame in on.line.sink.of(TTSTextFrame))
     assert words.endswith("And again.")
 
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_recogniser_that_is_cut_off_says_so_and_comes_back(vendor, spoken, point):
     vendor.fault(f"elevenlabs.stt=drop@{point}x1")
-    stt, errors = registry.build_stt("elevenlabs", vendor.resources), Errors()
-    back = asyncio.Event()
+    stt = registry.build_stt("elevenlabs", vendor.resources)
+    errors, back = Errors(stt), asyncio.Event()
 
     @stt.event_handler("on_connected")
     async def on_connected(_):
-        if errors.seen:
+        if errors:
             back.set()
 
-    async with running(errors, stt) as line:
-        await say_to(stt, spoken)
-        assert (await errors.first()).category is ErrorCategory.CONNECTIVITY
+    async with watched(stt) as on:
+        await on.hear(spoken)
+        assert (await on.error()).category is ErrorCategory.CONNECTIVITY
         await asyncio.wait_for(back.wait(), 10)
-        await say_to(stt, spoken)
-        await line.sink.wait_for(TranscriptionFrame)
+        await on.hear(spoken)
+        await on.line.sink.wait_for(TranscriptionFrame)
 
 
 @pytest.mark.parametrize("kind", ["tts", "stt"])
 async def test_garbage_is_a_failure_of_the_vendor(vendor, spoken, kind):
     vendor.fault(f"elevenlabs.{kind}=garbage@firstx1")
     build = {"tts": registry.build_tts, "stt": registry.build_stt}[kind]
-    service, errors = build("elevenlabs", vendor.resources), Errors()
-    async with running(errors, service) as line:
+    service = build("elevenlabs", vendor.resources)
+    async with watched(service) as on:
         if kind == "stt":
-            await say_to(service, spoken)
+            await on.hear(spoken)
         else:
-            await line.worker.queue_frame(TTSSpeakFrame(SENTENCE))
-        assert (await errors.first()).category is ErrorCategory.SERVER
+            await on.speak(SENTENCE)
+        assert (await on.error()).category is ErrorCategory.SERVER
 
 
 @pytest.mark.parametrize("kind", ["tts", "stt"])
@@ -234,24 +186,24 @@ async def test_a_vendor_that_stalls_does_not_hold_up_the_end(vendor, spoken, kin
     vendor.fault(f"elevenlabs.{kind}=stall@first")
     build = {"tts": registry.build_tts, "stt": registry.build_stt}[kind]
     service = build("elevenlabs", vendor.resources)
-    async with running(service) as line:
+    async with watched(service) as on:
         if kind == "stt":
-            await say_to(service, spoken)
-            await line.sink.wait_for(VADUserStoppedSpeakingFrame)
+            await on.hear(spoken)
+            await on.line.sink.wait_for(VADUserStoppedSpeakingFrame)
         else:
-            await line.worker.queue_frame(TTSSpeakFrame("Hello there."))
-            await line.sink.wait_for(TTSStartedFrame)
+            await on.speak("Hello there.")
+            await on.line.sink.wait_for(TTSStartedFrame)
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 5
 
 
 async def test_a_voice_whose_idle_socket_goes_away_fails_nobody(vendor):
-    tts, errors = registry.build_tts("elevenlabs", vendor.resources), Errors()
-    async with running(errors, tts) as line:
+    tts = registry.build_tts("elevenlabs", vendor.resources)
+    async with watched(tts) as on:
         tts._websocket.transport.abort()
-        await line.worker.queue_frame(TTSSpeakFrame("Hello there."))
-        await line.sink.wait_for(TTSStoppedFrame)
-    assert not errors.seen
+        await on.speak("Hello there.")
+        await on.line.sink.wait_for(TTSStoppedFrame)
+    assert not on.errors
     assert vendor.sim.requests == [("elevenlabs", "tts")] * 2
 
 
@@ -294,7 +246,7 @@ async def test_the_vendors_own_client_hears_with_times(client, spoken):
     )
     done = asyncio.get_running_loop().create_future()
     connection.on("committed_transcript_with_timestamps", done.set_result)
-    for piece in spoken:
+    for piece in pieces(spoken):
         await connection.send({"audio_base_64": base64.b64encode(piece).decode()})
     await connection.commit()
     told = await asyncio.wait_for(done, 20)
@@ -423,17 +375,17 @@ async def test_the_times_of_the_characters_cover_the_audio(vendor, every_chunk):
 async def test_a_vendor_may_be_there_and_silent(vendor, spoken, kind):
     vendor.fault(f"elevenlabs.{kind}=silence@first")
     build = {"tts": registry.build_tts, "stt": registry.build_stt}[kind]
-    service, errors = build("elevenlabs", vendor.resources), Errors()
-    async with running(errors, service) as line:
+    service = build("elevenlabs", vendor.resources)
+    async with watched(service) as on:
         if kind == "stt":
-            await say_to(service, spoken)
-            await line.sink.wait_for(VADUserStoppedSpeakingFrame)
-            assert not line.sink.of(TranscriptionFrame)
+            await on.hear(spoken)
+            await on.line.sink.wait_for(VADUserStoppedSpeakingFrame)
+            assert not on.line.sink.of(TranscriptionFrame)
         else:
-            await line.worker.queue_frame(TTSSpeakFrame("Hello there."))
-            (first, *_) = await line.sink.wait_for(TTSAudioRawFrame)
+            await on.speak("Hello there.")
+            (first, *_) = await on.line.sink.wait_for(TTSAudioRawFrame)
             assert not any(first.audio)
-    assert not errors.seen
+    assert not on.errors
 
 
 CHUNK = {"message_type": "input_audio_chunk", "audio_base_64": "", "commit": False}

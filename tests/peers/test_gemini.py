@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 
 import pytest
 from google.genai import Client, errors, types
@@ -40,10 +39,6 @@ async def sdk(vendor, http):
     yield client.aio.models
     await client.aio.aclose()
     client.close()
-
-
-async def test_a_model_answers_a_caller(vendor):
-    assert await reply(registry.build_llm("gemini", vendor.resources)) == ANSWER
 
 
 async def test_calls_share_connections(vendor):
@@ -91,39 +86,6 @@ async def test_a_wrong_key_says_so_in_a_call(vendor):
     error, _ = await failure(registry.build_llm("gemini", vendor.resources))
     assert error.category is ErrorCategory.AUTHENTICATION
     assert "canary" not in error.error
-
-
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
-async def test_a_lost_connection_is_an_error(vendor, point):
-    vendor.fault(f"gemini=drop@{point}")
-    error, _ = await failure(registry.build_llm("gemini", vendor.resources))
-    assert error.category is ErrorCategory.CONNECTIVITY
-
-
-async def test_nobody_there_is_an_error(vendor):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        vendor.environ["GEMINI_BASE_URL"] = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        error, _ = await failure(registry.build_llm("gemini", vendor.resources))
-    assert error.category is ErrorCategory.CONNECTIVITY
-
-
-async def test_garbage_is_an_error(vendor):
-    vendor.fault("gemini=garbage@middle")
-    error, said = await failure(registry.build_llm("gemini", vendor.resources))
-    assert error.category is ErrorCategory.SERVER
-    assert ANSWER.startswith(said)
-
-
-@pytest.mark.parametrize(
-    ("fault", "point"), [("stall", "connect"), ("stall", "middle"), ("silence", "first")]
-)
-async def test_a_silent_vendor_holds_nobody_up(vendor, fault, point):
-    vendor.fault(f"gemini={fault}@{point}")
-    llm = registry.build_llm("gemini", vendor.resources)
-    async with asked(llm) as run:
-        if point == "middle":
-            await run.line.sink.wait_for(LLMTextFrame, 12)
 
 
 async def test_an_interruption_frees_the_connection(vendor):

@@ -3,7 +3,6 @@ wire."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import asynccontextmanager
 
@@ -27,8 +26,8 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 from pipecat.utils.errors import ErrorCategory
+from service_line import SENTENCE, watched
 from simulated import simulated
-from voice_line import asked, serving
 
 from telebot.audio import g711
 from telebot.call.errors import ProviderConfigError, ProviderError
@@ -39,7 +38,6 @@ from telebot.simulate import google
 pytestmark = pytest.mark.peers
 
 CANARY = "canary-5c1e"
-SENTENCE = "The car park is behind the building."
 RECOGNIZER = "projects/p/locations/global/recognizers/_"
 KEY = (("x-goog-api-key", CANARY),)
 REFUSALS = [
@@ -87,16 +85,6 @@ def speaks(channel):
     return TextToSpeechAsyncClient(transport=TextToSpeechGrpcAsyncIOTransport(channel=channel))
 
 
-@pytest.fixture(scope="module")
-def spoken(speech):
-    """A sentence at 8 kHz."""
-
-    async def say() -> bytes:
-        return b"".join([clip.pcm16 async for clip in speech.tts.stream(SENTENCE, rate_hz=8000)])
-
-    return asyncio.run(say())
-
-
 def decoding(model="telephony", language="en-US", rate=8000):
     audio = {"encoding": 2, "sample_rate_hertz": rate, "audio_channel_count": 1}  # MULAW
     return {"model": model, "language_codes": [language], "explicit_decoding_config": audio}
@@ -131,19 +119,19 @@ async def messages(*all_of_them):
 
 
 async def test_a_voice_speaks_at_the_phones_rate(vendor, speech):
-    async with serving(registry.build_tts("google", vendor.resources)) as call:
+    async with watched(registry.build_tts("google", vendor.resources)) as call:
         await call.speak(SENTENCE)
         await call.line.sink.wait_for(TTSStoppedFrame)
         frames = call.line.sink.of(TTSAudioRawFrame)
         assert {frame.sample_rate for frame in frames} == {8000}
         assert len(frames) > 10
-        heard = await speech.stt.transcribe(call.audio(), 8000)
+        heard = await speech.stt.transcribe(call.audio, 8000)
     assert "car park is behind the building" in heard.text.lower()
     assert not call.errors
 
 
 async def test_utterances_are_recognised_one_by_one(vendor, spoken):
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
         for count in (1, 2):
             await call.hear(spoken)
             [*_, text] = await call.line.sink.wait_for(TranscriptionFrame, count)
@@ -155,14 +143,14 @@ async def test_utterances_are_recognised_one_by_one(vendor, spoken):
 
 
 async def test_what_was_settled_on_the_way_is_part_of_the_text(vendor, spoken):
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
         await call.hear(spoken + bytes(16000) + spoken + bytes(1600))
         [text] = await call.line.sink.wait_for(TranscriptionFrame)
         assert text.text.lower().count("car park") == 2
 
 
 async def test_silence_is_no_text(vendor):
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
         await call.hear(bytes(16000))
         [empty] = await call.line.sink.wait_for(EmptyTranscriptFrame)
         assert not empty.failed
@@ -186,7 +174,7 @@ async def test_the_vendors_sdk_is_served(hears, speaks, speech, spoken):
 @pytest.mark.parametrize(("status", "category"), REFUSALS)
 async def test_a_voice_that_is_refused_says_why(vendor, status, category):
     vendor.fault(f"google.tts={status}")
-    async with serving(registry.build_tts("google", vendor.resources)) as call:
+    async with watched(registry.build_tts("google", vendor.resources)) as call:
         await call.speak(SENTENCE)
         error = await call.error()
         assert error.category is category
@@ -197,10 +185,11 @@ async def test_a_voice_that_is_refused_says_why(vendor, status, category):
 @pytest.mark.parametrize(("status", "category"), REFUSALS)
 async def test_a_recogniser_that_is_refused_says_why_once(vendor, spoken, status, category):
     vendor.fault(f"google.stt={status}")
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
-        await call.hear(spoken[:640], stop=False)
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
+        await call.begins()
+        await call.sounds(spoken[:640])
         await call.error()
-        await call.stop()
+        await call.ends()
         await call.line.sink.wait_for(EmptyTranscriptFrame)
         [error] = call.errors
         assert error.category is category
@@ -218,10 +207,10 @@ async def test_a_recogniser_that_is_refused_says_why_once(vendor, spoken, status
 )
 async def test_a_voice_that_is_cut_off_says_so(vendor, fault, category):
     vendor.fault(f"google.tts={fault}")
-    async with serving(registry.build_tts("google", vendor.resources)) as call:
+    async with watched(registry.build_tts("google", vendor.resources)) as call:
         await call.speak(SENTENCE)
         assert (await call.error()).category is category
-        assert bool(call.audio()) == ("middle" in fault)
+        assert bool(call.audio) == ("middle" in fault)
 
 
 @pytest.mark.parametrize("point", ["connect", "first", "middle"])
@@ -229,15 +218,16 @@ async def test_a_recogniser_that_breaks_off_says_so_before_the_caller_has_stoppe
     vendor, spoken, point
 ):
     vendor.fault(f"google.stt=drop@{point}")
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
-        await call.hear(spoken, stop=False)
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
+        await call.begins()
+        await call.sounds(spoken)
         assert (await call.error()).category is ErrorCategory.CONNECTIVITY
         assert not call.line.sink.of(EmptyTranscriptFrame)
 
 
 async def test_a_channel_that_was_cut_is_opened_again(vendor, spoken):
     vendor.fault("google.stt=drop@middle x1")
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
         await call.hear(spoken)
         await call.error()
         await call.hear(spoken)
@@ -247,29 +237,29 @@ async def test_a_channel_that_was_cut_is_opened_again(vendor, spoken):
 @pytest.mark.parametrize("point", ["connect", "first", "end"])
 async def test_stalls_leave_nothing_behind(vendor, spoken, point):
     vendor.fault(f"google=stall@{point}")
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
         await call.hear(spoken)
-        await asked(vendor.sim, 1)
-    async with serving(registry.build_tts("google", vendor.resources)) as call:
+        await vendor.until(lambda: len(vendor.sim.requests) >= 1)
+    async with watched(registry.build_tts("google", vendor.resources)) as call:
         await call.speak(SENTENCE)
-        await asked(vendor.sim, 2)
+        await vendor.until(lambda: len(vendor.sim.requests) >= 2)
 
 
 async def test_silence_is_no_text_and_sound_without_any(vendor, spoken):
     vendor.fault("google=silence@first")
-    async with serving(registry.build_tts("google", vendor.resources)) as call:
+    async with watched(registry.build_tts("google", vendor.resources)) as call:
         await call.speak(SENTENCE)
         await call.line.sink.wait_for(TTSStoppedFrame)
-        assert not any(call.audio())
-        assert len(call.audio()) > 8000
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
+        assert not any(call.audio)
+        assert len(call.audio) > 8000
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
         await call.hear(spoken)
         await call.line.sink.wait_for(EmptyTranscriptFrame)
 
 
 async def test_nobody_there(vendor, spoken):
     vendor.environ["GOOGLE_BASE_URL"] = "http://127.0.0.1:9"
-    async with serving(registry.build_stt("google", vendor.resources)) as call:
+    async with watched(registry.build_stt("google", vendor.resources)) as call:
         await call.hear(spoken)
         assert (await call.error()).category is ErrorCategory.CONNECTIVITY
     with pytest.raises(ProviderError, match="google refuses"):

@@ -7,8 +7,8 @@ import asyncio
 
 import openai
 import pytest
-from openai_calls import CANARY, ask, pcm, said, utter, watched
 from pipecat.frames.frames import LLMFullResponseEndFrame, LLMTextFrame, TranscriptionFrame
+from service_line import CANARY, caller, watched
 from simulated import simulated
 
 from telebot.call.errors import ProviderConfigError
@@ -36,7 +36,7 @@ async def sdk(vendor):
 
 @pytest.fixture(scope="module")
 def sentence(speech):
-    return asyncio.run(pcm(speech, "I would like to book a table for four people."))
+    return asyncio.run(caller(speech, "I would like to book a table for four people."))
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,21 @@ def sentence(speech):
 )
 async def test_a_model_answers_a_caller(vendor, spec):
     llm = registry.build_llm(spec, vendor.resources)
-    async with watched(llm) as (line, errors):
-        await ask(line, "When are you open?")
-        await line.sink.wait_for(LLMFullResponseEndFrame)
-        assert said(line).startswith("We are open from Tuesday")
-    assert not errors
+    async with watched(llm) as on:
+        await on.ask("When are you open?")
+        await on.line.sink.wait_for(LLMFullResponseEndFrame)
+        assert on.said.startswith("We are open from Tuesday")
+    assert not on.errors
 
 
 async def test_an_utterance_is_recognised(vendor, sentence):
     stt = registry.build_stt("groq", vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        (text,) = await line.sink.wait_for(TranscriptionFrame)
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        (text,) = await on.line.sink.wait_for(TranscriptionFrame)
         assert text.finalized
         assert "table for four" in text.text
-    assert not errors
+    assert not on.errors
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
@@ -66,9 +66,9 @@ async def test_an_utterance_is_recognised(vendor, sentence):
 async def test_a_refusal_is_an_error_of_its_kind_at_once(vendor, sentence, kind, status):
     vendor.fault(f"groq={status}")
     service = registry.build(kind, "groq", vendor.resources)
-    async with watched(service) as (line, errors):
-        await (ask(line, "Hello") if kind == "llm" else utter(line, service, sentence))
-        assert await errors.category() == KINDS[status]
+    async with watched(service) as on:
+        await (on.ask("Hello") if kind == "llm" else on.hear(sentence))
+        assert await on.errors.category() == KINDS[status]
     assert len(vendor.sim.requests) == 1
 
 
@@ -80,19 +80,19 @@ async def test_a_refusal_is_an_error_of_its_kind_at_once(vendor, sentence, kind,
 async def test_a_reply_that_breaks_off_is_an_error_of_its_kind(vendor, fault, kind):
     vendor.fault(f"groq.llm={fault}")
     llm = registry.build_llm("groq", vendor.resources)
-    async with watched(llm) as (line, errors):
-        await ask(line, "When are you open?")
-        assert await errors.category() == kind
+    async with watched(llm) as on:
+        await on.ask("When are you open?")
+        assert await on.errors.category() == kind
 
 
 @pytest.mark.parametrize("fault", ["drop@end", "garbage@connect"])
 async def test_a_transcript_that_does_not_come_is_an_error(vendor, sentence, fault):
     vendor.fault(f"groq.stt={fault}")
     stt = registry.build_stt("groq", vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        await errors.first()
-        (lost,) = await line.sink.wait_for(EmptyTranscriptFrame)
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        await on.errors.first()
+        (lost,) = await on.line.sink.wait_for(EmptyTranscriptFrame)
         assert lost.failed
 
 
@@ -100,19 +100,19 @@ async def test_a_transcript_that_does_not_come_is_an_error(vendor, sentence, fau
 async def test_a_vendor_that_stalls_can_be_given_up(vendor, sentence, kind):
     vendor.fault("groq=stall@first")
     service = registry.build(kind, "groq", vendor.resources)
-    async with watched(service) as (line, errors):
-        await (ask(line, "Hello") if kind == "llm" else utter(line, service, sentence))
-        assert not line.sink.of(LLMTextFrame)
-    assert not errors
+    async with watched(service) as on:
+        await (on.ask("Hello") if kind == "llm" else on.hear(sentence))
+        assert not on.line.sink.of(LLMTextFrame)
+    assert not on.errors
 
 
 @pytest.mark.parametrize("kind", ["llm", "stt"])
 async def test_no_error_shows_a_key(vendor, sentence, kind):
     vendor.environ["GROQ_API_KEY"] = CANARY
     service = registry.build(kind, "groq", vendor.resources)
-    async with watched(service) as (line, errors):
-        await (ask(line, "Hello") if kind == "llm" else utter(line, service, sentence))
-        assert await errors.category() == "authentication"
+    async with watched(service) as on:
+        await (on.ask("Hello") if kind == "llm" else on.hear(sentence))
+        assert await on.errors.category() == "authentication"
     with pytest.raises(ProviderConfigError, match="refuses the key") as caught:
         await registry.probe(kind, "groq", vendor.resources)
     assert "canary" not in str(caught.value)

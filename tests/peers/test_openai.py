@@ -9,7 +9,6 @@ from datetime import date
 import aiohttp
 import openai
 import pytest
-from openai_calls import CANARY, ask, said, sound, speak, watched
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
@@ -18,6 +17,7 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
+from service_line import CANARY, watched
 from simulated import simulated
 
 from telebot.call.errors import ProviderConfigError
@@ -58,11 +58,11 @@ async def sdk(vendor):
 
 async def test_a_model_answers_a_caller(vendor):
     llm = registry.build_llm("openai", vendor.resources)
-    async with watched(llm) as (line, errors):
-        await ask(line, "When are you open?")
-        await line.sink.wait_for(LLMFullResponseEndFrame)
-        assert said(line).startswith(HOURS)
-    assert not errors
+    async with watched(llm) as on:
+        await on.ask("When are you open?")
+        await on.line.sink.wait_for(LLMFullResponseEndFrame)
+        assert on.said.startswith(HOURS)
+    assert not on.errors
 
 
 async def test_a_model_calls_a_function(vendor, monkeypatch):
@@ -79,20 +79,20 @@ async def test_a_model_calls_a_function(vendor, monkeypatch):
         properties=TRANSFER["parameters"]["properties"],
         required=["to", "after"],
     )
-    async with watched(llm) as (line, errors):
-        await ask(line, "Transfer my call in 5 minutes", ToolsSchema(standard_tools=[schema]))
-        await line.sink.wait_for(LLMFullResponseEndFrame)
+    async with watched(llm) as on:
+        await on.ask("Transfer my call in 5 minutes", ToolsSchema(standard_tools=[schema]))
+        await on.line.sink.wait_for(LLMFullResponseEndFrame)
     assert called == [("transfer_call", {"to": "Transfer my call in 5 minutes", "after": 5})]
-    assert not errors
+    assert not on.errors
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
 async def test_a_refused_request_is_an_error_of_its_kind_at_once(vendor, status):
     vendor.fault(f"openai={status}")
     llm = registry.build_llm("openai", vendor.resources)
-    async with watched(llm) as (line, errors):
-        await ask(line, "Hello")
-        assert await errors.category() == KINDS[status]
+    async with watched(llm) as on:
+        await on.ask("Hello")
+        assert await on.errors.category() == KINDS[status]
     assert len(vendor.sim.requests) == 1
 
 
@@ -105,10 +105,10 @@ async def test_a_refused_request_is_an_error_of_its_kind_at_once(vendor, status)
 async def test_a_reply_that_breaks_off_is_an_error_of_its_kind(vendor, fault, kind, point):
     vendor.fault(f"openai.llm={fault}@{point}")
     llm = registry.build_llm("openai", vendor.resources)
-    async with watched(llm) as (line, errors):
-        await ask(line, "When are you open?")
-        assert await errors.category() == kind
-        words = len(line.sink.of(LLMTextFrame))
+    async with watched(llm) as on:
+        await on.ask("When are you open?")
+        assert await on.errors.category() == kind
+        words = len(on.line.sink.of(LLMTextFrame))
     assert words == 0 if point == "first" else words > 3
 
 
@@ -116,19 +116,19 @@ async def test_a_reply_that_breaks_off_is_an_error_of_its_kind(vendor, fault, ki
 async def test_a_reply_that_stalls_can_be_given_up(vendor, fault):
     vendor.fault(f"openai.llm={fault}")
     llm = registry.build_llm("openai", vendor.resources)
-    async with watched(llm) as (line, errors):
-        await ask(line, "When are you open?")
+    async with watched(llm) as on:
+        await on.ask("When are you open?")
         if "middle" in fault:
-            await line.sink.wait_for(LLMTextFrame, 3)
-    assert not errors
+            await on.line.sink.wait_for(LLMTextFrame, 3)
+    assert not on.errors
 
 
 async def test_a_vendor_that_is_not_there_is_a_fault_of_the_connection(vendor):
     vendor.environ["OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"
     llm = registry.build_llm("openai", vendor.resources)
-    async with watched(llm) as (line, errors):
-        await ask(line, "Hello")
-        assert await errors.category() == "connectivity"
+    async with watched(llm) as on:
+        await on.ask("Hello")
+        assert await on.errors.category() == "connectivity"
 
 
 async def test_the_sdk_gets_whole_answers(sdk):
@@ -213,22 +213,22 @@ async def test_a_malformed_chat_is_refused(vendor, case):
 
 async def test_a_voice_speaks(vendor, speech):
     tts = registry.build_tts("openai", vendor.resources)
-    async with watched(tts) as (line, errors):
-        await speak(line, "The car park is behind the building.")
-        await line.sink.wait_for(TTSStoppedFrame)
-        audio, rate_hz = sound(line, TTSAudioRawFrame)
+    async with watched(tts) as on:
+        await on.speak("The car park is behind the building.")
+        await on.line.sink.wait_for(TTSStoppedFrame)
+        audio, rate_hz = on.audio, on.rate_hz
     heard = await speech.stt.transcribe(audio, rate_hz)
     assert "car park is behind the building" in heard.text.lower()
-    assert not errors
+    assert not on.errors
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
 async def test_a_refused_voice_is_an_error_of_its_kind_at_once(vendor, status):
     vendor.fault(f"openai.tts={status}")
     tts = registry.build_tts("openai", vendor.resources)
-    async with watched(tts) as (line, errors):
-        await speak(line, "Hello")
-        assert await errors.category() == KINDS[status]
+    async with watched(tts) as on:
+        await on.speak("Hello")
+        assert await on.errors.category() == KINDS[status]
     assert len(vendor.sim.requests) == 1
 
 
@@ -236,19 +236,19 @@ async def test_a_refused_voice_is_an_error_of_its_kind_at_once(vendor, status):
 async def test_speech_that_breaks_off_is_a_fault_of_the_connection(vendor, fault):
     vendor.fault(f"openai.tts={fault}")
     tts = registry.build_tts("openai", vendor.resources)
-    async with watched(tts) as (line, errors):
-        await speak(line, "The car park is behind the building.")
-        assert await errors.category() == "connectivity"
-        await line.sink.wait_for(TTSStoppedFrame) if "first" not in fault else None
+    async with watched(tts) as on:
+        await on.speak("The car park is behind the building.")
+        assert await on.errors.category() == "connectivity"
+        await on.line.sink.wait_for(TTSStoppedFrame) if "first" not in fault else None
 
 
 async def test_speech_that_stalls_can_be_given_up(vendor):
     vendor.fault("openai.tts=stall@middle")
     tts = registry.build_tts("openai", vendor.resources)
-    async with watched(tts) as (line, errors):
-        await speak(line, "The car park is behind the building.")
-        await line.sink.wait_for(TTSAudioRawFrame)
-    assert not errors
+    async with watched(tts) as on:
+        await on.speak("The car park is behind the building.")
+        await on.line.sink.wait_for(TTSAudioRawFrame)
+    assert not on.errors
 
 
 async def test_the_sdk_gets_speech_as_a_file_and_as_events(sdk, speech):
@@ -324,9 +324,9 @@ async def test_a_wrong_key_is_found_by_asking(vendor):
 async def test_no_error_shows_a_key(vendor, kind, spec):
     vendor.environ["OPENAI_API_KEY"] = CANARY
     service = registry.build(kind, spec, vendor.resources)
-    async with watched(service) as (line, errors):
-        await (ask if kind == "llm" else speak)(line, "Hello")
-        assert await errors.category() == "authentication"
+    async with watched(service) as on:
+        await (on.ask if kind == "llm" else on.speak)("Hello")
+        assert await on.errors.category() == "authentication"
 
 
 def test_a_model_that_was_shut_down_says_so():

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 from aiohttp import web
-from openai_calls import ask, said, sound, speak, watched
-from pipecat.frames.frames import LLMFullResponseEndFrame, TTSAudioRawFrame, TTSStoppedFrame
+from pipecat.frames.frames import LLMFullResponseEndFrame, TTSStoppedFrame
 from pipecat.utils.errors import ErrorCategory
+from service_line import watched
 from simulated import simulated
 
+from telebot.audio.wav import written
 from telebot.call.errors import ProviderConfigError
 from telebot.providers import registry
-from telebot.providers.openai_compatible_services import wav_start
-from telebot.providers.openai_errors import VendorError, category_of
-from telebot.simulate.speech import wav
+from telebot.providers.openai_errors import category_of
 
 pytestmark = pytest.mark.peers
 
@@ -36,21 +33,21 @@ def spec(vendor):
 
 async def test_a_model_answers_a_caller(vendor, spec):
     llm = registry.build_llm(spec("gpt-4.1"), vendor.resources)
-    async with watched(llm) as (line, errors):
-        await ask(line, "When are you open?")
-        await line.sink.wait_for(LLMFullResponseEndFrame)
-        assert said(line).startswith("We are open")
-    assert not errors
+    async with watched(llm) as on:
+        await on.ask("When are you open?")
+        await on.line.sink.wait_for(LLMFullResponseEndFrame)
+        assert on.said.startswith("We are open")
+    assert not on.errors
 
 
 async def test_a_voice_speaks(vendor, spec, speech):
     tts = registry.build_tts(spec("tts-1", voice="nova"), vendor.resources)
-    async with watched(tts) as (line, errors):
-        await speak(line, "The car park is behind the building.")
-        await line.sink.wait_for(TTSStoppedFrame)
-        audio, rate_hz = sound(line, TTSAudioRawFrame)
+    async with watched(tts) as on:
+        await on.speak("The car park is behind the building.")
+        await on.line.sink.wait_for(TTSStoppedFrame)
+        audio, rate_hz = on.audio, on.rate_hz
     assert "car park" in (await speech.stt.transcribe(audio, rate_hz)).text.lower()
-    assert not errors
+    assert not on.errors
 
 
 @pytest.mark.parametrize(
@@ -61,18 +58,18 @@ async def test_a_voice_speaks(vendor, spec, speech):
 async def test_a_fault_is_an_error_of_its_kind(vendor, spec, what, fault, kind):
     vendor.fault(f"openai={fault}")
     service = registry.build(what, spec("gpt-4.1" if what == "llm" else "tts-1"), vendor.resources)
-    async with watched(service) as (line, errors):
-        await (ask if what == "llm" else speak)(line, "When are you open?")
-        assert await errors.category() == kind
+    async with watched(service) as on:
+        await (on.ask if what == "llm" else on.speak)("When are you open?")
+        assert await on.errors.category() == kind
 
 
 @pytest.mark.parametrize("what", ["llm", "tts"])
 async def test_a_server_that_stalls_can_be_given_up(vendor, spec, what):
     vendor.fault("openai=stall@first")
     service = registry.build(what, spec("gpt-4.1" if what == "llm" else "tts-1"), vendor.resources)
-    async with watched(service) as (line, errors):
-        await (ask if what == "llm" else speak)(line, "When are you open?")
-    assert not errors
+    async with watched(service) as on:
+        await (on.ask if what == "llm" else on.speak)("When are you open?")
+    assert not on.errors
 
 
 async def test_what_is_missing_is_named(vendor, spec):
@@ -99,7 +96,7 @@ async def test_the_server_is_asked_first(vendor, spec):
 async def test_a_server_that_sends_wav_is_played_at_the_files_rate(vendor, speech):
     async def answer(_: web.Request) -> web.Response:
         audio = await vendor.sim.speech.say("The car park is behind the building.", 16000)
-        return web.Response(body=wav(audio.pcm16, 16000), content_type="audio/wav")
+        return web.Response(body=written(audio.pcm16, 16000), content_type="audio/wav")
 
     async def mp3(_: web.Request) -> web.Response:
         return web.Response(body=b"ID3", content_type="audio/mpeg")
@@ -112,29 +109,17 @@ async def test_a_server_that_sends_wav_is_played_at_the_files_rate(vendor, speec
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     made = {"service": NAME, "model": "kokoro", "voice": "af_heart"}
     tts = registry.build_tts({**made, "base_url": f"{url}/wav"}, vendor.resources)
-    async with watched(tts) as (line, errors):
-        await speak(line, "Hello")
-        await line.sink.wait_for(TTSStoppedFrame)
-        audio, rate_hz = sound(line, TTSAudioRawFrame)
+    async with watched(tts) as on:
+        await on.speak("Hello")
+        await on.line.sink.wait_for(TTSStoppedFrame)
+        audio, rate_hz = on.audio, on.rate_hz
     assert rate_hz == 16000
     assert "car park" in (await speech.stt.transcribe(audio, rate_hz)).text.lower()
     tts = registry.build_tts({**made, "base_url": f"{url}/mp3"}, vendor.resources)
-    async with watched(tts) as (line, errors):
-        await speak(line, "Hello")
-        assert await errors.category() == "invalid_request"
+    async with watched(tts) as on:
+        await on.speak("Hello")
+        assert await on.errors.category() == "invalid_request"
     await runner.cleanup()
-
-
-def test_the_samples_of_a_wav_file_are_found():
-    file = wav(b"\1\0" * 10, 22050)
-    assert wav_start(file) == (44, 22050)
-    assert wav_start(file[:20]) is None
-    assert wav_start(b"RI") is None
-    assert wav_start(bytes(30)) == (0, 0)
-    listed = file[:36] + b"LIST" + struct.pack("<I", 4) + b"INFO" + file[36:]
-    assert wav_start(listed) == (56, 22050)
-    with pytest.raises(VendorError, match="16-bit mono"):
-        wav_start(file[:22] + b"\2\0" + file[24:])
 
 
 @pytest.mark.parametrize(

@@ -8,22 +8,21 @@ import json
 
 import openai
 import pytest
-from openai_calls import CANARY, DOWN, Errors, pcm, utter, watched
 from pipecat.frames.frames import (
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     TranscriptionFrame,
 )
-from service_line import running
+from service_line import CANARY, DOWN, STOP_S, caller, watched
 from simulated import simulated
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from telebot.audio import g711
+from telebot.audio.wav import written
 from telebot.call.errors import ProviderConfigError
 from telebot.providers import registry
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.simulate.speech import wav
 
 pytestmark = pytest.mark.peers
 
@@ -48,7 +47,7 @@ async def sdk(vendor):
 
 @pytest.fixture(scope="module")
 def sentence(speech):
-    return asyncio.run(pcm(speech, SENTENCE))
+    return asyncio.run(caller(speech, SENTENCE))
 
 
 # --- a call ------------------------------------------------------------------------------------
@@ -59,51 +58,51 @@ def sentence(speech):
 )
 async def test_two_utterances_are_recognised(vendor, sentence, speech, spec):
     stt = registry.build_stt(spec, vendor.resources)
-    second = await pcm(speech, "Thank you very much.")
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        await line.sink.wait_for(TranscriptionFrame)
-        await utter(line, stt, second)
-        texts = await line.sink.wait_for(TranscriptionFrame, 2)
+    second = await caller(speech, "Thank you very much.")
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        await on.line.sink.wait_for(TranscriptionFrame)
+        await on.hear(second)
+        texts = await on.line.sink.wait_for(TranscriptionFrame, 2)
         assert all(frame.finalized for frame in texts)
         assert "book a table for four" in texts[0].text.lower()
         assert "thank you" in texts[1].text.lower()
         if spec == STREAMED:
-            interims = [f.text for f in line.sink.of(InterimTranscriptionFrame)]
+            interims = [f.text for f in on.line.sink.of(InterimTranscriptionFrame)]
             assert len(interims) > 3
             assert texts[0].text.startswith(interims[2])
-    assert not errors
+    assert not on.errors
 
 
 @pytest.mark.parametrize("spec", [STREAMED, FILES])
 async def test_an_utterance_without_words_is_answered(vendor, spec):
     stt = registry.build_stt(spec, vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, bytes(16000))
-        (empty,) = await line.sink.wait_for(EmptyTranscriptFrame)
+    async with watched(stt) as on:
+        await on.hear(bytes(16000))
+        (empty,) = await on.line.sink.wait_for(EmptyTranscriptFrame)
         assert not empty.failed
-        assert empty.speech_s == pytest.approx(1.0, abs=0.1)
-    assert not errors
+        assert empty.speech_s == pytest.approx(1.0 + STOP_S, abs=0.1)
+    assert not on.errors
 
 
 async def test_silence_is_not_sent(vendor, sentence):
     stt = registry.build_stt(STREAMED, vendor.resources)
-    async with watched(stt) as (line, _):
+    async with watched(stt) as on:
         for _ in range(100):
             await stt.process_audio_frame(InputAudioRawFrame(bytes(640), 8000, 1), DOWN)
-        await utter(line, stt, sentence)
-        (text,) = await line.sink.wait_for(TranscriptionFrame)
+        await on.hear(sentence)
+        (text,) = await on.line.sink.wait_for(TranscriptionFrame)
         assert "table for four" in text.text
         sent_s = text.result["usage"]["seconds"]
-        assert sent_s == pytest.approx(len(sentence) / 16000 + 0.6, abs=0.05)
+        assert sent_s == pytest.approx(len(sentence) / 16000 + 0.6 + STOP_S, abs=0.05)
 
 
 async def test_a_sound_too_short_to_commit_is_answered(vendor):
     stt = registry.build_stt(STREAMED, vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, bytes(640))
-        await line.sink.wait_for(EmptyTranscriptFrame)
-    assert not errors
+    async with watched(stt) as on:
+        await on.hear(bytes(640))
+        await on.line.sink.wait_for(EmptyTranscriptFrame)
+    assert not on.errors
 
 
 # --- faults ------------------------------------------------------------------------------------
@@ -115,12 +114,12 @@ async def test_a_sound_too_short_to_commit_is_answered(vendor):
 async def test_a_refusal_is_an_error_of_its_kind(vendor, sentence, spec, status, point):
     vendor.fault(f"openai.stt={status}@{point}")
     stt = registry.build_stt(spec, vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        assert await errors.category() == KINDS[status]
-        (lost, *_) = await line.sink.wait_for(EmptyTranscriptFrame)
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        assert await on.errors.category() == KINDS[status]
+        (lost, *_) = await on.line.sink.wait_for(EmptyTranscriptFrame)
         assert lost.failed
-    assert len(errors) == 1
+    assert len(on.errors) == 1
     assert len(vendor.sim.requests) == 1
 
 
@@ -134,12 +133,12 @@ async def test_a_refusal_is_an_error_of_its_kind(vendor, sentence, spec, status,
 async def test_a_broken_connection_is_an_error_of_its_kind(vendor, sentence, spec, fault, kind):
     vendor.fault(f"openai.stt={fault}")
     stt = registry.build_stt(spec, vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        assert await errors.category() == kind
-        (lost, *_) = await line.sink.wait_for(EmptyTranscriptFrame)
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        assert await on.errors.category() == kind
+        (lost, *_) = await on.line.sink.wait_for(EmptyTranscriptFrame)
         assert lost.failed
-    assert len(errors) == 1
+    assert len(on.errors) == 1
 
 
 @pytest.mark.parametrize("spec", [STREAMED, FILES])
@@ -149,47 +148,46 @@ async def test_a_broken_connection_is_an_error_of_its_kind(vendor, sentence, spe
 async def test_a_vendor_that_says_nothing_can_be_given_up(vendor, sentence, spec, fault):
     vendor.fault(f"openai.stt={fault}")
     stt = registry.build_stt(spec, vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        assert not line.sink.of(TranscriptionFrame)
-    assert not errors
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        assert not on.line.sink.of(TranscriptionFrame)
+    assert not on.errors
 
 
 async def test_nothing_is_sent_to_a_socket_that_broke(vendor, sentence):
     vendor.fault("openai.stt=drop@first")
     stt = registry.build_stt(STREAMED, vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        await errors.first()
-        await utter(line, stt, sentence)
-        lost = await line.sink.wait_for(EmptyTranscriptFrame, 2)
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        await on.errors.first()
+        await on.hear(sentence)
+        lost = await on.line.sink.wait_for(EmptyTranscriptFrame, 2)
         assert all(frame.failed for frame in lost)
-    assert len(errors) == 1
+    assert len(on.errors) == 1
 
 
 async def test_a_vendor_that_is_not_there_is_a_fault_of_the_connection(vendor, sentence):
     vendor.environ["OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"
     stt = registry.build_stt(STREAMED, vendor.resources)
-    errors = Errors(stt)
-    async with running(stt) as line:
-        await utter(line, stt, sentence)
-        assert await errors.category() == "connectivity"
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        assert await on.errors.category() == "connectivity"
 
 
 @pytest.mark.parametrize("spec", [STREAMED, FILES])
 async def test_no_error_shows_a_key(vendor, sentence, spec):
     vendor.environ["OPENAI_API_KEY"] = CANARY
     stt = registry.build_stt(spec, vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        assert await errors.category() == "authentication"
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        assert await on.errors.category() == "authentication"
 
 
 async def test_a_session_that_is_refused_is_an_invalid_request(vendor, sentence):
     stt = registry.build_stt({"service": STREAMED, "model": "gpt-0"}, vendor.resources)
-    async with watched(stt) as (line, errors):
-        await utter(line, stt, sentence)
-        assert await errors.category() == "invalid_request"
+    async with watched(stt) as on:
+        await on.hear(sentence)
+        assert await on.errors.category() == "invalid_request"
 
 
 def test_a_model_that_only_streams_takes_no_files(vendor):
@@ -201,7 +199,7 @@ def test_a_model_that_only_streams_takes_no_files(vendor):
 
 
 async def test_the_sdk_gets_every_form_of_transcript(sdk, sentence):
-    file = ("a.wav", wav(sentence, 8000), "audio/wav")
+    file = ("a.wav", written(sentence, 8000), "audio/wav")
     create = sdk.audio.transcriptions.create
     short = await create(file=file, model="gpt-transcribe")
     assert "table for four" in short.text
@@ -227,14 +225,14 @@ async def test_the_sdk_gets_every_form_of_transcript(sdk, sentence):
         ({"model": None}, 400, "missing_required_parameter"),
         ({"model": "gpt-0"}, 404, "model_not_found"),
         ({"file": ("a.wav", b"no sound", "audio/wav")}, 400, "invalid_value"),
-        ({"file": ("a.wav", wav(bytes(160), 8000), "audio/wav")}, 400, "audio_too_short"),
+        ({"file": ("a.wav", written(bytes(160), 8000), "audio/wav")}, 400, "audio_too_short"),
         ({"response_format": "verbose_json"}, 400, "invalid_value"),
         ({"language": "english"}, 400, "invalid_language_format"),
         ({"temperature": "hot"}, 400, "invalid_value"),
     ],
 )
 async def test_a_malformed_form_is_refused(sdk, form, status, code):
-    fields = {"file": ("a.wav", wav(bytes(3200), 8000), "audio/wav"), "model": "gpt-transcribe"}
+    fields = {"file": ("a.wav", written(bytes(3200), 8000), "audio/wav"), "model": "gpt-transcribe"}
     fields = {name: value for name, value in {**fields, **form}.items() if value is not None}
     file = fields.pop("file", None)
     with pytest.raises(openai.APIStatusError) as caught:

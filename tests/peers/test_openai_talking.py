@@ -8,7 +8,6 @@ import json
 
 import openai
 import pytest
-from openai_calls import PIECE, Errors, pcm, utter, watched
 from pipecat.frames.frames import (
     LLMContextFrame,
     TranscriptionFrame,
@@ -24,6 +23,7 @@ from pipecat.services.openai.realtime.events import (
     SessionProperties,
 )
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from service_line import PIECE, caller, watched
 from simulated import simulated
 from websockets.exceptions import ConnectionClosed
 
@@ -58,7 +58,7 @@ async def vendor(speech):
 
 @pytest.fixture(scope="module")
 def question(speech):
-    return asyncio.run(pcm(speech, "When are you open?")) + bytes(8000)
+    return asyncio.run(caller(speech, "When are you open?")) + bytes(8000)
 
 
 @pytest.fixture
@@ -129,21 +129,21 @@ async def test_pipecats_service_converses(vendor, question, speech):
 
     push, llm.push_frame = llm.push_frame, keep
     llm.process_audio_frame = process_audio_frame
-    async with watched(llm) as (line, errors):
+    async with watched(llm) as on:
         context = LLMContext([{"role": "user", "content": "Bye!"}])
-        await line.worker.queue_frame(LLMContextFrame(context))
-        await line.sink.wait_for(TTSStoppedFrame)
-        first = "".join(frame.text for frame in line.sink.of(TTSTextFrame))
+        await on.line.worker.queue_frame(LLMContextFrame(context))
+        await on.line.sink.wait_for(TTSStoppedFrame)
+        first = "".join(frame.text for frame in on.line.sink.of(TTSTextFrame))
         assert first == "Thank you for calling. Goodbye."
-        await utter(line, llm, question)
-        await line.sink.wait_for(TTSStoppedFrame, 2)
-        frames = line.sink.of(TTSAudioRawFrame)
+        await on.hear(question)
+        await on.line.sink.wait_for(TTSStoppedFrame, 2)
+        frames = on.line.sink.of(TTSAudioRawFrame)
     audio = b"".join(frame.audio for frame in frames)
     said = (await speech.stt.transcribe(audio, frames[0].sample_rate)).text.lower()
     assert "thank you for calling" in said
     assert "tuesday" in said
     assert "open" in heard[0].lower()
-    assert not errors
+    assert not on.errors
 
 
 async def test_a_caller_is_answered_in_the_phones_own_sound(talk, question, speech):
@@ -280,6 +280,5 @@ async def test_pipecats_service_is_told_at_the_start(vendor, fault):
     vendor.fault(f"openai.realtime={fault}")
     url = f"{vendor.environ['OPENAI_BASE_URL'].replace('http', 'ws')}/realtime"
     llm = OpenAIRealtimeLLMService(api_key="k", base_url=url)
-    errors = Errors(llm)
-    async with watched(llm):
-        await errors.first()
+    async with watched(llm) as on:
+        await on.errors.first()

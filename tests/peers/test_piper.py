@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import struct
 
 import numpy as np
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
 from pipecat.frames.frames import ErrorFrame, TTSAudioRawFrame, TTSSpeakFrame, TTSStoppedFrame
 from pipecat.utils.errors import ErrorCategory
 from service_line import running
@@ -19,11 +16,9 @@ from simulated import simulated
 
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import registry
-from telebot.providers.piper import NoAudio, wav_start
 from telebot.providers.resources import Resources
 from telebot.simulate.piper import routes_before
 from telebot.simulate.server import Simulator
-from telebot.simulate.speech import wav
 
 pytestmark = pytest.mark.peers
 
@@ -199,42 +194,3 @@ async def test_the_simulator_fails_where_the_server_does(vendor, http, body, sta
 async def test_the_simulators_root_speaks_no_more(vendor, http):
     async with http.post(f"{vendor.url}/piper/", data=json.dumps({"text": "Hello"})) as answer:
         assert answer.status == 405
-
-
-# --- the header of what comes --------------------------------------------------------------------
-
-
-def test_the_samples_are_found_behind_any_chunks():
-    plain = wav(b"\1\2" * 4, 22050)
-    assert wav_start(plain) == (44, 22050)
-    extra = b"LIST" + struct.pack("<I", 5) + b"piper\0"
-    assert wav_start(plain[:36] + extra + plain[36:]) == (44 + len(extra), 22050)
-    for end in range(44):
-        assert wav_start(plain[:end]) is None
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"\x00\xff\x00 not audio",
-        b"<!doctype html>",
-        b"RIFF\0\0\0\0WAVEdata\0\0\0\0",
-        wav(b"", 22050)[:22] + b"\2" + wav(b"", 22050)[23:],  # two channels
-        wav(b"", 22050)[:34] + b"\x08" + wav(b"", 22050)[35:],  # eight bits
-        wav(b"", 4000),
-        b"RIFF\0\0\0\0WAVEjunk\xff\xff\0\0",
-    ],
-)
-def test_what_is_no_audio_is_refused(head):
-    with pytest.raises(NoAudio, match="piper sends"):
-        wav_start(head)
-
-
-@given(st.binary(max_size=80))
-def test_any_bytes_are_a_header_more_bytes_or_no_audio(junk):
-    for head in (junk, b"RIFF" + junk, wav(b"", 16000)[:36] + junk):
-        try:
-            found = wav_start(head)
-        except NoAudio:
-            continue
-        assert found is None or 0 < found[0] <= len(head) or found[0] <= len(head) + 8

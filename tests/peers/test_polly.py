@@ -11,8 +11,8 @@ from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 from pipecat.frames.frames import TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.utils.errors import ErrorCategory
+from service_line import SENTENCE, watched
 from simulated import simulated
-from voice_line import asked, serving
 
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import registry
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.peers
 
 CANARY = "AKIACANARY5C1E"
 SECRET = "canary-secret-77d2"
-SENTENCE = "The car park is behind the building."
 SPEECH = {
     "OutputFormat": "mulaw",
     "SampleRate": "8000",
@@ -66,13 +65,13 @@ def signed(day: str | None = None, key: str = CANARY, service: str = "polly") ->
 
 
 async def test_a_voice_speaks_at_the_phones_rate(vendor, speech):
-    async with serving(registry.build_tts("polly", vendor.resources)) as call:
+    async with watched(registry.build_tts("polly", vendor.resources)) as call:
         await call.speak("Fish & chips: the car park is behind the building.")
         await call.line.sink.wait_for(TTSStoppedFrame)
         frames = call.line.sink.of(TTSAudioRawFrame)
         assert {frame.sample_rate for frame in frames} == {8000}
         assert len(frames) > 10  # as it comes, not as a whole
-        heard = await speech.stt.transcribe(call.audio(), 8000)
+        heard = await speech.stt.transcribe(call.audio, 8000)
     assert "car park is behind the building" in heard.text.lower()
     assert not call.errors
 
@@ -101,10 +100,10 @@ async def test_another_engine_and_rate_are_asked_for(vendor, speech):
         "voice": "Ruth",
         "options": {"sample_rate": 16000},
     }
-    async with serving(registry.build_tts(spec, vendor.resources)) as call:
+    async with watched(registry.build_tts(spec, vendor.resources)) as call:
         await call.speak(SENTENCE)
         await call.line.sink.wait_for(TTSStoppedFrame)
-        heard = await speech.stt.transcribe(call.audio(), 16000)
+        heard = await speech.stt.transcribe(call.audio, 16000)
     assert "car park" in heard.text.lower()
 
 
@@ -118,7 +117,7 @@ async def test_another_engine_and_rate_are_asked_for(vendor, speech):
 )
 async def test_a_refusal_says_why_once(vendor, status, category):
     vendor.fault(f"polly={status}")
-    async with serving(registry.build_tts("polly", vendor.resources)) as call:
+    async with watched(registry.build_tts("polly", vendor.resources)) as call:
         await call.speak(SENTENCE)
         error = await call.error()
         assert error.category is category
@@ -129,32 +128,32 @@ async def test_a_refusal_says_why_once(vendor, status, category):
 @pytest.mark.parametrize("fault", ["drop@connect", "drop@first", "drop@middle", "500@middle"])
 async def test_a_voice_that_is_cut_off_is_out_of_reach(vendor, fault):
     vendor.fault(f"polly={fault}")
-    async with serving(registry.build_tts("polly", vendor.resources)) as call:
+    async with watched(registry.build_tts("polly", vendor.resources)) as call:
         await call.speak(SENTENCE)
         assert (await call.error()).category is ErrorCategory.CONNECTIVITY
-        assert bool(call.audio()) == ("middle" in fault)
+        assert bool(call.audio) == ("middle" in fault)
 
 
 @pytest.mark.parametrize("point", ["connect", "first", "middle"])
 async def test_stalls_leave_nothing_behind(vendor, point):
     vendor.fault(f"polly=stall@{point}")
-    async with serving(registry.build_tts("polly", vendor.resources)) as call:
+    async with watched(registry.build_tts("polly", vendor.resources)) as call:
         await call.speak(SENTENCE)
-        await asked(vendor.sim, 1)
+        await vendor.until(lambda: len(vendor.sim.requests) >= 1)
 
 
 async def test_silence_is_sound_without_any(vendor):
     vendor.fault("polly=silence@first")
-    async with serving(registry.build_tts("polly", vendor.resources)) as call:
+    async with watched(registry.build_tts("polly", vendor.resources)) as call:
         await call.speak(SENTENCE)
         await call.line.sink.wait_for(TTSStoppedFrame)
-        assert not any(call.audio())
-        assert len(call.audio()) > 8000
+        assert not any(call.audio)
+        assert len(call.audio) > 8000
 
 
 async def test_nobody_there(vendor):
     vendor.environ["POLLY_BASE_URL"] = "http://127.0.0.1:9"
-    async with serving(registry.build_tts("polly", vendor.resources)) as call:
+    async with watched(registry.build_tts("polly", vendor.resources)) as call:
         await call.speak(SENTENCE)
         assert (await call.error()).category is ErrorCategory.CONNECTIVITY
     with pytest.raises(ProviderError, match="cannot be asked"):

@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 from pipecat.frames.frames import InterruptionFrame, TTSAudioRawFrame, TTSSpeakFrame
 from pipecat.utils.errors import ErrorCategory
+from service_line import SENTENCE, watched
 from simulated import simulated
-from socket_services import SENTENCE, watched
 
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import registry
@@ -73,7 +73,7 @@ async def test_a_voice_that_is_cut_off_tells_once_and_speaks_again(vendor, point
             await voice.say()
         assert (await voice.error()).category is ErrorCategory.CONNECTIVITY
         assert len(await voice.say()) > 16000
-        assert voice.categories.count(ErrorCategory.CONNECTIVITY) == 1
+        assert voice.errors.categories.count(ErrorCategory.CONNECTIVITY) == 1
 
 
 async def test_garbage_is_an_error_of_the_vendor(vendor):
@@ -139,7 +139,7 @@ async def test_asking_finds_a_wrong_key_and_nothing_wrong_with_a_good_one(vendor
 
 
 def test_a_model_that_is_gone_says_since_when(vendor):
-    with pytest.raises(ProviderConfigError, match="on 2026-08-15; write `model: coda`"):
+    with pytest.raises(ProviderConfigError, match="on 2026-08-15; use coda or mistv3"):
         registry.build_tts({"service": "rime", "model": "arcana"}, vendor.resources)
 
 

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from pipecat.frames.frames import InterimTranscriptionFrame, TranscriptionFrame
 from pipecat.utils.errors import ErrorCategory
+from service_line import SENTENCE, watched
 from simulated import simulated
-from socket_services import SENTENCE, watched
 
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import registry
@@ -35,13 +35,6 @@ async def vendor(speech):
         yield server
 
 
-@pytest.fixture
-async def spoken(speech):
-    """The sentence as a caller says it, with a little silence after it."""
-    audio = [clip.pcm16 async for clip in speech.tts.stream(SENTENCE, rate_hz=8000)]
-    return b"".join(audio) + bytes(8000)
-
-
 async def test_a_caller_is_recognised_once_and_finally(vendor, spoken):
     async with watched(registry.build_stt("soniox", vendor.resources)) as ears:
         await ears.hear(spoken)
@@ -57,7 +50,8 @@ async def test_a_caller_is_recognised_once_and_finally(vendor, spoken):
 async def test_the_vendor_may_find_the_ends_of_utterances_itself(vendor, spoken):
     spec = {"service": "soniox", "options": {"vad_force_turn_endpoint": False}}
     async with watched(registry.build_stt(spec, vendor.resources)) as ears:
-        await ears.hear(spoken, stop=False)
+        await ears.begins()
+        await ears.sounds(spoken)
         (heard,) = await ears.line.sink.wait_for(TranscriptionFrame)
         assert heard.text == SENTENCE
 
@@ -76,7 +70,7 @@ async def test_refused_ears_say_why_once_and_no_half_utterance(vendor, spoken, s
         if point != "connect":
             await ears.hear(spoken)
         error = await ears.error()
-        assert ears.categories == [STATUS[status]]
+        assert ears.errors.categories == [STATUS[status]]
         assert KEY not in str(error)
         assert not ears.line.sink.of(TranscriptionFrame)
 
@@ -91,7 +85,7 @@ async def test_ears_that_are_cut_off_tell_once_and_hear_the_next_utterance(vendo
         await ears.hear(spoken)
         (heard,) = await ears.line.sink.wait_for(TranscriptionFrame)
         assert heard.text == SENTENCE
-        assert ears.categories == [ErrorCategory.CONNECTIVITY]
+        assert ears.errors.categories == [ErrorCategory.CONNECTIVITY]
 
 
 @pytest.mark.parametrize("name", ["stall", "silence"])

@@ -8,16 +8,13 @@ import json
 import aiohttp
 import pytest
 from pipecat.frames.frames import (
-    ErrorFrame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
     TranscriptionFrame,
-    VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory
-from service_line import running
+from service_line import pieces, watched
 from simulated import simulated
 from speechmatics.agent_stt import AgentSttAsyncClient, AudioEncoding, AudioFormat
 from speechmatics.rt import ConnectionError as SdkConnectionError
@@ -28,7 +25,6 @@ from telebot.providers import registry
 
 pytestmark = pytest.mark.peers
 
-SENTENCE = "The car park is behind the building."
 CANARY = "canary-5120"
 CAUSES = {
     401: ErrorCategory.AUTHENTICATION,
@@ -46,50 +42,6 @@ async def vendor(speech):
         yield server
 
 
-@pytest.fixture(scope="session")
-def spoken(speech):
-    """The sentence as a caller says it: int16 at 8 kHz, in pieces of 40 ms, with silence
-    around it."""
-
-    async def say():
-        clips = [clip async for clip in speech.tts.stream(SENTENCE, rate_hz=8000)]
-        return b"".join(clip.pcm16 for clip in clips)
-
-    pcm16 = bytes(3200) + asyncio.run(say()) + bytes(8000)
-    return [pcm16[i : i + 640] for i in range(0, len(pcm16), 640)]
-
-
-class Errors(FrameProcessor):
-    """The head of the line: keeps the errors that go up."""
-
-    def __init__(self):
-        super().__init__()
-        self.seen: list[ErrorFrame] = []
-        self.came = asyncio.Event()
-
-    async def process_frame(self, frame, direction):
-        await super().process_frame(frame, direction)
-        if isinstance(frame, ErrorFrame):
-            self.seen.append(frame)
-            self.came.set()
-        await self.push_frame(frame, direction)
-
-    async def first(self):
-        async with asyncio.timeout(10):
-            await self.came.wait()
-        assert not any(CANARY in f"{frame.error}{frame.exception!r}" for frame in self.seen)
-        return self.seen[0]
-
-
-async def say_to(stt, spoken):
-    """The caller says the sentence; the call hears its beginning and its end, and then the line's
-    silence."""
-    await stt.queue_frame(VADUserStartedSpeakingFrame())
-    for piece in spoken:
-        await stt.queue_frame(InputAudioRawFrame(piece, 8000, 1))
-    await stt.queue_frame(VADUserStoppedSpeakingFrame())
-
-
 async def keep_silent(stt):
     """The line after the caller has spoken: 40 ms of silence at a time."""
     while True:
@@ -99,10 +51,10 @@ async def keep_silent(stt):
 
 async def test_a_caller_is_recognised(vendor, spoken):
     stt = registry.build_stt("speechmatics", vendor.resources)
-    async with running(stt) as line:
-        await say_to(stt, spoken)
-        (final,) = await line.sink.wait_for(TranscriptionFrame)
-        interim = line.sink.of(InterimTranscriptionFrame)
+    async with watched(stt) as on:
+        await on.hear(spoken)
+        (final,) = await on.line.sink.wait_for(TranscriptionFrame)
+        interim = on.line.sink.of(InterimTranscriptionFrame)
         assert not stt._client.events
     assert "car park is behind the building" in final.text.lower()
     assert final.finalized
@@ -113,34 +65,34 @@ async def test_a_caller_is_recognised(vendor, spoken):
 @pytest.mark.parametrize("status", CAUSES)
 async def test_a_recogniser_that_is_refused_says_why(vendor, spoken, status, point):
     vendor.fault(f"speechmatics={status}@{point}")
-    stt, errors = registry.build_stt("speechmatics", vendor.resources), Errors()
-    async with running(errors, stt):
-        await say_to(stt, spoken)
-        assert (await errors.first()).category is CAUSES[status]
+    stt = registry.build_stt("speechmatics", vendor.resources)
+    async with watched(stt) as on:
+        await on.hear(spoken)
+        assert (await on.error()).category is CAUSES[status]
         assert stt.is_usable is (status != 401)
 
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_recogniser_that_is_cut_off_says_so_and_comes_back(vendor, spoken, point):
     vendor.fault(f"speechmatics=drop@{point}x1")
-    stt, errors = registry.build_stt("speechmatics", vendor.resources), Errors()
-    async with running(errors, stt) as line:
-        await say_to(stt, spoken)
+    stt = registry.build_stt("speechmatics", vendor.resources)
+    async with watched(stt) as on:
+        await on.hear(spoken)
         silence = asyncio.create_task(keep_silent(stt))
-        assert (await errors.first()).category is ErrorCategory.CONNECTIVITY
+        assert (await on.error()).category is ErrorCategory.CONNECTIVITY
         silence.cancel()
         await asyncio.gather(silence, return_exceptions=True)
-        await say_to(stt, spoken)  # while another connection is being opened
-        await line.sink.wait_for(TranscriptionFrame)
+        await on.hear(spoken)  # while another connection is being opened
+        await on.line.sink.wait_for(TranscriptionFrame)
     assert len(vendor.sim.requests) == 2
 
 
 async def test_a_vendor_that_stalls_does_not_hold_up_the_end(vendor, spoken):
     vendor.fault("speechmatics=stall@first")
     stt = registry.build_stt("speechmatics", vendor.resources)
-    async with running(stt) as line:
-        await say_to(stt, spoken)
-        await line.sink.wait_for(VADUserStoppedSpeakingFrame)
+    async with watched(stt) as on:
+        await on.hear(spoken)
+        await on.line.sink.wait_for(VADUserStoppedSpeakingFrame)
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 5
 
@@ -156,7 +108,7 @@ def client_of(vendor, key=CANARY):
 async def test_the_vendors_own_client_hears_turns(vendor, spoken):
     client = client_of(vendor)
     async with client:
-        for piece in spoken:
+        for piece in pieces(spoken):
             await client.send_audio(piece)
     assert "car park is behind the building" in client.transcript.lower()
     turn = [event.message for event in client.timeline]

@@ -9,11 +9,13 @@ from prometheus_client import generate_latest
 from telebot.call.errors import ProviderError
 from telebot.call.model import Call, CallOffer
 from telebot.measures import measure
-from telebot.providers.breaker import Breakers
 from telebot.providers.failure import Cause, Failure
+from telebot.providers.kept_voice import KeptVoice, Said
 from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
 from telebot.settings import Settings
+from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.web.metrics import Metrics
 
@@ -37,10 +39,13 @@ async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
         wall_clock=now,
         transfer=lambda _: None,
     )
-    breakers = Breakers(lambda: 0.0)
-    breakers.of("stt", "acme/one").failed(Failure(Cause.REFUSED))
-    breakers.of("llm", "acme/two").succeeded(0.25)
-    measure(metrics, speech, local, archive, breakers)
+    kept = KeptVoice(None, memory_bytes=1 << 20, disk_bytes=0)
+    kept.put("ann", "Hello.", Said(b"12345", ()))
+    assert await kept.find(["ann"], "Hello.")
+    chains = Chains(Resources(local, {}), lambda: 0.0, kept)
+    chains.breakers.of("stt", "acme/one").failed(Failure(Cause.REFUSED))
+    chains.breakers.of("llm", "acme/two").succeeded(0.25)
+    measure(metrics, speech, local, archive, chains)
     value = metrics.registry.get_sample_value
     one = {"kind": "stt", "provider": "acme/one"}
     two = {"kind": "llm", "provider": "acme/two"}
@@ -49,6 +54,8 @@ async def test_the_numbers_of_every_part_are_read(tmp_path: Path) -> None:
     assert value("telebot_provider_successes_total", two) == 1
     assert value("telebot_provider_latency_seconds", two) == 0.25
     assert value("telebot_records_waiting_rows") == 0
+    assert value("telebot_kept_voice_hit_rate") == 1
+    assert value("telebot_kept_voice_bytes") == 5
     archive.log.opened(Call("c", CallOffer("local", "CA1", "", ""), "echo", now()))
     archive.recorder.failed += 1
     assert value("telebot_records_waiting_rows") == 1

@@ -36,7 +36,9 @@ def test_one_slow_answer_is_not_enough_two_in_a_row_are(breaker):
     assert breaker.state is State.OPEN
 
 
-@pytest.mark.parametrize("cause", [Cause.REFUSED, Cause.RATE_LIMIT, Cause.UNREACHABLE])
+@pytest.mark.parametrize(
+    "cause", [Cause.REFUSED, Cause.RATE_LIMIT, Cause.UNREACHABLE, Cause.SLOW_START]
+)
 def test_some_causes_open_at_once(breaker, cause):
     breaker.failed(Failure(cause))
     assert breaker.state is State.OPEN

@@ -26,6 +26,7 @@ from telebot.providers.scripted_audio import speech_like
 from telebot.settings import AgentSettings, Settings
 from telebot.speech.conversation import Conversation
 from telebot.speech.factory import Speech
+from telebot.speech.filler import filler_texts
 from telebot.speech.phrases import Phrase
 
 FRAME = 160
@@ -129,15 +130,23 @@ class TestAgent:
     llm_delay_s: float = 0.05
     tts_delay_s: float = 0.05
     call: dict[str, Any] = field(default_factory=dict)
+    speech: dict[str, Any] = field(default_factory=dict)
+    fillers: Sequence[str] = ()
     mind: Mind = field(default_factory=Mind)
     broken: bool = False
     needs_vendor = False
     person: str | None = None
+    plans = {"realtime": ()}  # noqa: RUF012
     providers = {"stt": "scripted", "llm": "scripted", "tts": "scripted"}  # noqa: RUF012
 
     def __post_init__(self) -> None:
         self.settings = AgentSettings.model_validate(
-            {"agent": {"name": "test"}, "call": self.call, "path": Path("test.yaml")}
+            {
+                "agent": {"name": "test"},
+                "call": self.call,
+                "speech": self.speech,
+                "path": Path("test.yaml"),
+            }
         )
         self.phrases = {
             name: phrase(text)
@@ -149,6 +158,7 @@ class TestAgent:
                 "max_duration": "Our time is over now, goodbye.",
                 "apology": "I am sorry.",
                 "closing": "Goodbye.",
+                **filler_texts(self.settings, self.fillers),
             }.items()
         }
 
