@@ -136,6 +136,7 @@ class ChainSTT(Chain):
         self._suspect = None
         self._done()
         await self.push_frame(frame)
+        self._look_for_better()
 
     def _has_other(self, port: Port) -> bool:
         """Somebody else may hear it."""
@@ -147,7 +148,6 @@ class ChainSTT(Chain):
         self._suspect = (port, Failure(Cause.EMPTY))
         self._tried.add(port.link.name)
         self._switch()
-            self._look_for_better()
 
     async def _answer(self, port: Port) -> None:
         """The text of the utterance is there."""
