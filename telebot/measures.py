@@ -43,6 +43,7 @@ def measure(
     metrics.total("tts_cache_misses", "Sentences synthesised", lambda: cache().misses)
     metrics.gauge("tts_cache_sentences", "Sentences kept", lambda: cache().entries)
     metrics.gauge("tts_cache_bytes", "Audio kept", lambda: cache().size_bytes)
+    _cache(metrics, "kept_replies", "Models' first replies", chains.kept_replies.stats)
     if chains.kept_voice is not None:
         _cache(metrics, "kept_voice", "Fixed sentences of vendors' voices", chains.kept_voice.stats)
     log, recorder = archive.log, archive.recorder

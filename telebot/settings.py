@@ -253,6 +253,10 @@ class AgentSpeech(Row):
     )
     endpointing: Literal["smart", "vad"] | None = row(None, "as in `speech.endpointing`")
     prompt: str = row("", "system prompt, where the brain is a language model")
+    reuse_replies: bool = row(
+        False, "a model's answer to a call's first question is given again to the same question"
+    )
+    reuse_s: float = row(3600.0, "for this long", unit="s", ge=1, le=2_592_000)
     filler_s: float | None = row(
         None,
         "a reply without audio after this time is preceded by one of the `fillers`; empty: never",

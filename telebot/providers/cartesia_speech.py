@@ -9,17 +9,14 @@ it has forgotten, gives errors no category, and connects again without end when 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipecat.frames.frames import TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.services.cartesia.stt import CartesiaSTTService
 from pipecat.services.cartesia.tts import CartesiaTTSService
 from pipecat.transcriptions.language import Language
 
-from telebot.audio import g711
 from telebot.providers.socket_ears import SocketEars
 from telebot.providers.socket_voice import SocketVoice
 from telebot.providers.vendor_error import VendorError
@@ -92,7 +89,8 @@ class CartesiaVoice(SocketVoice, CartesiaTTSService):
         if context_id is None or not self.audio_context_available(context_id):
             return
         if kind == "chunk":
-            await self._take_audio(base64.b64decode(message["data"], validate=True), context_id)
+            mulaw = self._output_encoding == MULAW
+            await self._play(message["data"], context_id, mulaw=mulaw)
         elif kind == "timestamps":
             times = message["word_timestamps"]
             words = self._normalize_word_timestamps(times["words"], times["start"])
@@ -100,13 +98,7 @@ class CartesiaVoice(SocketVoice, CartesiaTTSService):
             await self.add_word_timestamps(words, context_id, spaced or None, spaced)
         elif kind == "done":
             await self.stop_ttfb_metrics()
-            await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
-            await self.remove_audio_context(context_id)
-
-    async def _take_audio(self, data: bytes, context_id: str) -> None:
-        pcm16 = g711.decode(data) if self._output_encoding == MULAW else data
-        frame = TTSAudioRawFrame(pcm16, self.sample_rate, 1, context_id=context_id)
-        await self.append_to_audio_context(context_id, frame)
+            await self._end(context_id)
 
 
 def _language(code: object) -> Language | None:

@@ -44,7 +44,8 @@ class ChainListener(Protocol):
         ...
 
     def link_used(self, kind: str, name: str, quantity: float, unit: str) -> None:
-        """Something that a vendor bills: seconds, characters, tokens_in, tokens_out."""
+        """Something that a vendor bills: seconds, characters, tokens_in, tokens_out; 0 where its
+        work was kept from before."""
         ...
 
     def chain_exhausted(self, kind: str) -> None:
@@ -128,6 +129,7 @@ class Chain(FrameProcessor):
         task = asyncio.create_task(self._bounded(work), name=f"{self.kind} chain")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before it began
         return task
 
     async def ready(self, port: Port) -> tuple[Hosted, Inbox]:

@@ -31,6 +31,7 @@ from telebot.providers.chain import Chain, Inbox, LinkFailed
 from telebot.providers.continuation import Seam, instruction
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.hedge import Race
+from telebot.providers.kept_replies import Reuse
 from telebot.providers.link import Port
 
 
@@ -41,6 +42,7 @@ class ChainLLM(Chain):
 
     _turn: asyncio.Task[None] | None = None
     _asked: Port | None = None
+    reuse: Reuse | None = None  # of replies to questions asked before, where an agent allows it
 
     async def work(self, frame: Frame) -> None:
         if isinstance(frame, LLMContextFrame):
@@ -64,6 +66,10 @@ class ChainLLM(Chain):
 
     async def _answer(self, context: LLMContext) -> None:
         await self.push_frame(LLMFullResponseStartFrame())
+        question = self.reuse.question(context.get_messages()) if self.reuse else None
+        if question is not None and await self._kept(question):
+            await self.push_frame(LLMFullResponseEndFrame())
+            return
         if probed := self._ports.to_probe():
             self.begin(self._probe(probed, context))
         said: list[str] = []
@@ -74,8 +80,11 @@ class ChainLLM(Chain):
             reply, left = await self._ask(left, context, said)
             if reply is None:
                 continue
+            alone = not said
             try:
                 await self._hand_on(reply)
+                if self.reuse and question is not None and alone and not reply.acted:
+                    self.reuse.offer(question, reply.port.link, said)
                 break
             except LinkFailed as failed:
                 await self.give_up(reply.port, failed.failure)
@@ -83,6 +92,18 @@ class ChainLLM(Chain):
         else:
             self._listener.chain_exhausted(self.kind)
         await self.push_frame(LLMFullResponseEndFrame())
+
+    async def _kept(self, question: str) -> bool:
+        """Answer as one of the models did before, where that was kept: nobody is asked."""
+        found = self.reuse.find(question, self._ports.preferred()) if self.reuse else None
+        if found is None:
+            return False
+        link, sentences = found
+        self._listener.link_served(self.kind, link.name)
+        self._listener.link_used(self.kind, link.name, 0.0, "tokens_out")
+        for sentence in sentences:
+            await self.push_frame(AggregatedTextFrame(sentence, TextType.SENTENCE))
+        return True
 
     async def _ask(
         self, ports: list[Port], context: LLMContext, said: list[str]
@@ -155,6 +176,7 @@ class _Reply:
     ) -> None:
         self.port = port
         self.first_s: float | None = None  # what it took until the first words
+        self.acted = False  # it said more than words
         self._chain = chain
         self._patience = port.link.patience
         self._inbox = inbox
@@ -199,6 +221,7 @@ class _Reply:
         if isinstance(frame, LLMTextFrame):
             await self._text(self._seam.feed(frame.text))
         elif not isinstance(frame, LLMFullResponseStartFrame):
+            self.acted |= isinstance(frame, FunctionCallsStartedFrame)
             await self._chain.push_frame(frame)
 
     async def _text(self, text: str) -> None:

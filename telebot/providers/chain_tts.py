@@ -158,6 +158,7 @@ class ChainTTS(Chain):
         link, said = found
         await self._call_event_handler("on_tts_request", "", text)
         self._listener.link_served(self.kind, link.name)
+        self._listener.link_used(self.kind, link.name, 0.0, "characters")
         utterance = Utterance(words, self._sent_s)
         pcm16 = g711.decode(said.ulaw)
         utterance.pcm += pcm16

@@ -17,14 +17,14 @@ from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import structlog
 
+from telebot.providers.bounded import Bounded
 from telebot.providers.clip_cache import CacheStats
 from telebot.providers.spoken import Word
 
-T = TypeVar("T")
 SUFFIX = ".said"
 log = structlog.get_logger()
 
@@ -37,51 +37,14 @@ class Said:
     words: tuple[Word, ...]
 
 
-class _Bounded(Generic[T]):
-    """Values and their bytes, the one used last at the end."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._values: OrderedDict[str, tuple[T, int]] = OrderedDict()
-        self.size_bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._values
-
-    def get(self, key: str) -> T | None:
-        if key not in self._values:
-            return None
-        self._values.move_to_end(key)
-        return self._values[key][0]
-
-    def put(self, key: str, value: T, size_bytes: int) -> list[str]:
-        """Returns the keys that had to go for it."""
-        self.pop(key)
-        self._values[key] = (value, size_bytes)
-        self.size_bytes += size_bytes
-        gone = []
-        while self.size_bytes > self._limit_bytes:
-            oldest = next(iter(self._values))
-            self.pop(oldest)
-            gone.append(oldest)
-        return gone
-
-    def pop(self, key: str) -> None:
-        _, size_bytes = self._values.pop(key, (None, 0))
-        self.size_bytes -= size_bytes
-
-
 class KeptVoice:
     """`open` before use, `close` at the end. Belongs to the event loop; files are read and written
     in threads. Without a folder it keeps in memory alone."""
 
     def __init__(self, folder: Path | None, *, memory_bytes: int, disk_bytes: int) -> None:
         self._folder = folder if disk_bytes else None
-        self._memory: _Bounded[Said] = _Bounded(memory_bytes)
-        self._files: _Bounded[None] = _Bounded(disk_bytes)
+        self._memory: Bounded[Said] = Bounded(memory_bytes)
+        self._files: Bounded[None] = Bounded(disk_bytes)
         self._used: OrderedDict[str, None] = OrderedDict()  # since the start, in this order
         self._work: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count()

@@ -8,11 +8,9 @@ and after an interruption leaves the vendor to finish what nobody hears.
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
-from pipecat.frames.frames import TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.services.rime.tts import RimeTTSService
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
@@ -53,16 +51,13 @@ class RimeVoice(SocketVoice, RimeTTSService):
         if context_id is None or not self.audio_context_available(context_id):
             return
         if kind == "chunk":
-            data = base64.b64decode(message["data"], validate=True)
-            pcm16 = g711.decode(data) if self._audio_format == "mulaw" else data
-            frame = TTSAudioRawFrame(pcm16, self.sample_rate, 1, context_id=context_id)
-            await self.append_to_audio_context(context_id, frame)
+            mulaw = self._audio_format == "mulaw"
+            await self._play(message["data"], context_id, mulaw=mulaw)
         elif kind == "timestamps":
             await self._take_times(message["word_timestamps"], context_id)
         elif kind == "done":
             await self.stop_ttfb_metrics()
-            await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
-            await self.remove_audio_context(context_id)
+            await self._end(context_id)
 
     async def _take_times(self, times: dict[str, Any], context_id: str) -> None:
         """Times count from the beginning of a synthesis, of which a context may have several."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-from pipecat.frames.frames import Frame, TTSStoppedFrame
+from pipecat.frames.frames import Frame, TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.services.tts_service import WebsocketTTSService
 from pipecat.utils.tracing.service_decorators import traced_tts
 from websockets.exceptions import ConnectionClosed
 
+from telebot.audio import g711
 from telebot.providers.sockets import OneSocket
 
 
@@ -38,11 +40,22 @@ class SocketVoice(OneSocket, WebsocketTTSService):
             await self._after_loss()
         yield None
 
+    async def _play(self, audio: str, context_id: str, *, mulaw: bool) -> None:
+        """Audio of the vendor, in base64."""
+        data = base64.b64decode(audio, validate=True)
+        pcm16 = g711.decode(data) if mulaw else data
+        frame = TTSAudioRawFrame(pcm16, self.sample_rate, 1, context_id=context_id)
+        await self.append_to_audio_context(context_id, frame)
+
+    async def _end(self, context_id: str) -> None:
+        """Nothing more comes of this speech."""
+        await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
+        await self.remove_audio_context(context_id)
+
     async def _after_loss(self) -> None:
         await self.stop_all_metrics()  # type: ignore[no-untyped-call]
         for context_id in self.get_audio_contexts():
-            await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
-            await self.remove_audio_context(context_id)
+            await self._end(context_id)
 
     async def flush_audio(self, context_id: str | None = None) -> None:
         if self._is_open():

@@ -11,7 +11,6 @@ come with the handshake. Without `sync_alignment` a segment's times all come wit
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from telebot.audio import g711
 from telebot.providers.spoken import Word
 from telebot.simulate.asked import json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
+from telebot.simulate.interims import at_pace
 from telebot.simulate.server import Simulator
 from telebot.simulate.speech import Said
 
@@ -39,7 +39,6 @@ RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 FORMATS = {"ulaw_8000": 8000, **{f"pcm_{rate}": rate for rate in RATES}}  # that can be made here
 MOST_CONTEXTS = 5
 ENOUGH = 120  # characters that start a generation without auto_mode (chunk_length_schedule)
-SLOW_S = 0.2
 ERRORS = {
     401: ("invalid_api_key", "Invalid API key"),
     429: ("too_many_concurrent_requests", "Too many concurrent requests for your subscription."),
@@ -140,8 +139,7 @@ class Voice:
 
     async def _serve(self, session: _Session) -> None:
         async for message in session.socket:
-            if session.exchange.slow:
-                await asyncio.sleep(SLOW_S)
+            await at_pace(session.exchange)
             if message.type is not WSMsgType.TEXT:
                 raise _Over("invalid_message", "Invalid message received")
             asked = _parsed(message.data)

@@ -5,6 +5,7 @@ A wrong file, an unknown provider or a missing key is found here, not by the fir
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from telebot.providers import registry
 from telebot.providers.chain import ChainListener
 from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
+from telebot.providers.kept_replies import Reuse
 from telebot.providers.realtime import RealtimeListener
 from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
@@ -33,6 +35,7 @@ from telebot.settings import AgentSettings
 from telebot.speech.brain import ChainMind, DialogBrainService, Mind
 from telebot.speech.chains import LOCAL, Chains, Plan, plans
 from telebot.speech.filler import filler_texts
+from telebot.speech.impersonal import AgentWords
 from telebot.speech.phrases import Phrase, PhraseStore
 
 log = structlog.get_logger()
@@ -51,6 +54,7 @@ class Agent:
     plans: Mapping[Kind, tuple[Plan, ...]]
     zone: ZoneInfo
     fixed: frozenset[str] = frozenset()  # the sentences that it says in every call
+    reuse: Reuse | None = None  # of its models' replies
 
     def stt(self, listener: ChainListener) -> STTService | ChainSTT:
         """What hears a call."""
@@ -73,7 +77,7 @@ class Agent:
             mind.brain = service
             return service
 
-        thinker = self.chains.of(self.plans["llm"], listener, brain)
+        thinker = self.chains.of(self.plans["llm"], listener, brain, reuse=self.reuse)
         return thinker, (thinker if isinstance(thinker, DialogBrainService) else mind)
 
     def realtime(
@@ -121,7 +125,15 @@ class AgentLoader:
             raise ConfigError("\n".join(faults))
         brain, zone = Brain.load(settings.path), ZoneInfo(settings.agent.timezone)
         planned = {kind: self._plans(kind, settings) for kind in KINDS}
-        return Agent(settings, brain, {}, self._chains, planned, zone)
+        reuse = self._reuse(settings)
+        return Agent(settings, brain, {}, self._chains, planned, zone, reuse=reuse)
+
+    def _reuse(self, settings: AgentSettings) -> Reuse | None:
+        if not settings.speech.reuse_replies:
+            return None
+        file = settings.path.read_bytes()
+        words, version = AgentWords(file.decode()), hashlib.sha256(file).hexdigest()
+        return Reuse(self._chains.kept_replies, version, settings.speech.reuse_s, words)
 
     def _plans(self, kind: Kind, settings: AgentSettings) -> tuple[Plan, ...]:
         return plans(kind, settings.speech, self._resources, settings.speech.prompt)

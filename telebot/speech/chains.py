@@ -26,6 +26,7 @@ from telebot.providers.chain_realtime import ChainRealtime
 from telebot.providers.chain_stt import ChainSTT
 from telebot.providers.chain_tts import ChainTTS
 from telebot.providers.failure import Cause, Failure
+from telebot.providers.kept_replies import KeptReplies, Reuse
 from telebot.providers.kept_voice import KeptVoice
 from telebot.providers.link import Link, Patience
 from telebot.providers.realtime import RealtimeListener
@@ -186,6 +187,7 @@ class Chains:
     ) -> None:
         self.breakers = Breakers(clock)
         self.kept_voice = kept_voice
+        self.kept_replies = KeptReplies(clock)
         self._word_clock = WordClock(resources.local)
         self._resources = resources
         self._clock = clock
@@ -218,9 +220,10 @@ class Chains:
         brain: Callable[[], FrameProcessor] | None = None,
         *,
         fixed: frozenset[str] = frozenset(),
+        reuse: Reuse | None = None,
     ) -> FrameProcessor:
         """The processor for these links in one call; `brain` builds the dialog brain. `fixed` are
-        sentences that a voice need not say twice."""
+        sentences that a voice need not say twice, `reuse` is of models' replies."""
         kind = planned[0].kind
         if len(planned) == 1 and planned[0].alone:
             return self._service(planned[0], brain)
@@ -230,6 +233,7 @@ class Chains:
             chain = ChainSTT(links, listener, self._clock)
         elif kind == "llm":
             chain = ChainLLM(links, listener, self._clock)
+            chain.reuse = reuse
         else:
             kept = Repertoire(self.kept_voice, fixed) if self.kept_voice and fixed else None
             chain = ChainTTS(links, listener, self._clock, self._word_clock, kept)

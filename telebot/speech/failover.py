@@ -43,7 +43,8 @@ class Failovers:
         self.note_event("failover", kind=kind, provider=name, cause=cause)
 
     def link_used(self, kind: str, name: str, quantity: float, unit: str) -> None:
-        if quantity > 0:
+        # a model or voice whose kept work was used says 0, or the bill would guess at it
+        if quantity > 0 or kind != "stt":
             self._call_log.used(self._call, Usage(kind, name, quantity, unit))
 
     def chain_exhausted(self, kind: str) -> None:

@@ -8,12 +8,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
+from pipecat.utils.errors import ErrorCategory
 
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
-from telebot.simulate.faults import Fault
+from telebot.simulate.faults import POINTS, Fault
 from telebot.simulate.registry import environ as addresses
 from telebot.simulate.server import Simulator
+
+__all__ = ["CAUSES", "POINTS", "Simulated", "simulated"]
+
+CAUSES = {
+    401: ErrorCategory.AUTHENTICATION,
+    429: ErrorCategory.RATE_LIMIT,
+    500: ErrorCategory.SERVER,
+}
 
 
 @dataclass

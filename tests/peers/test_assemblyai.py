@@ -9,7 +9,7 @@ import pytest
 from pipecat.frames.frames import InterimTranscriptionFrame, TranscriptionFrame
 from pipecat.utils.errors import ErrorCategory
 from service_line import watched
-from simulated import simulated
+from simulated import POINTS, simulated
 
 from telebot.call.errors import ProviderConfigError
 from telebot.providers import registry
@@ -81,7 +81,7 @@ async def test_another_model_and_a_language(vendor, spoken):
 # faults
 
 
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
+@pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("fault", CATEGORIES)
 async def test_it_tells_its_failure_at_once(vendor, spoken, point, fault):
     vendor.fault(f"assemblyai.stt={fault}@{point}")

@@ -14,7 +14,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.errors import ErrorCategory
 from service_line import SENTENCE, watched
-from simulated import simulated
+from simulated import CAUSES, POINTS, simulated
 
 from telebot.audio import g711
 from telebot.call.errors import ProviderConfigError, ProviderError
@@ -25,11 +25,6 @@ pytestmark = pytest.mark.peers
 
 KEY = "canary-1234567890"
 VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
-STATUS = {
-    401: ErrorCategory.AUTHENTICATION,
-    429: ErrorCategory.RATE_LIMIT,
-    500: ErrorCategory.SERVER,
-}
 
 
 @pytest.fixture
@@ -65,32 +60,32 @@ async def test_a_noise_without_words_is_an_empty_transcript(vendor):
         await ears.line.sink.wait_for(EmptyTranscriptFrame)
 
 
-@pytest.mark.parametrize("status", STATUS)
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
+@pytest.mark.parametrize("status", CAUSES)
+@pytest.mark.parametrize("point", POINTS)
 async def test_a_refused_voice_says_why(vendor, status, point):
     vendor.fault(f"cartesia.tts={status}@{point}")
     async with watched(registry.build_tts("cartesia", vendor.resources)) as voice:
         if point != "connect":
             await voice.say()
         error = await voice.error()
-        assert error.category is STATUS[status]
+        assert error.category is CAUSES[status]
         assert KEY not in str(error)
 
 
-@pytest.mark.parametrize("status", STATUS)
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
+@pytest.mark.parametrize("status", CAUSES)
+@pytest.mark.parametrize("point", POINTS)
 async def test_refused_ears_say_why(vendor, spoken, status, point):
     vendor.fault(f"cartesia.stt={status}@{point}")
     async with watched(registry.build_stt("cartesia", vendor.resources)) as ears:
         if point != "connect":
             await ears.hear(spoken)
         error = await ears.error()
-        assert error.category is STATUS[status]
+        assert error.category is CAUSES[status]
         assert KEY not in str(error)
         assert not ears.line.sink.of(TranscriptionFrame)
 
 
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
+@pytest.mark.parametrize("point", POINTS)
 async def test_a_voice_that_is_cut_off_tells_once_and_speaks_again(vendor, point):
     vendor.fault(f"cartesia.tts=drop@{point}x1")
     async with watched(registry.build_tts("cartesia", vendor.resources)) as voice:
@@ -102,7 +97,7 @@ async def test_a_voice_that_is_cut_off_tells_once_and_speaks_again(vendor, point
         assert len(connectivity) == 1
 
 
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
+@pytest.mark.parametrize("point", POINTS)
 async def test_ears_that_are_cut_off_tell_once_and_hear_the_next_utterance(vendor, spoken, point):
     vendor.fault(f"cartesia.stt=drop@{point}x1")
     async with watched(registry.build_stt("cartesia", vendor.resources)) as ears:

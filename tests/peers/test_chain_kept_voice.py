@@ -82,16 +82,16 @@ async def test_a_vendor_is_paid_once_for_a_fixed_sentence(vendor, speech, tmp_pa
     kept = await opened(tmp_path)
     voices = Voices(vendor, kept, [name, "local"])
     first, audio, words = await voices.call(FIXED)
-    assert first.used
+    assert first.used[0][1] == len(FIXED)
     asked = len(vendor.sim.requests)
     again, same, placed = await voices.call(FIXED)
-    assert (again.used, again.served) == ([], [name])
+    assert (again.used, again.served) == ([(name, 0.0, "characters")], [name])
     assert await heard(speech, same) == await heard(speech, audio)
     assert placed == words == FIXED.split()
     await kept.close()
     restarted = await opened(tmp_path)
     later, *_ = await Voices(vendor, restarted, [name, "local"]).call(FIXED)
-    assert later.used == []
+    assert later.used == [(name, 0.0, "characters")]
     if name == "openai":  # the other one connects, and says nothing
         assert vendor.sim.requests[asked:] == []
     await restarted.close()
@@ -102,7 +102,7 @@ async def test_what_holds_a_value_is_not_kept(vendor, tmp_path):
     voices = Voices(vendor, kept, ["openai", "local"])
     for _ in range(2):
         told, *_ = await voices.call(OTHER)
-        assert told.used
+        assert told.used[0][1] == len(OTHER)
     assert kept.stats().entries == 0
 
 
@@ -150,6 +150,6 @@ async def test_another_voice_model_or_setting_is_another_sound(vendor, tmp_path)
         {"service": "openai", "settings": {"instructions": "Speak softly."}},
     ):
         told, *_ = await Voices(vendor, kept, [spec, "local"]).call(FIXED)
-        assert told.used, spec
+        assert told.used[0][1] == len(FIXED), spec
     assert kept.stats().entries == 3
     await kept.close()

@@ -23,7 +23,7 @@ from pipecat.frames.frames import (
 from pipecat.utils.errors import ErrorCategory
 from service_line import SENTENCE as SHORT
 from service_line import Errors, running, watched
-from simulated import simulated
+from simulated import POINTS, simulated
 
 from telebot.audio import g711
 from telebot.call.errors import ProviderConfigError
@@ -162,7 +162,7 @@ async def test_after_an_interruption_only_the_next_reply_is_heard(vendor, speech
 
 
 @pytest.mark.parametrize("name", RECOGNISERS)
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
+@pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("fault", CATEGORIES)
 async def test_a_recogniser_tells_its_failure_at_once(vendor, spoken, name, point, fault):
     vendor.fault(f"deepgram.stt={fault}@{point}")
@@ -176,7 +176,7 @@ async def test_a_recogniser_tells_its_failure_at_once(vendor, spoken, name, poin
     assert not finals
 
 
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
+@pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("fault", CATEGORIES)
 async def test_a_voice_tells_its_failure_and_ends_its_reply(vendor, point, fault):
     vendor.fault(f"deepgram.tts={fault}@{point}")

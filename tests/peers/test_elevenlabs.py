@@ -26,7 +26,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.errors import ErrorCategory
 from service_line import SENTENCE, Errors, pieces, watched
-from simulated import simulated
+from simulated import CAUSES, POINTS, simulated
 
 from telebot.audio import g711
 from telebot.call.errors import ProviderConfigError, ProviderError
@@ -36,12 +36,6 @@ pytestmark = pytest.mark.peers
 
 VOICE = "JBFqnCBsd6RMkjVDRZzb"
 CANARY = "canary-7391"
-CAUSES = {
-    401: ErrorCategory.AUTHENTICATION,
-    429: ErrorCategory.RATE_LIMIT,
-    500: ErrorCategory.SERVER,
-}
-POINTS = ("connect", "first", "middle", "end")
 
 
 @pytest.fixture

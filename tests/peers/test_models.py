@@ -7,7 +7,7 @@ import pytest
 from llm_line import ANSWER, asked, failure, reply
 from pipecat.frames.frames import LLMTextFrame
 from pipecat.utils.errors import ErrorCategory
-from simulated import simulated
+from simulated import POINTS, simulated
 
 from telebot.providers import registry
 
@@ -31,7 +31,7 @@ async def test_a_model_answers_a_caller(llm):
     assert await reply(llm()) == ANSWER
 
 
-@pytest.mark.parametrize("point", ["connect", "first", "middle", "end"])
+@pytest.mark.parametrize("point", POINTS)
 async def test_a_lost_connection_is_an_error(vendor, llm, point):
     vendor.fault(f"{vendor.name}=drop@{point}")
     error, _ = await failure(llm())

@@ -7,7 +7,7 @@ import pytest
 from pipecat.frames.frames import InterruptionFrame, TTSAudioRawFrame, TTSSpeakFrame
 from pipecat.utils.errors import ErrorCategory
 from service_line import SENTENCE, watched
-from simulated import simulated
+from simulated import CAUSES, POINTS, simulated
 
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import registry
@@ -16,12 +16,6 @@ pytestmark = pytest.mark.peers
 
 KEY = "canary-1234567890"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
-STATUS = {
-    401: ErrorCategory.AUTHENTICATION,
-    429: ErrorCategory.RATE_LIMIT,
-    500: ErrorCategory.SERVER,
-}
-POINTS = ["connect", "first", "middle", "end"]
 
 
 @pytest.fixture
@@ -53,7 +47,7 @@ async def test_after_an_interruption_only_the_new_words_are_heard(vendor, speech
         assert vendor.sim.requests == [("rime", "tts")] * 2
 
 
-@pytest.mark.parametrize("status", STATUS)
+@pytest.mark.parametrize("status", CAUSES)
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_refused_voice_says_why(vendor, status, point):
     vendor.fault(f"rime={status}@{point}")
@@ -61,7 +55,7 @@ async def test_a_refused_voice_says_why(vendor, status, point):
         if point != "connect":
             await voice.say()
         error = await voice.error()
-        assert error.category is STATUS[status]
+        assert error.category is CAUSES[status]
         assert KEY not in str(error)
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipecat.frames.frames import InterimTranscriptionFrame, TranscriptionFrame
 from pipecat.utils.errors import ErrorCategory
 from service_line import SENTENCE, watched
-from simulated import simulated
+from simulated import CAUSES, POINTS, simulated
 
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import registry
@@ -20,12 +20,6 @@ pytestmark = pytest.mark.peers
 
 KEY = "canary-1234567890"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
-STATUS = {
-    401: ErrorCategory.AUTHENTICATION,
-    429: ErrorCategory.RATE_LIMIT,
-    500: ErrorCategory.SERVER,
-}
-POINTS = ["connect", "first", "middle", "end"]
 
 
 @pytest.fixture
@@ -62,7 +56,7 @@ async def test_a_noise_without_words_is_an_empty_transcript(vendor):
         await ears.line.sink.wait_for(EmptyTranscriptFrame)
 
 
-@pytest.mark.parametrize("status", STATUS)
+@pytest.mark.parametrize("status", CAUSES)
 @pytest.mark.parametrize("point", POINTS)
 async def test_refused_ears_say_why_once_and_no_half_utterance(vendor, spoken, status, point):
     vendor.fault(f"soniox={status}@{point}")
@@ -70,7 +64,7 @@ async def test_refused_ears_say_why_once_and_no_half_utterance(vendor, spoken, s
         if point != "connect":
             await ears.hear(spoken)
         error = await ears.error()
-        assert ears.errors.categories == [STATUS[status]]
+        assert ears.errors.categories == [CAUSES[status]]
         assert KEY not in str(error)
         assert not ears.line.sink.of(TranscriptionFrame)
 

@@ -15,7 +15,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.errors import ErrorCategory
 from service_line import pieces, watched
-from simulated import simulated
+from simulated import CAUSES, POINTS, simulated
 from speechmatics.agent_stt import AgentSttAsyncClient, AudioEncoding, AudioFormat
 from speechmatics.rt import ConnectionError as SdkConnectionError
 from speechmatics.rt import TranscriptionError, TransportError
@@ -26,13 +26,7 @@ from telebot.providers import registry
 pytestmark = pytest.mark.peers
 
 CANARY = "canary-5120"
-CAUSES = {
-    401: ErrorCategory.AUTHENTICATION,
-    429: ErrorCategory.RATE_LIMIT,
-    500: ErrorCategory.SERVER,
-}
 OVER = (TranscriptionError, TransportError)  # by whether the close or the client was first
-POINTS = ("connect", "first", "middle", "end")
 
 
 @pytest.fixture
