@@ -36,6 +36,7 @@ FULL = (
     Ladder("stock-vad", (1, 10, 20, 30)),
     Ladder("telebot-vad", (20, 100, 250, 350, 450), refine=True),
     Ladder("telebot-vad-100ms", (250,)),
+    Ladder("telebot-chain", (100, 250)),
     Ladder("stock-full", (1, 10, 20)),
     Ladder("telebot-full", (20, 60, 100, 140)),
     Ladder("floor", (300,)),
@@ -43,6 +44,7 @@ FULL = (
 QUICK = (
     Ladder("stock-vad", (10,)),
     Ladder("telebot-vad", (100, 250)),
+    Ladder("telebot-chain", (100,)),
     Ladder("stock-full", (10,)),
     Ladder("telebot-full", (40,)),
 )

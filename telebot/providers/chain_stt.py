@@ -51,6 +51,7 @@ class ChainSTT(Chain):
         self._slot: Slot | None = None  # of its stream, where its vendor limits them
         self._tried: set[str] = set()
         self._suspect: tuple[Port, Failure] | None = None  # said nothing; was there anything?
+        self._nothing_heard: EmptyTranscriptFrame | None = None  # what it did say
         self._switching: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -121,16 +122,34 @@ class ChainSTT(Chain):
             self._after(SETTLE_S, self._settled)
 
     async def _nothing(self, port: Port, frame: EmptyTranscriptFrame) -> None:
-        """It has listened and heard no words. That is an answer."""
+        """It has listened and heard no words. That is an answer, but where the sound is like a
+        voice another one has to say so too."""
         if frame.failed:
             await self._fail(port, Failure(Cause.ERROR))
         elif self._utterance.finals:
             await self._answer(port)
+        elif self._suspect is None and self._has_other(port) and self._utterance.voiced():
+            self._nothing_heard = frame
+            self._doubt(port)
         else:
-            self._suspect = None
-            self._done()
-            await self.push_frame(frame)
-            self._look_for_better()
+            await self._no_words(frame)
+
+    async def _no_words(self, frame: EmptyTranscriptFrame) -> None:
+        self._suspect = None
+        self._done()
+        await self.push_frame(frame)
+        self._look_for_better()
+
+    def _has_other(self, port: Port) -> bool:
+        """Somebody else may hear it."""
+        others = (p for p in self._ports.usable() if p is not port)
+        return any(p.link.name not in self._tried for p in others)
+
+    def _doubt(self, port: Port) -> None:
+        """It says nothing: whether there were words, the next link will tell."""
+        self._suspect = (port, Failure(Cause.EMPTY))
+        self._tried.add(port.link.name)
+        self._switch()
 
     async def _answer(self, port: Port) -> None:
         """The text of the utterance is there."""
@@ -149,6 +168,7 @@ class ChainSTT(Chain):
     def _done(self) -> None:
         self._stop_timer()
         self._tried.clear()
+        self._nothing_heard = None
         self._utterance.answered()
         self._report_use()
 
@@ -166,10 +186,8 @@ class ChainSTT(Chain):
             return
         if self._utterance.interim:
             self.begin(self._fail(port, Failure(Cause.STALLED)))
-        else:  # whether there were words, the next link will tell
-            self._suspect = (port, Failure(Cause.EMPTY))
-            self._tried.add(port.link.name)
-            self._switch()
+        else:
+            self._doubt(port)
 
     async def _fail(self, port: Port, failure: Failure) -> None:
         if port is self._active:
@@ -196,7 +214,9 @@ class ChainSTT(Chain):
                 self._tried.add(port.link.name)
                 await self.give_up(port, failed.failure)
         self._tried.clear()
-        if self._utterance.unanswered:
+        if self._nothing_heard is not None:  # nobody else is there: so be it
+            await self._no_words(self._nothing_heard)
+        elif self._utterance.unanswered:
             self._listener.chain_exhausted(self.kind)
             speech_s = self._utterance.audio_s
             self._done()

@@ -315,11 +315,14 @@ class _Part:
         if self._base_ns is None:
             self._base_ns = self._chain.get_clock().get_time()
             await self._guess()
+        await self._hand_on(self._to_phone.feed(frame.audio))
+
+    async def _hand_on(self, pcm16: bytes) -> None:
         try:
-            pcm16 = self.utterance.feed(self._to_phone.feed(frame.audio))
-        except Muted:
+            await self._chain.hand_on(self.utterance.feed(pcm16))
+        except Muted as muted:
+            await self._chain.hand_on(muted.pcm16)
             raise LinkFailed(Failure(Cause.SILENT)) from None
-        await self._chain.hand_on(pcm16)
 
     async def _words(self, frame: WordTimesFrame) -> None:
         """Times that come ahead of their audio, as the local voice tells them."""
@@ -339,7 +342,7 @@ class _Part:
 
     async def _end(self) -> None:
         if self._to_phone is not None:
-            await self._chain.hand_on(self.utterance.feed(self._to_phone.feed(b"", last=True)))
+            await self._hand_on(self._to_phone.feed(b"", last=True))
         await self._chain.hand_on(self.utterance.end())
         if not self.utterance.loud_s:
             raise LinkFailed(Failure(Cause.SILENT))
@@ -351,8 +354,10 @@ class _Part:
         await self._chain.place(self.utterance, await self._placed(whole=True), again=True)
 
     async def _is_short(self, yardstick: Yardstick) -> bool:
-        """The audio ended before its text did, without a word of that."""
+        """The audio ended before its text did, and nobody said so."""
         words, loud_s = self.utterance.words, self.utterance.loud_s
+        if self.utterance.cut_off:
+            return self.utterance.complete(await self._placed(whole=False)) < len(words)
         if len(words) < SHORT_WORDS or loud_s >= FAST * yardstick.seconds:
             return False
         if loud_s < SHORT * yardstick.seconds:

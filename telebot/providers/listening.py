@@ -10,10 +10,12 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.stt_service import STTService
 
 from telebot.providers.hosted import Hosted
+from telebot.providers.voicing import find_speech, to_float
 
 PREROLL_S = 0.6  # the detector says that speech began a little after it did
 LONGEST_S = 30.0  # of an utterance; what came before is forgotten
 EVENT_S = 3.0  # a recogniser that has not dealt with an event by then hangs
+JUDGED_S, VOICED_S = 5.0, 0.15  # a short word has 0.1 s that is voiced, "goodbye" 0.3
 WAITING = 400  # frames on their way to a recogniser (16 s): one that takes none has stopped reading
 
 
@@ -65,6 +67,16 @@ class Utterance:
     def waited_s(self, now: float) -> float:
         """Since its end."""
         return max(0.0, now - self._stopped_at)
+
+    def voiced(self) -> bool:
+        """Its last seconds sound like words rather than a cough or a click."""
+        audio = [frame for frame in self.frames if isinstance(frame, InputAudioRawFrame)]
+        if not audio:
+            return False
+        rate_hz = audio[-1].sample_rate
+        pcm16 = b"".join(frame.audio for frame in audio)[-2 * round(JUDGED_S * rate_hz) :]
+        speech = find_speech(to_float(pcm16), rate_hz)
+        return speech is not None and speech.voiced_s >= VOICED_S
 
     def _drop_oldest(self) -> bool:
         """Forget the oldest audio; the detector's words stay in front of the rest."""

@@ -18,13 +18,18 @@ QUIET_RMS = 50  # -56 dBFS: a telephone line hums louder
 KEEP_S = 0.25  # of silence, which is a pause; more is held until sound comes after it
 MUTE_S = 1.0  # this much silence inside a sentence is no pause: the voice has fallen silent
 QUIET_END_S = 0.06  # of a word: a closed lip, a breath
+CUT_S, CUT_SHARE = 0.1, 0.1  # of the loudest piece (-20 dB)
 LAST_S = 0.35  # how long the last word is at least taken to be, where only its start is told
 APART_S = 0.03  # words told to begin at the same moment are told wrong
 WORD = re.compile(r"[\W_]+")
 
 
 class Muted(Exception):
-    """The voice sends audio without sound."""
+    """The voice sends audio without sound; `pcm16` is what came before and is to be handed on."""
+
+    def __init__(self, pcm16: bytes) -> None:
+        super().__init__("muted")
+        self.pcm16 = pcm16
 
 
 class Utterance:
@@ -39,6 +44,7 @@ class Utterance:
         self._held = bytearray()
         self._rest = b""
         self._quiet_s = 0.0
+        self._level = self._loudest = 0.0  # RMS of the last piece with sound, and of the loudest
         self._told: list[Word] = []  # by the voice itself
 
     @property
@@ -57,7 +63,11 @@ class Utterance:
         self._rest = data[cut:]
         for i in range(0, cut, PIECE):
             self._piece(data[i : i + PIECE], out)
+            if self._quiet_s > MUTE_S:
+                break
         self.pcm += out
+        if self._quiet_s > MUTE_S:
+            raise Muted(bytes(out))
         return bytes(out)
 
     def end(self) -> bytes:
@@ -67,6 +77,11 @@ class Utterance:
             return b""
         self.pcm += rest
         return rest
+
+    @property
+    def cut_off(self) -> bool:
+        """Its sound breaks off and silence follows: no word fades so fast."""
+        return self._quiet_s >= CUT_S and self._level > CUT_SHARE * self._loudest
 
     def tell(self, words: Sequence[Word]) -> None:
         """The voice says when it says some of its words; seconds from the utterance's start."""
@@ -102,7 +117,9 @@ class Utterance:
         return count
 
     def _piece(self, piece: bytes, out: bytearray) -> None:
-        if levels.rms(piece) > QUIET_RMS:
+        level = levels.rms(piece)
+        if level > QUIET_RMS:
+            self._level, self._loudest = level, max(level, self._loudest)
             out += self._held + piece
             self._held.clear()
             self._quiet_s = 0.0
@@ -110,8 +127,6 @@ class Utterance:
             self.sounds_until_s = (len(self.pcm) + len(out)) / 2 / RATE_HZ
             return
         self._quiet_s += PIECE / 2 / RATE_HZ
-        if self._quiet_s > MUTE_S:
-            raise Muted
         if self._quiet_s > KEEP_S:
             self._held += piece
         else:

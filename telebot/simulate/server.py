@@ -16,7 +16,7 @@ from aiohttp import web
 from telebot.call.errors import ConfigError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.simulate.brain import Answers
-from telebot.simulate.faults import Dropped, Exchange, Fault, Faults
+from telebot.simulate.faults import Dropped, Exchange, Fault, Faults, Garbage
 from telebot.simulate.registry import VENDORS
 from telebot.simulate.speech import Speech
 
@@ -72,6 +72,8 @@ async def _cuts(
     left is no fault either. The answer that aiohttp wants goes nowhere; it would log an error."""
     try:
         return await handler(request)
+    except Garbage:  # while connecting
+        return web.Response(body=b"\x00\xff\x00 neither an answer nor a handshake")
     except (Dropped, ConnectionResetError):
         if request.transport is not None:
             request.transport.abort()

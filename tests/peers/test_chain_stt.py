@@ -27,7 +27,7 @@ FAULTS = ("401", "429", "500", "drop", "stall", "silence", "garbage")
 
 @pytest.fixture
 async def vendor(speech):
-    async with simulated(speech, ["deepgram", "openai", "soniox"]) as server:
+    async with simulated(speech, ["azure", "deepgram", "openai", "soniox"]) as server:
         yield server
 
 
@@ -113,3 +113,18 @@ async def test_where_nobody_hears_that_is_told(vendor, spoken):
         await caller(chain, spoken)
         assert (await chain.line.sink.wait_for(EmptyTranscriptFrame))[0].failed
     assert chain.told.exhausted >= 1
+
+
+@pytest.mark.parametrize("others", [["local"], []])
+async def test_no_words_for_clear_speech_is_a_fault_where_another_one_hears_them(
+    vendor, spoken, others
+):
+    """A recogniser that answers with nothing, in good order."""
+    vendor.fault("azure.stt=silence@middle")
+    async with chained(vendor, "stt", ["azure", *others]) as chain:
+        if others:
+            assert await understood(chain, spoken) == plain(SAID)
+            assert chain.told.served == ["local"]
+        else:
+            await caller(chain, spoken)
+            await chain.line.sink.wait_for(EmptyTranscriptFrame)
