@@ -19,7 +19,7 @@ from simulated import Simulated, simulated
 
 from telebot.providers.local_speech import LocalSpeech
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.soak
 
 VENDORS = ("openai", "gemini", "elevenlabs")
 LINKS: dict[str, Any] = {"elevenlabs": {"service": "elevenlabs", "agent": "agent_phone"}}
