@@ -48,8 +48,8 @@ class Failovers:
         # a model or voice whose kept work was used says 0, or the bill would guess at it
         if quantity > 0 or kind != "stt":
             self._call_log.used(self._call, Usage(kind, name, quantity, unit))
-            if self.budget is not None:
-                self.budget.used(kind, name, quantity, unit)
+        if quantity > 0 and self.budget is not None:
+            self.budget.used(kind, name, quantity, unit)
 
     def chain_exhausted(self, kind: str) -> None:
         log.error("no provider left", call_id=self._call.id, kind=kind)

@@ -154,7 +154,8 @@ async def test_a_recogniser_without_a_place_is_gone_back_to_once_there_is_one(ve
     account = vendor.environ["DEEPGRAM_API_KEY"]
     pace = chains.pacing.of("deepgram", account)
     slot = pace.slot_now()  # another call's
-    async with chained(vendor, "stt", ["deepgram", "local"], chains=chains) as chain:
+    specs = ["deepgram", "local"]
+    async with chained(vendor, "stt", specs, chains=chains, hasty="deepgram") as chain:
         await utterance(chain, audio)
         await utterance(chain, audio)
         assert chain.told.served == ["local", "local"]

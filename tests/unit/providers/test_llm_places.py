@@ -129,6 +129,19 @@ def test_a_hedged_model_takes_a_place_and_the_loser_gives_its_back() -> None:
     run(scene())
 
 
+def test_of_two_that_speak_at_once_the_second_gives_its_place_back_at_once() -> None:
+    async def scene() -> None:
+        chain = Chained([Model(0.5, 0.4), Model(0.25)])
+        turn = chain.ask()
+        await asyncio.sleep(0.6)
+        assert [model.asked for model in chain.models.values()] == [1, 1]
+        assert chain.running == [1, 0]
+        await turn
+        await chain.over()
+
+    run(scene())
+
+
 def test_a_hedged_model_without_a_place_is_not_asked_and_the_slow_one_answers() -> None:
     async def scene() -> None:
         chain = Chained([Model(0.5), Model(0.0)])
