@@ -20,9 +20,9 @@ say() { printf 'set-up: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
 case $level in
-    dependencies) rank=1 lock=requirements.lock size='850 MB' ;;
-    runtime) rank=2 lock=requirements.lock size='850 MB' ;;
-    dev) rank=3 lock=requirements-dev.lock size='1.2 GB' ;;
+    dependencies) rank=1 lock=requirements.lock size='1 GB' ;;
+    runtime) rank=2 lock=requirements.lock size='1 GB' ;;
+    dev) rank=3 lock=requirements-dev.lock size='1.6 GB' ;;
     *) fail "unknown level '$level' (dependencies, runtime or dev)" ;;
 esac
 
