@@ -20,7 +20,6 @@ OTHER_KEY = "GOOGLE_API_KEY"  # what Google's own SDK reads as well
 URL = "https://generativelanguage.googleapis.com"
 VERSION = "v1beta"
 LLM = "telebot.providers.gemini_llm:SharedGoogleLLMService"
-LIVE = "telebot.providers.gemini_live:ToldGeminiLiveLLMService"
 MODEL = "gemini-3.5-flash-lite"
 LIVE_MODEL = "gemini-3.8-live"
 LIVE_VOICE = "Charon"
@@ -36,11 +35,6 @@ def keyed(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, A
 def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
     """`llm: gemini`, or `{service: gemini, model: gemini-3.8-flash}`."""
     return build_session(LLM, options, resources, {"model": MODEL})
-
-
-def build_realtime(options: Mapping[str, Any], resources: Resources) -> Any:
-    """An agent's whole brain: `gemini`, or `{service: gemini, voice: Kore, settings: {…}}`."""
-    return build_session(LIVE, options, resources, {"model": LIVE_MODEL, "voice": LIVE_VOICE})
 
 
 def build_session(

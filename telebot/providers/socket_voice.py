@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from abc import abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
@@ -22,9 +23,9 @@ class SocketVoice(OneSocket, WebsocketTTSService):
     def _matters(self, error: Exception | None) -> bool:
         return bool(self.get_audio_contexts())
 
+    @abstractmethod
     async def _speak(self, text: str, context_id: str) -> None:
         """Send `text` to the vendor."""
-        raise NotImplementedError
 
     @traced_tts
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:

@@ -8,6 +8,7 @@ vendors' own files.
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from contextlib import suppress
 from typing import Any
 
@@ -29,9 +30,9 @@ class OneSocket(OneConnection):
     _setting_up = False
     _connecting: asyncio.Task[None] | None = None  # beside everything else
 
+    @abstractmethod
     async def _take(self, message: dict[str, Any]) -> None:
         """One message of the vendor, a JSON object."""
-        raise NotImplementedError
 
     def _is_open(self) -> bool:
         return self._websocket is not None and self._websocket.state is State.OPEN

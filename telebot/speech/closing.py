@@ -61,6 +61,7 @@ class Closing:
         self._hang_up = hang_up
         self._transfer = transfer
         self._saying: str | None = None  # the reason for which the bot is saying goodbye
+        self._giving_up = False  # nothing of ours works; a person is to take over
         self._after: list[Action] = []  # what the reply being said asks for once it was heard
         self._transferring: asyncio.Event | None = None  # set once the carrier has answered
         self._over = False
@@ -96,16 +97,18 @@ class Closing:
     def give_up(self, person: str | None) -> None:
         """Nothing works any more: say so, and put the caller through to `person` where that can be
         done, else hang up."""
-        if self._saying in FIRM:
+        if self._saying in FIRM or self._giving_up:
             return
         if person is None or self._transfer is None or not self._line.say("apology"):
             self.goodbye("server_error")
         else:
+            self._giving_up = True
             self._after = [Transfer(person)]
 
     def take_back(self) -> None:
         """The caller interrupted what was being said: no ending follows from it."""
         self._saying = None
+        self._giving_up = False
         self._after.clear()
 
     def after_reply(self, actions: list[Action]) -> None:
@@ -165,5 +168,7 @@ class Closing:
         if self._over:
             return
         self._line.move(Move.TRANSFER_FAILED)
-        if not self._line.say("transfer_failed"):
+        if self._giving_up:  # the person was the last one who could help
+            self.goodbye("server_error")
+        elif not self._line.say("transfer_failed"):
             self._line.listen()

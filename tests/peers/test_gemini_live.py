@@ -29,8 +29,9 @@ from service_line import Sink, running
 from simulated import simulated
 
 from telebot.call.errors import ProviderConfigError
-from telebot.providers.gemini import build_realtime, probe
+from telebot.providers.gemini import LIVE_MODEL, LIVE_VOICE, build_session, probe
 from telebot.providers.gemini_llm import Clients
+from telebot.providers.resources import Resources
 from telebot.simulate.gemini_live import PATH
 
 pytestmark = [
@@ -41,6 +42,12 @@ pytestmark = [
 RATE_HZ = 8000
 PIECE = RATE_HZ // 25 * 2  # 40 ms
 SETUP = {"setup": {"model": "models/gemini-3.8-live"}}
+SERVICE = "telebot.providers.gemini_live:ToldGeminiLiveLLMService"
+
+
+def session(resources: Resources) -> Any:
+    """A session that finds the turns itself, as the vendor's own clients use it."""
+    return build_session(SERVICE, {}, resources, {"model": LIVE_MODEL, "voice": LIVE_VOICE})
 
 
 @pytest.fixture
@@ -67,7 +74,7 @@ async def until(holds: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def talking(vendor, messages=()) -> AsyncIterator[Asked]:
     """A running pipeline with a session that is ready to listen."""
-    errors, llm = Sink(), build_realtime({}, vendor.resources)
+    errors, llm = Sink(), session(vendor.resources)
     async with running(errors, llm) as line:
         await line.worker.queue_frame(LLMContextFrame(LLMContext(list(messages))))
         await until(lambda: llm._ready_for_realtime_input)
@@ -121,7 +128,7 @@ async def test_a_caller_who_breaks_in_is_heard(vendor, question):
 @asynccontextmanager
 async def broken(vendor) -> AsyncIterator[Sink]:
     """A pipeline with a session that cannot begin."""
-    errors, llm = Sink(), build_realtime({}, vendor.resources)
+    errors, llm = Sink(), session(vendor.resources)
     async with running(errors, llm):
         yield errors
 

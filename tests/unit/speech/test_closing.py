@@ -305,3 +305,46 @@ def test_a_call_without_a_transfer_settles_at_once() -> None:
         return asyncio.get_running_loop().time() - began
 
     assert run(call()) == 0.0
+
+
+# --- when nothing of ours works any more -------------------------------------------------------
+
+
+def test_a_caller_whom_nobody_can_hear_or_answer_is_put_through() -> None:
+    scene = Scene()
+    scene.closing.give_up(STAFF)
+    scene.closing.give_up(STAFF)  # the recogniser, then the model: said once
+    assert scene.work() == ["say apology"], "nothing before it was heard"
+    assert scene.closing.reply_was_heard()
+    assert scene.work()[-2:] == [f"put through to {STAFF}", "hang up"]
+    assert scene.closing.reason == "transferred"
+
+
+def test_where_the_person_does_not_answer_either_the_call_ends() -> None:
+    scene = Scene(refuses="busy")
+    scene.closing.give_up(STAFF)
+    assert scene.closing.reply_was_heard()
+    assert scene.work()[-1] == "say apology"
+    assert scene.closing.reply_was_heard()
+    assert scene.work()[-1] == "hang up"
+    assert scene.closing.reason == "server_error"
+
+
+@pytest.mark.parametrize(("person", "transfers"), [(None, True), (STAFF, False)])
+def test_without_a_person_to_turn_to_it_ends_with_the_apology(
+    person: str | None, transfers: bool
+) -> None:
+    scene = Scene(transfers=transfers)
+    scene.closing.give_up(person)
+    assert scene.closing.reply_was_heard()
+    assert scene.work() == ["say apology", "confirmed", "note hang_up", "hang up"]
+    assert scene.closing.reason == "server_error"
+
+
+def test_a_caller_who_interrupts_the_apology_may_be_given_up_again() -> None:
+    scene = Scene()
+    scene.closing.give_up(STAFF)
+    scene.closing.take_back()
+    assert not scene.closing.reply_was_heard()
+    scene.closing.give_up(STAFF)
+    assert scene.done == ["say apology", "say apology"]
