@@ -3,9 +3,11 @@
 # what is missing elsewhere; the tests that need it are then skipped, and say so themselves.
 set -euo pipefail
 
-# The one list. Not needed yet, for the versions that bring their tests: redis-server
-# baresip-core sip-tester kamailio kamailio-tls-modules rtpengine-daemon tshark.
-PEERS=(chromium chromium-driver postgresql espeak-ng sox)
+# The one list. Not needed yet, for the version that brings its tests: redis-server.
+PEERS=(
+    chromium chromium-driver postgresql espeak-ng sox
+    baresip-core sip-tester sipsak kamailio kamailio-tls-modules rtpengine-daemon tshark
+)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
 
