@@ -19,7 +19,8 @@ from bench.failover_cases import Case, Stage
 from bench.failover_words import RATE_HZ, Clip, Verdict, Voice, judge
 from telebot.audio import g711
 from telebot.phone import turns
-from telebot.phone.dialling import Destination, secret_for
+from telebot.phone.destination import Destination
+from telebot.phone.exchange import secret_for
 from telebot.phone.phone import Phone
 from telebot.phone.voices import LocalSpeech as Ears
 from telebot.providers.voicing import to_float

@@ -54,6 +54,10 @@ class CarrierError(Remote):
     """A carrier's REST or signalling failed."""
 
 
+class Unable(CarrierError):
+    """This carrier cannot do what is asked of it; the message says what."""
+
+
 class BadWire(CarrierError):
     """A message that breaks the carrier's protocol; ends that one call.
 

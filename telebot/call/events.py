@@ -6,7 +6,7 @@ Audio is always 8 kHz mu-law here (G.711, one byte a sample, 8 bytes a milliseco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,33 +61,73 @@ class Ignored:
     why: str
 
 
-MediaEvent = Connected | Started | Media | Digit | Played | Stopped | Ignored
+@dataclass(slots=True)
+class Reply:
+    """The wire itself wants `message` sent back (a ping's pong); nothing happened on the call."""
+
+    message: bytes
+
+
+MediaEvent = Connected | Started | Media | Digit | Played | Stopped | Reply | Ignored
 
 
 class MediaCodec(Protocol):
-    """One stream's wire, without I/O. A codec never does REST."""
+    """One stream's wire, without I/O. A codec never does REST; `carriers/codec.py` has what most
+    have in common.
+
+    `lead_ms` and `echoes_marks` as in `MediaWire`; `binary`: its audio goes in binary messages (the
+    others are text, always)."""
+
+    lead_ms: int | None
+    echoes_marks: bool
+    binary: bool
 
     def decode(self, message: bytes) -> MediaEvent:
         """One text message in. Raises `errors.BadWire` when the call cannot go on."""
+        ...
+
+    def decode_binary(self, message: bytes) -> MediaEvent:
+        """One binary message in. Raises as `decode`."""
         ...
 
     def audio(self, ulaw: bytes) -> bytes:
         """The message that plays `ulaw` after what was sent before."""
         ...
 
-    def mark(self, name: str) -> bytes:
-        """The message whose acknowledgement is `Played(name)`."""
+    def mark(self, name: str) -> bytes | None:
+        """The message whose acknowledgement is `Played(name)`; None where the wire has none."""
         ...
 
-    def clear(self) -> bytes:
-        """The message that empties the carrier's play-out buffer."""
+    def clear(self) -> bytes | None:
+        """The message that empties the carrier's play-out buffer; None where it keeps none."""
+        ...
+
+    def accepted(self) -> Sequence[bytes]:
+        """What the carrier is told once the call on the stream is taken, before any audio."""
+        ...
+
+    def goodbye(self, reason: str) -> Sequence[bytes]:
+        """What the carrier is told before we close the stream, for a termination reason, so that
+        its leg ends (or goes on elsewhere) where closing alone does not say so."""
+        ...
+
+    def digits(self, digits: str) -> Sequence[bytes]:
+        """The messages that key `digits` towards the caller. Raises `errors.Unable`."""
         ...
 
 
 class MediaWire(Protocol):
     """Where bot audio leaves: the media socket, seen from the pipeline. Never waits for the peer
     and never raises once the socket is gone; a peer that stopped reading is cut off by the wire
-    (a send that would have to wait is taken for that)."""
+    (a send that would have to wait is taken for that).
+
+    `lead_ms`: how far ahead of its play-out audio is sent; None where the peer keeps what it gets
+    until it is played, so that the server's own setting holds. A peer that plays what it gets as it
+    gets it has a short one. `echoes_marks`: False where nobody tells what was played; then our own
+    clock does, and `send_mark` does nothing."""
+
+    lead_ms: int | None
+    echoes_marks: bool
 
     def send_audio(self, ulaw: bytes) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -76,5 +77,51 @@ class Transfers(Protocol):
     """A carrier that can put the caller through to a number."""
 
     async def transfer(self, call: Call, to: str) -> None:
-        """Raises `CarrierError`; the caller then stays with the bot."""
+        """Returns once the carrier has taken it over: the media stream ends then. Raises
+        `CarrierError`; the caller then stays with the bot."""
+        ...
+
+
+@runtime_checkable
+class TransfersWarm(Protocol):
+    """A carrier by which the person is rung up first and told what it is about."""
+
+    async def transfer_warm(self, call: Call, to: str, summary: str, within_s: float) -> None:
+        """Ring `to` up, say `summary` there, and put both together; meanwhile the caller stays on
+        our media stream, which plays music, and which ends when this returns. Raises
+        `CarrierError` where nobody has answered `within_s` seconds; nobody rings any more then,
+        and the caller has noticed nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a carrier that dials for us finds us: the webhooks to ask once the call is answered and
+    to tell how it fares (each names the call in its query already), the media stream's address and
+    its one-time token."""
+
+    answer_url: str
+    status_url: str
+    media_url: str
+    token: str
+
+
+@runtime_checkable
+class Dials(Protocol):
+    """A carrier that can ring somebody up for us."""
+
+    async def dial(self, call: Call, way: Way) -> str:
+        """Ring `call.offer.phone_to` as `call.offer.phone_from`. Returns the carrier's id of the
+        call as soon as it is on its way; what becomes of it comes by webhook and media stream.
+        Raises `CarrierError`."""
+        ...
+
+
+@runtime_checkable
+class SendsDigits(Protocol):
+    """A carrier that keys digits towards the other party, outside the media stream."""
+
+    async def send_digits(self, call: Call, digits: str) -> None:
+        """`digits`: 0-9, ``*``, ``#``, A-D, ``w`` for a pause of half a second. Raises
+        `CarrierError`."""
         ...

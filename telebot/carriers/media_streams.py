@@ -26,6 +26,7 @@ from telebot.call.events import (
     Started,
     Stopped,
 )
+from telebot.carriers.codec import PlainCodec
 
 MAX_PAYLOAD_BYTES = RATE_HZ  # one second; Twilio sends 160 bytes, the docs name no limit
 MAX_MARK_CHARS = 256
@@ -38,7 +39,7 @@ _DIGITS = frozenset("0123456789*#ABCD")
 _NEEDS_START = frozenset({"media", "dtmf", "mark"})
 
 
-class MediaStreamCodec:
+class MediaStreamCodec(PlainCodec):
     """Decodes and encodes one stream (a `MediaCodec`)."""
 
     def __init__(self) -> None:

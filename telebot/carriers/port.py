@@ -1,7 +1,9 @@
-"""What a carrier is to the rest of the house: six methods, and optional abilities beside them.
+"""What a carrier is to the rest of the house: a name, and the abilities that its file has.
 
-`web/` hands webhooks in and answers out; the codec turns the media wire into `call/events.py`.
-Optional abilities are the Protocols `HangsUp` and `Transfers` of `call/ports.py`.
+Abilities are Protocols, asked for by `isinstance`: here those by which calls come in
+(`AnswersWebhooks`, `StreamsMedia`, `OffersOnMedia`), in `call/ports.py` those by which calls are
+moved (`HangsUp`, `Transfers`, `TransfersWarm`, `Dials`, `SendsDigits`). `web/` hands webhooks in
+and answers out; a codec turns the media wire into `call/events.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from telebot.call.events import MediaCodec
+from telebot.call.events import MediaCodec, Started
 from telebot.call.model import Call, CallOffer
 from telebot.settings import Settings
 
@@ -19,7 +21,8 @@ from telebot.settings import Settings
 class Webhook:
     """One request of a carrier, as it was before any trusted proxy.
 
-    `url` is the public URL the carrier used, query included; header names are lower case;
+    Also the upgrade of its media socket (``GET``, no body). `url` is the public URL the carrier
+    used, query included; header names are lower case;
     `peer` is the address of the party that spoke to us, or whom a trusted proxy names;
     `forwarded` tells that any forwarded header was there, believed or not."""
 
@@ -42,13 +45,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """A carrier's word on a call; `ended` when it is over for the carrier."""
+    """A carrier's word on a call; `ended` when it is over for the carrier, `reason` then the
+    termination reason of a call that nobody had answered (``busy``, ``no_answer``, ``declined``,
+    ``unreachable``), where the carrier tells them apart."""
 
     carrier_call_id: str
     status: str
     ended: bool
+    reason: str = ""
 
 
+@runtime_checkable
 class Carrier(Protocol):
     """One carrier or PBX. Built by the registry from the settings; owns its REST client."""
 
@@ -57,6 +64,15 @@ class Carrier(Protocol):
     def off(self) -> str | None:
         """Why this carrier takes no calls (``TWILIO_AUTH_TOKEN is not set``), or None."""
         ...
+
+    async def close(self) -> None:
+        """Give the REST client back."""
+        ...
+
+
+@runtime_checkable
+class AnswersWebhooks(Carrier, Protocol):
+    """A carrier that asks by HTTP what to do with a call."""
 
     def parse_offer(self, webhook: Webhook) -> CallOffer:
         """Verify and read the call. Raises `NotAuthentic` (403) or `BadRequest` (4xx)."""
@@ -75,12 +91,26 @@ class Carrier(Protocol):
         ``duplicate``: the call is up already, and nothing may happen to it."""
         ...
 
-    def codec(self) -> MediaCodec:
-        """A fresh codec for one media stream."""
+
+@runtime_checkable
+class StreamsMedia(Carrier, Protocol):
+    """A carrier whose audio comes by WebSocket. `subprotocols` are those of its upgrade, if any."""
+
+    subprotocols: tuple[str, ...]
+
+    def codec(self, request: Webhook) -> MediaCodec:
+        """A fresh codec for one media stream, by the request that opened it. Raises `NotAuthentic`
+        where the request itself already shows that it may not."""
         ...
 
-    async def close(self) -> None:
-        """Give the REST client back."""
+
+@runtime_checkable
+class OffersOnMedia(StreamsMedia, Protocol):
+    """A carrier without webhooks, or with a switch for them: a stream that brings no token offers
+    the call itself."""
+
+    def offer(self, request: Webhook, started: Started) -> CallOffer:
+        """Verify and read the call. Raises `NotAuthentic` or `BadRequest`."""
         ...
 
 

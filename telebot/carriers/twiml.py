@@ -43,9 +43,10 @@ Fields = MultiDict[str]
 
 
 class TwimlCarrier:
-    """The six methods of a `Carrier`; a subclass says its name."""
+    """What a `Carrier` is that `AnswersWebhooks` and `StreamsMedia`; a subclass says its name."""
 
     name = ""
+    subprotocols = ()
 
     def __init__(self, secret: str) -> None:
         self._validator = RequestValidator(secret)
@@ -99,8 +100,8 @@ class TwimlCarrier:
         response.hangup()
         return _twiml(response)
 
-    def codec(self) -> MediaCodec:
-        """A codec for one media stream."""
+    def codec(self, request: Webhook) -> MediaCodec:
+        """A codec for one media stream; its `start` brings the token, the upgrade nothing."""
         return MediaStreamCodec()
 
     async def close(self) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from telebot.phone import report, script
-from telebot.phone.dialling import CallRefused, CannotCall, Destination, port_of, secret_for
+from telebot.phone.destination import CallRefused, CannotCall, Destination, port_of
+from telebot.phone.exchange import EXCHANGES, secret_for
 from telebot.phone.phone import NOISE_DBFS, Phone
 from telebot.phone.script import BadItem, Item, Script
 from telebot.phone.sound import BadSound
@@ -94,10 +95,10 @@ def _add_call_arguments(parser: argparse.ArgumentParser) -> None:
     call.add_argument("--from", dest="caller", metavar="NUMBER", default="+441632960961")
     call.add_argument(
         "--carrier",
-        choices=("local", "twilio"),
+        choices=tuple(EXCHANGES),
         default="local",
-        help="local: this machine's server, nothing to set up; twilio: signed with "
-        "TWILIO_AUTH_TOKEN against TELEBOT_PUBLIC_URL (or URL)",
+        help="over whose wire; local: this machine's server, nothing to set up; the others sign "
+        "with their carrier's own variables against TELEBOT_PUBLIC_URL (or URL)",
     )
     call.add_argument(
         "--noise", metavar="DBFS", type=_level, default=NOISE_DBFS, help="noise of the line"
@@ -146,7 +147,7 @@ async def _call(args: argparse.Namespace) -> int:
         agent=args.agent,
         phone_to=args.to,
         phone_from=args.caller,
-        public_url=os.environ.get("TELEBOT_PUBLIC_URL") if args.carrier == "twilio" else None,
+        public_url=os.environ.get("TELEBOT_PUBLIC_URL") if args.carrier != "local" else None,
     )
     speech = LocalSpeech()
     try:

@@ -1,7 +1,7 @@
-"""The line: `stream.py` on a real WebSocket and a real clock.
+"""The line: a carrier's stream (`stream.py`) on a real connection and a real clock.
 
 One task sends what is due, one reads what comes; whoever waits for something is woken at every
-step of the call's clock. The server closing the socket is the bot hanging up.
+step of the call's clock. The server closing the connection is the bot hanging up.
 """
 
 from __future__ import annotations
@@ -11,13 +11,9 @@ import contextlib
 import time
 from collections.abc import Callable
 
-import aiohttp
-
 from telebot.audio.g711 import RATE_HZ
-from telebot.phone.stream import TwilioStream
-
-MAX_MESSAGE_BYTES = 1 << 20
-CLOSE_TIMEOUT_S = 3.0
+from telebot.phone.exchange import Connection
+from telebot.phone.stream import Message
 
 Clock = Callable[[], float]  # monotonic seconds
 
@@ -27,26 +23,25 @@ class Line:
 
     def __init__(
         self,
-        stream: TwilioStream,
-        socket: aiohttp.ClientWebSocketResponse,
+        connection: Connection,
         clock: Clock = time.monotonic,
     ) -> None:
-        self.stream = stream
+        self.stream = connection.stream
         self.over = asyncio.Event()
         self.ended_by: str | None = None
         self.cut_samples = 0  # bot audio that was never played because the bot hung up
-        self._socket = socket
+        self._wire = connection.wire
         self._clock = clock
         self._stepped = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def close_code(self) -> int | None:
-        """The WebSocket close code, once the socket is closed."""
-        return self._socket.close_code
+        """The WebSocket close code, once the connection is closed."""
+        return self._wire.close_code
 
     async def open(self) -> None:
-        """Begin the stream: connected, start, and a frame every 20 ms from now on."""
+        """Begin the stream, with a frame every 20 ms from now on."""
         await self._send(self.stream.open(self._clock()))
         self._tasks = [
             asyncio.create_task(self._keep_time(), name="phone_clock"),
@@ -67,16 +62,16 @@ class Line:
         await self._send(self.stream.press(digit))
 
     async def hang_up(self) -> None:
-        """The caller puts the phone down: stop, then close. Nothing where the bot was first."""
+        """The caller puts the phone down: says so, then closes. Nothing where the bot was first."""
         if not self.over.is_set():
             await self._send(self.stream.stop())
             self._finish("caller")
         await self.close()
 
     async def close(self) -> None:
-        """End both tasks and close the socket, whatever state the call is in."""
+        """End both tasks and close the connection, whatever state the call is in."""
         await self.abandon()
-        await self._socket.close()
+        await self._wire.close()
 
     async def abandon(self) -> None:
         """End both tasks and say nothing to the server."""
@@ -98,19 +93,20 @@ class Line:
 
     async def _listen(self) -> None:
         try:
-            async for message in self._socket:
-                if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                    await self._send(self.stream.receive(message.data, self._clock()))
+            async for message in self._wire.messages():
+                await self._send(self.stream.receive(message, self._clock()))
+                if self.stream.hung_up:
+                    break
         finally:
-            # what the carrier still had to play is lost with the socket
+            # what the carrier still had to play is lost with the connection
             self.cut_samples = self.stream.playout.buffered
             self._finish("bot")
 
-    async def _send(self, messages: list[bytes]) -> None:
+    async def _send(self, messages: list[Message]) -> None:
         for message in messages:
             try:
-                await self._socket.send_frame(message, aiohttp.WSMsgType.TEXT)
-            except (ConnectionError, aiohttp.ClientError):
+                await self._wire.send(message)
+            except ConnectionError:
                 return  # the reader sees the same end, and says whose it is
 
     def _finish(self, by: str) -> None:

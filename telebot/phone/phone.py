@@ -18,13 +18,13 @@ import aiohttp
 
 from telebot.audio.g711 import RATE_HZ
 from telebot.phone import sound, turns
-from telebot.phone.dialling import CannotCall, Destination, after_stream, dial
-from telebot.phone.line import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES, Clock, Line
+from telebot.phone.destination import CannotCall, Destination
+from telebot.phone.exchange import exchange_class
+from telebot.phone.line import Clock, Line
 from telebot.phone.microphone import Microphone, Spoken, Utterance
 from telebot.phone.playout import Span
-from telebot.phone.stream import TwilioStream
+from telebot.phone.stream import CarrierStream
 from telebot.phone.turns import Turn
-from telebot.phone.twiml import Answer
 from telebot.phone.voices import Speech
 
 QUIET_S = 0.7  # a bot that says nothing for so long has finished
@@ -52,11 +52,11 @@ class Phone:
         self.to = to
         self.speech = speech
         self.turns: list[Turn] = [Turn("greeting", None, 0)]
-        self.answer: Answer | None = None
         self.apology = ""  # what the carrier said after the bot had hung up
         self._noise_dbfs = noise_dbfs
         self._reply_timeout_s = reply_timeout_s
         self._clock = clock
+        self._exchange = exchange_class(to.carrier)(to)
         self._session: aiohttp.ClientSession | None = None
         self._line: Line | None = None
 
@@ -84,7 +84,7 @@ class Phone:
         return self._line
 
     @property
-    def stream(self) -> TwilioStream:
+    def stream(self) -> CarrierStream:
         return self.line.stream
 
     @property
@@ -209,8 +209,8 @@ class Phone:
         if self._line:
             await self._line.hang_up()
         if self._session and not self._session.closed:
-            if self.answer and self.answer.redirect and self.line.ended_by == "bot":
-                self.apology = await after_stream(self._session, self.to, self.answer.redirect)
+            if self.line.ended_by == "bot":
+                self.apology = await self._exchange.after(self._session)
             await self._session.close()
 
     async def drop(self) -> None:
@@ -246,19 +246,7 @@ class Phone:
                 turn.until = position
 
     async def _dial(self, session: aiohttp.ClientSession) -> Line:
-        self.answer = await dial(session, self.to)
-        url = str(self.answer.url)
-        try:
-            socket = await session.ws_connect(
-                url,
-                max_msg_size=MAX_MESSAGE_BYTES,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
-            )
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise CannotCall(f"{url}: {error}") from None
-        microphone = Microphone(self._noise_dbfs)
-        line = Line(
-            TwilioStream(self.to.ids, self.answer.parameters, microphone), socket, self._clock
-        )
+        connection = await self._exchange.dial(session, Microphone(self._noise_dbfs))
+        line = Line(connection, self._clock)
         await line.open()
         return line

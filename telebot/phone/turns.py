@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from telebot.audio.g711 import RATE_HZ
 from telebot.phone.playout import Span
-from telebot.phone.stream import TwilioStream
+from telebot.phone.stream import CarrierStream
 
 JUST_SPOKE = RATE_HZ // 5  # 200 ms: a pause between two words of the bot
 LONGEST_PIECE = 8 * RATE_HZ  # recognisers are at their best below this
@@ -65,7 +65,7 @@ class Turn:
         return "bot" if self.bot_interrupted else None
 
 
-def speaking(stream: TwilioStream) -> bool:
+def speaking(stream: CarrierStream) -> bool:
     """The bot is in the middle of saying something at this moment."""
     voice = stream.playout.voice
     if not voice:
@@ -73,7 +73,7 @@ def speaking(stream: TwilioStream) -> bool:
     return stream.playout.buffered > 0 or stream.position - voice[-1].end < JUST_SPOKE
 
 
-def first_voice(stream: TwilioStream, since: int) -> int | None:
+def first_voice(stream: CarrierStream, since: int) -> int | None:
     """Position of the first audible bot sample from `since` on."""
     for span in stream.playout.voice:
         if span.end > since:
@@ -81,14 +81,14 @@ def first_voice(stream: TwilioStream, since: int) -> int | None:
     return None
 
 
-def quiet_for(stream: TwilioStream) -> int:
+def quiet_for(stream: CarrierStream) -> int:
     """Samples since the bot was last heard; 0 while something waits to be played."""
     if stream.playout.buffered or not stream.playout.voice:
         return 0
     return stream.position - stream.playout.voice[-1].end
 
 
-def measure(stream: TwilioStream, turn: Turn) -> None:
+def measure(stream: CarrierStream, turn: Turn) -> None:
     """Fill in what the stream knows of a turn by now."""
     if turn.caller and turn.over_bot:
         turn.clear_at = _clear(stream, turn.caller.start, turn.until)
@@ -107,7 +107,7 @@ def measure(stream: TwilioStream, turn: Turn) -> None:
     turn.reply = Span(_frame_of(stream, turn.audible_at, turn.origin), _last(stream, turn.until))
 
 
-def reply_range(turn: Turn, stream: TwilioStream) -> Span:
+def reply_range(turn: Turn, stream: CarrierStream) -> Span:
     """Where the bot's words of a turn lie in the call."""
     start = turn.origin
     if turn.bot_interrupted and turn.caller:
@@ -115,7 +115,7 @@ def reply_range(turn: Turn, stream: TwilioStream) -> Span:
     return Span(start, stream.position if turn.until is None else turn.until)
 
 
-def pieces(stream: TwilioStream, span: Span) -> list[Span]:
+def pieces(stream: CarrierStream, span: Span) -> list[Span]:
     """The bot's voice in `span`, cut at pauses into pieces short enough to be recognised."""
     found: list[Span] = []
     for voice in stream.playout.voice:
@@ -132,7 +132,7 @@ def pieces(stream: TwilioStream, span: Span) -> list[Span]:
     ]
 
 
-def _clear(stream: TwilioStream, since: int, until: int | None) -> int | None:
+def _clear(stream: CarrierStream, since: int, until: int | None) -> int | None:
     """The clear after which the bot did not go on with what it had been saying."""
     cleared: int | None = None
     for happening in stream.happenings:
@@ -147,7 +147,7 @@ def _clear(stream: TwilioStream, since: int, until: int | None) -> int | None:
     return cleared
 
 
-def _frame_of(stream: TwilioStream, audible_at: int, origin: int) -> int:
+def _frame_of(stream: CarrierStream, audible_at: int, origin: int) -> int:
     """Where the audio that contains `audible_at` began, if that was after `origin`."""
     for span in stream.playout.audio:
         if span.start <= audible_at < span.end and span.start >= origin:
@@ -155,6 +155,6 @@ def _frame_of(stream: TwilioStream, audible_at: int, origin: int) -> int:
     return audible_at
 
 
-def _last(stream: TwilioStream, until: int | None) -> int:
+def _last(stream: CarrierStream, until: int | None) -> int:
     ends = [span.end for span in stream.playout.voice if until is None or span.start < until]
     return min(ends[-1], until) if until is not None else ends[-1]

@@ -1,7 +1,7 @@
 """Reads the answer to a voice webhook as Twilio would: strictly, and without following entities.
 
 https://www.twilio.com/docs/voice/twiml/stream. What an answer says besides the stream is kept as
-verbs, so that a refusal can be shown. Goes on to `dialling.py`.
+verbs, so that a refusal can be shown. Goes on to `twilio_exchange.py`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -22,11 +23,14 @@ from telebot.call.ports import Clock, Recording
 from telebot.speech.playout import PlayOut
 
 TICK_S = 0.02
+EVERY = -1  # the phase of a voice that is topped up at every tick
 STALL_S = 0.5  # after a longer stall of the process start a new schedule, do not replay it
 MARK_EVERY = RATE_HZ  # a mark at least once a second of audio
 MARK_PATIENCE_S = 1.0  # a mark this late says that the carrier has not played what we think
-UNCONFIRMED_S = 0.3  # what a carrier without marks is given to play the last words
+UNCONFIRMED_S = 0.3  # what a carrier that tells nothing is given to play the last words
 RECORD_EVERY = RATE_HZ // 2  # played audio goes to the recording in pieces of half a second
+
+PACED_PIECE_MS = 20  # audio for a wire with a lead of its own goes in pieces like these
 
 Then = Callable[[], None]
 log = structlog.get_logger()
@@ -34,7 +38,8 @@ log = structlog.get_logger()
 
 class Ticker:
     """Tops up every talking call each `period_s`, spread over its ticks so that not all calls
-    write at once. Owned by the process; `run` is its task."""
+    write at once; a call whose wire wants its audio in time at each tick. Owned by the process;
+    `run` is its task."""
 
     def __init__(self, period_s: float, clock: Clock) -> None:
         self._phases = max(1, round(period_s / TICK_S))
@@ -56,7 +61,7 @@ class Ticker:
                 due = self._clock()
             await asyncio.sleep(max(0.0, ahead))
             now, phase = self._clock(), tick % self._phases
-            for voice in [voice for voice in self.talking if voice.phase == phase]:
+            for voice in [voice for voice in self.talking if voice.phase in (phase, EVERY)]:
                 try:
                     voice.tick(now)
                 except Exception:  # one call's fault must not silence the others
@@ -81,6 +86,8 @@ class Voice:
     ) -> None:
         self._wire = wire
         self._ticker = ticker
+        if wire.lead_ms is not None:
+            lead_ms, piece_ms = wire.lead_ms, PACED_PIECE_MS
         self._clock = clock
         self._recording = recording
         self._stream_time = stream_time
@@ -97,7 +104,7 @@ class Voice:
         self._recorded = 0
         self._run_start = (0, 0)  # position, and where in the stream it was played
         self._closed = False
-        self.phase = ticker.next_phase()
+        self.phase = ticker.next_phase() if wire.lead_ms is None else EVERY
         self.on_first_sent: Callable[[int], None] | None = None  # position
         self.on_first_played: Callable[[int], None] | None = None  # samples in the first piece
 
@@ -205,15 +212,18 @@ class Voice:
             self.on_first_played(position - self._run_start[0])
         return True
 
+    def _acknowledge(self, name: str) -> None:
+        """By our own clock, where nobody else says what was played."""
+        self.acknowledged(name)
+
     async def confirmed(self, timeout_s: float) -> None:
         """Wait until the carrier says that the last mark was played, where it says such things."""
-        if self._acked < 0:
-            await asyncio.sleep(min(timeout_s, UNCONFIRMED_S))
-            return
-        if self._marks:
+        if self._marks and self._acked >= 0:
             self._all_played = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_played.wait(), timeout_s)
+        if self._acked < 0 or not self._wire.echoes_marks:
+            await asyncio.sleep(min(timeout_s, UNCONFIRMED_S))
 
     def tick(self, now: float) -> None:
         """The ticker's call: send what is due, run what waited for played audio."""
@@ -263,7 +273,10 @@ class Voice:
         name = f"{self._epoch}:{position}:{next(self._order)}"
         self._marks.append((name, position, self._out.end))
         self._marked = position
-        self._wire.send_mark(name)
+        if self._wire.echoes_marks:
+            self._wire.send_mark(name)
+        else:
+            self.then(position, partial(self._acknowledge, name))
 
     def _record(self, upto: int) -> None:
         if self._recording is not None and upto > self._recorded:

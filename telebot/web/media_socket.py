@@ -10,7 +10,9 @@ import asyncio
 
 from aiohttp import web
 
+from telebot.call.errors import Unable
 from telebot.call.model import Call
+from telebot.carriers.port import OnThisMachine, StreamsMedia
 from telebot.carriers.registry import Carriers
 from telebot.web.errors import error
 from telebot.web.media_stream import (
@@ -21,6 +23,7 @@ from telebot.web.media_stream import (
     MediaStream,
     Surroundings,
 )
+from telebot.web.public_url import PublicUrl
 
 PATIENCE_S = 5.0  # with streams that have been stopped, when the server goes down
 CLOSE_WITHIN_S = 2.0  # for the peer's close frame
@@ -30,8 +33,9 @@ MAX_WAITING = 256  # sockets without a valid start; the one that waits longest g
 class MediaSockets:
     """Serves the route and knows which stream belongs to which call."""
 
-    def __init__(self, carriers: Carriers, around: Surroundings) -> None:
+    def __init__(self, carriers: Carriers, around: Surroundings, urls: PublicUrl) -> None:
         self._carriers = carriers
+        self._urls = urls
         self._around = around
         self._waiting: dict[MediaStream, None] = {}  # in the order they came
         self._live: dict[str, MediaStream] = {}
@@ -40,19 +44,26 @@ class MediaSockets:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The route. Returns when the call is over and nothing of it is left."""
         carrier = self._carriers.get(request.match_info["carrier"])
-        if carrier is None or carrier.off():
+        if not isinstance(carrier, StreamsMedia) or carrier.off():
             return error(404, "No such carrier here.")
         socket = web.WebSocketResponse(
             timeout=CLOSE_WITHIN_S,
             max_msg_size=self._around.settings.max_message_bytes,
             compress=False,
             decode_text=False,
+            protocols=carrier.subprotocols,
         )
-        await socket.prepare(request)
+        asked = self._urls.webhook(request, b"", by_host=isinstance(carrier, OnThisMachine))
         transport = request.transport
         if transport is None:
             return socket
-        stream = MediaStream(self._around, carrier, socket, transport, self._started)
+        stream = MediaStream(self._around, carrier, asked, socket, transport, started=self._started)
+        await socket.prepare(request)
+        await self.serve(stream)
+        return socket
+
+    async def serve(self, stream: MediaStream) -> None:
+        """Run a stream to its end, in the task of its connection."""
         if len(self._waiting) >= MAX_WAITING:
             longest = next(iter(self._waiting))
             del self._waiting[longest]
@@ -67,12 +78,18 @@ class MediaSockets:
             self._waiting.pop(stream, None)
             if stream.call is not None:
                 self._live.pop(stream.call.id, None)
-        return socket
 
     def stop(self, call: Call, reason: str) -> None:
         """The carrier says elsewhere that a call's stream is over, and why."""
         if stream := self._live.get(call.id):
             stream.stop(reason, NORMAL)
+
+    def send_digits(self, call: Call, digits: str) -> None:
+        """Key digits on a call's stream. Raises `Unable`."""
+        stream = self._live.get(call.id)
+        if stream is None:
+            raise Unable("the call has no media stream")
+        stream.send_digits(digits)
 
     def stop_all(self) -> None:
         """End every stream (the server goes down)."""

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import structlog
-from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType
 
 from telebot.call.admission import Admission
-from telebot.call.errors import BadToken, BadWire
+from telebot.call.errors import BadRequest, BadToken, BadWire, NotAuthentic, Refused
 from telebot.call.events import (
     Conversations,
     Digit,
@@ -27,14 +27,15 @@ from telebot.call.events import (
     MediaEvent,
     MediaSink,
     Played,
+    Reply,
     Started,
     Stopped,
 )
 from telebot.call.model import Call, WireEvent
-from telebot.carriers.port import Carrier
+from telebot.carriers.port import OffersOnMedia, StreamsMedia, Webhook
 from telebot.settings import MediaSettings
 from telebot.web.hangups import HangUps
-from telebot.web.media_wire import SocketWire
+from telebot.web.media_wire import MessageSocket, SocketWire
 from telebot.web.metrics import Metrics
 from telebot.web.recent import RecentCalls
 
@@ -45,6 +46,7 @@ CUT_AFTER_S = 5.0  # for a peer to take what we have sent, our close frame too
 APOLOGY_S = 15.0  # after a fault the carrier has this long to say our apology
 
 # the carrier's leg is over, or somebody else's now
+GONE = frozenset({"caller_hangup", "carrier_ended"})
 THEIRS = frozenset({"caller_hangup", "carrier_ended", "transferred"})
 OURS = frozenset({"bot_hangup", "silence", "max_duration", "budget", "drained"})
 
@@ -64,14 +66,17 @@ class Surroundings:
 
 
 class MediaStream:
-    """One media socket, and the call on it once its `start` was good."""
+    """One media socket, and the call on it once its `start` was good. `request` is the one that
+    opened the socket. Raises `NotAuthentic` where that was enough to refuse it."""
 
     def __init__(
         self,
         around: Surroundings,
-        carrier: Carrier,
-        socket: web.WebSocketResponse,
+        carrier: StreamsMedia,
+        request: Webhook,
+        socket: MessageSocket,
         transport: asyncio.Transport,
+        *,
         started: Callable[[MediaStream, Call], None],
     ) -> None:
         self._around = around
@@ -79,7 +84,12 @@ class MediaStream:
         self._carrier = carrier
         self._socket = socket
         self._transport = transport
-        self._codec = carrier.codec()
+        self._request = request
+        self._codec = carrier.codec(request)
+        self._decoders = {
+            WSMsgType.TEXT: self._codec.decode,
+            WSMsgType.BINARY: self._codec.decode_binary,
+        }
         self._wire = SocketWire(socket, transport, self._codec, self._hang_up, self._cut)
         self.call: Call | None = None
         self._sink: MediaSink | None = None
@@ -101,9 +111,13 @@ class MediaStream:
             self._reason = self._reason or "bad_wire"
             code = bad.close_code
             self._count_junk("bad_wire")
-        except BadToken as bad:
+        except (BadToken, NotAuthentic, BadRequest) as bad:
             code = POLICY_VIOLATION
+            self._reason = "not_authentic"
             log.warning("stream_refused", carrier=self._carrier.name, why=str(bad))
+        except Refused as refused:
+            self._reason = refused.reason
+            log.info("call_refused", carrier=self._carrier.name, reason=refused.reason)
         except ConnectionError:  # gone while it was being answered (a ping's pong)
             self._reason = self._reason or "stream_lost"
         except asyncio.CancelledError:  # nobody would wait any longer
@@ -117,23 +131,21 @@ class MediaStream:
         finally:
             self._task = None
             self._watch.cancel()
-            self._wire.open = False
+            self._say_goodbye()
             await self._end(code)
             self._sink = None  # the conversation knows the wire, and the wire knows us
 
     async def _receive(self) -> None:
         """Each message, until there are no more. The hot path."""
-        receive, decode, text = self._socket.receive, self._codec.decode, WSMsgType.TEXT
+        receive, decoders = self._socket.receive, self._decoders
         while True:
             message = await receive()
             if self._reason:
                 return
-            if message.type is not text:
-                if message.type is not WSMsgType.BINARY:
-                    self._reason = _lost(message.data)
-                    return
-                self._meaningless("binary")
-                continue
+            decode = decoders.get(message.type)
+            if decode is None:
+                self._reason = _lost(message.data)
+                return
             self._messages += 1
             event = decode(cast(bytes, message.data))
             if type(event) is Media and self._sink is not None:
@@ -148,6 +160,8 @@ class MediaStream:
         match event:
             case Ignored(why):
                 self._meaningless(why)
+            case Reply(message):
+                self._wire.send((message,))
             case Started():
                 await self._start(event)
             case Stopped():
@@ -160,27 +174,49 @@ class MediaStream:
         return True
 
     async def _start(self, started: Started) -> None:
-        """Raises `BadToken`, and whatever the conversation raises."""
-        token = started.parameters.get("token", "")
+        """Raises `BadToken`, `NotAuthentic`, `BadRequest`, `Refused`, and whatever the conversation
+        raises."""
         name = self._carrier.name
-        self.call = call = self._around.admission.connect(token, name, started.carrier_call_id)
+        self.call = call = self._admitted(started)
         self._started(self, call)
         self._watch.cancel()
         self._watch_idle(self._messages)
         structlog.contextvars.bind_contextvars(call_id=call.id)
         log.info("call_started", carrier=name, agent=call.agent)
+        self._wire.send(self._codec.accepted())
         self._sink = await self._around.conversations.start(call, self._wire)
+
+    def _admitted(self, started: Started) -> Call:
+        """The call that the stream's token names, or that the stream itself offers."""
+        carrier, admission = self._carrier, self._around.admission
+        token, call_id = started.parameters.get("token", ""), started.carrier_call_id
+        if not token and isinstance(carrier, OffersOnMedia):
+            offer = carrier.offer(self._request, started)
+            call, token = admission.admit(offer)
+            self._around.recent.add(call)
+            call_id = offer.carrier_call_id
+        return admission.connect(token, carrier.name, call_id)
+
+    def send_digits(self, digits: str) -> None:
+        """Key digits towards the caller. Raises `Unable`."""
+        self._wire.send(self._codec.digits(digits))
 
     def stop(self, reason: str, code: int) -> None:
         """Close the socket from our side; the task then ends the call for `reason`."""
-        self._wire.open = False
         if not self._reason:
             self._reason = reason
+        self._say_goodbye()
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(code))
         if self._task is not None:  # should the conversation hang, this frees it
             self._watch.cancel()
             self._watch = self._task.get_loop().call_later(END_WITHIN_S, self._task.cancel)
+
+    def _say_goodbye(self) -> None:
+        """The last that is sent, where the carrier does not know already that it is over."""
+        if self._reason not in GONE:
+            self._wire.send(self._codec.goodbye(self._reason))
+        self._wire.open = False
 
     async def _close(self, code: int) -> None:
         """Close the socket in bounded time, also where its peer reads nothing any more."""

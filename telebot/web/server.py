@@ -89,11 +89,13 @@ def _lines(parts: Parts) -> _Lines:
         hang_ups=hang_ups,
         metrics=parts.metrics,
     )
-    sockets, server = MediaSockets(parts.carriers, around), parts.settings.server
+    server = parts.settings.server
+    urls = PublicUrl(server.public_url, server.trusted_proxies)
+    sockets = MediaSockets(parts.carriers, around, urls)
     hooks = Webhooks(
         carriers=parts.carriers,
         admission=parts.admission,
-        urls=PublicUrl(server.public_url, server.trusted_proxies),
+        urls=urls,
         sockets=sockets,
         recent=recent,
         metrics=parts.metrics,

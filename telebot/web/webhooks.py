@@ -13,7 +13,7 @@ from aiohttp import web
 
 from telebot.call.admission import Admission
 from telebot.call.errors import BadRequest, NotAuthentic, Refused
-from telebot.carriers.port import Answer, Carrier, OnThisMachine, Webhook
+from telebot.carriers.port import Answer, AnswersWebhooks, OnThisMachine, Webhook
 from telebot.carriers.registry import Carriers
 from telebot.web.errors import error
 from telebot.web.limits import read_body
@@ -61,10 +61,10 @@ class Webhooks:
         self,
         request: web.Request,
         kind: str,
-        respond: Callable[[Carrier, Webhook], Awaitable[Answer]],
+        respond: Callable[[AnswersWebhooks, Webhook], Awaitable[Answer]],
     ) -> web.Response:
         carrier = self._carriers.get(request.match_info["carrier"])
-        if carrier is None or carrier.off():
+        if not isinstance(carrier, AnswersWebhooks) or carrier.off():
             return error(404, "No such carrier here.")
         body = await read_body(request)
         webhook = self._urls.webhook(request, body, by_host=isinstance(carrier, OnThisMachine))
@@ -83,7 +83,7 @@ class Webhooks:
             text=answer.body, content_type=answer.content_type, status=answer.status
         )
 
-    async def _voice(self, carrier: Carrier, webhook: Webhook) -> Answer:
+    async def _voice(self, carrier: AnswersWebhooks, webhook: Webhook) -> Answer:
         offer = carrier.parse_offer(webhook)
         try:
             call, token = self._admission.admit(offer)
@@ -93,17 +93,17 @@ class Webhooks:
         self._recent.add(call)
         return carrier.answer(call, token, media_url(webhook.url))
 
-    async def _status(self, carrier: Carrier, webhook: Webhook) -> Answer:
+    async def _status(self, carrier: AnswersWebhooks, webhook: Webhook) -> Answer:
         update = carrier.parse_status(webhook)
         call = self._admission.find(carrier.name, update.carrier_call_id)
         if update.ended and call is not None:
             if self._admission.ringing(call):
-                self._admission.end(call, "carrier_ended")
+                self._admission.end(call, update.reason or "carrier_ended")
             else:
                 self._sockets.stop(call, "caller_hangup")
         return Answer("", "text/plain")
 
-    async def _fallback(self, carrier: Carrier, webhook: Webhook) -> Answer:
+    async def _fallback(self, carrier: AnswersWebhooks, webhook: Webhook) -> Answer:
         update = carrier.parse_status(webhook)
         call = self._admission.find(carrier.name, update.carrier_call_id)
         outcome = self._recent.outcome(carrier.name, update.carrier_call_id)

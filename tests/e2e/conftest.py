@@ -14,7 +14,8 @@ import pytest
 import yaml
 from serving import REPOSITORY, Dial, Server, Start
 
-from telebot.phone.dialling import Destination, secret_for
+from telebot.phone.destination import Destination
+from telebot.phone.exchange import secret_for
 from telebot.phone.phone import Phone
 from telebot.phone.voices import LocalSpeech
 

@@ -16,7 +16,8 @@ import pytest
 from serving import FOREIGN, TELEBOT, Server
 
 from bench.failover_cases import KINDS, NAMED, WIRES, simulated, write_config
-from telebot.phone.dialling import Destination, secret_for
+from telebot.phone.destination import Destination
+from telebot.phone.exchange import secret_for
 from telebot.phone.phone import Phone
 from telebot.phone.voices import LocalSpeech as Ears
 from telebot.providers.local_speech import LocalSpeech

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from serving import Dial, Server, Start
 
-from telebot.phone.dialling import CannotCall
+from telebot.phone.destination import CannotCall
 
 pytestmark = pytest.mark.e2e
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from serving import Server, Start, free_port
 
-from telebot.phone.dialling import CannotCall, Destination
+from telebot.phone.destination import CannotCall, Destination
 from telebot.phone.phone import Phone
 from telebot.phone.voices import LocalSpeech
 

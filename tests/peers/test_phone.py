@@ -14,7 +14,7 @@ from answering_machine import SECRET, AnsweringMachine, Talk
 
 from telebot.audio import g711
 from telebot.phone import cli
-from telebot.phone.dialling import CallRefused, CannotCall, Destination
+from telebot.phone.destination import CallRefused, CannotCall, Destination
 from telebot.phone.phone import Phone
 from telebot.phone.sound import read_wav
 from telebot.phone.voices import LocalSpeech

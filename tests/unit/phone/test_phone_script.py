@@ -15,13 +15,14 @@ import pytest
 from telebot.audio import g711
 from telebot.phone import turns
 from telebot.phone.cli import add_arguments, run
-from telebot.phone.dialling import CannotCall, Destination, port_of, signature
+from telebot.phone.destination import CannotCall, Destination, port_of
 from telebot.phone.microphone import Microphone
 from telebot.phone.playout import Span
 from telebot.phone.script import BadItem, Item, dtmf, interrupt, say, wait
 from telebot.phone.sound import BadSound, read_wav, utterance, write_wav
-from telebot.phone.stream import StreamIds, TwilioStream
 from telebot.phone.turns import Turn, measure
+from telebot.phone.twilio_exchange import signature
+from telebot.phone.twilio_stream import StreamIds, TwilioStream
 from telebot.phone.voices import with_pauses
 
 pytestmark = pytest.mark.unit

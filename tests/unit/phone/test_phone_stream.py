@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from telebot.audio import g711
 from telebot.phone.microphone import Microphone, Utterance
-from telebot.phone.stream import StreamIds, TwilioStream
+from telebot.phone.twilio_stream import StreamIds, TwilioStream
 
 pytestmark = pytest.mark.unit
 

@@ -45,10 +45,17 @@ class Line:
 
 @asynccontextmanager
 async def line(
-    piece_ms: int = 100, *, marks: bool = True, lead_s: float = LEAD_S, latency_s: float = 0.0
+    piece_ms: int = 100,
+    *,
+    marks: bool = True,
+    lead_s: float = LEAD_S,
+    latency_s: float = 0.0,
+    paced_ms: int | None = None,
 ) -> AsyncIterator[Line]:
+    """`paced_ms`: a peer that keeps no audio, with this lead."""
     loop = asyncio.get_running_loop()
     carrier, tape = Carrier(marks=marks, latency_s=latency_s), Tape()
+    carrier.lead_ms, carrier.echoes_marks = paced_ms, paced_ms is None
     ticker = Ticker(piece_ms / 1000, loop.time)
     voice = Voice(
         carrier,
@@ -519,5 +526,44 @@ def test_the_recording_is_what_the_caller_heard(piece_ms, latency_s, plot):
             assert phone.ticker.talking == set()
             heard, recorded = phone.settled()
             assert different(heard, recorded) <= 4 * (cuts + len(plot))
+
+    run(scene())
+
+
+@pytest.mark.parametrize("piece_ms", [20, 100])
+def test_a_peer_that_keeps_no_audio_gets_it_in_time_and_our_clock_tells_what_was_played(piece_ms):
+    async def scene() -> None:
+        async with line(piece_ms, paced_ms=40) as phone:
+            first: list[int] = []
+            phone.voice.on_first_played = first.append
+            phone.voice.say(NOISE[: 2 * RATE_HZ])
+            phone.voice.finish()
+            for _ in range(20):
+                await sleep(0.1)
+                ahead_s = phone.carrier.end - phone.now()
+                assert ahead_s <= 0.04 + 0.02
+            assert set(phone.carrier.pieces) == {160}
+            assert max(phone.carrier.gaps) == 0
+            assert phone.carrier.names == []  # nobody would answer a mark
+            assert first == [160]
+            began = phone.now()
+            await phone.voice.confirmed(5.0)
+            assert phone.now() - began < 1.0
+            heard, recorded = phone.settled()
+            assert not different(heard, recorded)
+
+    run(scene())
+
+
+def test_a_peer_that_keeps_no_audio_is_silent_as_soon_as_nothing_is_sent():
+    async def scene() -> None:
+        async with line(20, paced_ms=40) as phone:
+            phone.voice.say(NOISE[: 3 * RATE_HZ])
+            await sleep(1.0)
+            position = phone.voice.drop()
+            sent = sum(phone.carrier.pieces)
+            assert sent - position <= 0.06 * RATE_HZ
+            await sleep(1.0)
+            assert sum(phone.carrier.pieces) == sent
 
     run(scene())

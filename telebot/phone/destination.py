@@ -1,0 +1,62 @@
+"""Whom the phone calls and as whom, and why there may be no call."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class CannotCall(Exception):
+    """There is no call: the message tells a person why, in one line."""
+
+
+class CallRefused(CannotCall):
+    """The server took the webhook and turned the call away; `said` is what the caller hears."""
+
+    def __init__(self, said: str, verbs: tuple[str, ...]) -> None:
+        super().__init__(f"the call was refused: {said or ', '.join(verbs) or 'no answer'}")
+        self.said = said
+
+
+def _sid(prefix: str) -> str:
+    return prefix + secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Whom to call and as whom. `server` is the server's own URL, `public_url` the one it is known
+    by to the carrier where that differs; `secret` signs the webhook."""
+
+    server: str
+    secret: str
+    carrier: str = "local"
+    agent: str | None = None
+    phone_to: str = "+441632960000"
+    phone_from: str = "+441632960961"
+    public_url: str | None = None
+    call_sid: str = field(default_factory=lambda: _sid("CA"))
+    stream_sid: str = field(default_factory=lambda: _sid("MZ"))
+    account_sid: str = field(default_factory=lambda: _sid("AC"))
+
+    def webhook(self, name: str = "voice") -> tuple[str, str]:
+        """(URL to post to, URL to sign)."""
+        query = "?" + urlencode({"agent": self.agent}) if self.agent else ""
+        path = f"/{self.carrier}/{name}{query}"
+        return self.server.rstrip("/") + path, (self.public_url or self.server).rstrip("/") + path
+
+
+def port_of(server: str) -> int:
+    """The TCP port of a server's URL. Raises `CannotCall` where it is no http(s) URL."""
+    try:
+        parts = urlsplit(server)
+        port = parts.port
+    except ValueError:
+        raise CannotCall(f"{server}: the port cannot be read") from None
+    if parts.scheme in ("sip", "sips"):
+        raise CannotCall("SIP calls come with the SIP trunk, which this version does not have yet")
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise CannotCall(f"{server}: write a URL such as http://127.0.0.1:8080")
+    return port or DEFAULT_PORTS[parts.scheme]

@@ -1,0 +1,149 @@
+"""Twilio's switch: asks the voice webhook, signed as Twilio signs it, where the audio goes.
+
+Signing: https://www.twilio.com/docs/usage/security . The stream is `twilio_stream.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urljoin
+
+import aiohttp
+
+from telebot.phone import twiml
+from telebot.phone.destination import CallRefused, CannotCall, Destination, port_of
+from telebot.phone.exchange import Connection, open_socket
+from telebot.phone.microphone import Microphone
+from telebot.phone.twilio_stream import StreamIds, TwilioStream
+
+ANSWER_TIMEOUT_S = 15.0  # as long as Twilio waits for a webhook
+
+
+class TwilioExchange:
+    """An `Exchange` of Twilio's kind, this machine's own carrier too."""
+
+    def __init__(self, to: Destination) -> None:
+        self._to = to
+        self.answer: twiml.Answer | None = None
+
+    @staticmethod
+    def secret(server: str, carrier: str) -> str:
+        """The secret of this machine's server, or the Twilio auth token. Raises `CannotCall`."""
+        if carrier == "twilio":
+            token = os.environ.get("TWILIO_AUTH_TOKEN", "")
+            if not token:
+                raise CannotCall("--carrier twilio signs with TWILIO_AUTH_TOKEN, which is not set")
+            return token
+        from telebot.call.local_access import discover
+
+        secret = discover(port_of(server), os.environ) or _data_secret()
+        if not secret:
+            raise CannotCall(
+                f"no server of this machine has left its secret for port {port_of(server)}; "
+                "is it running, and is TELEBOT_DATA its data folder?"
+            )
+        return secret
+
+    async def dial(self, session: aiohttp.ClientSession, microphone: Microphone) -> Connection:
+        """Post the webhook and go where its answer says. Raises `CannotCall`, `CallRefused` where
+        the answer has no media stream."""
+        to = self._to
+        self.answer = answer = await _post(session, to, *to.webhook(), _form(to))
+        if answer.url is None:
+            raise CallRefused(answer.said, answer.after)
+        ids = StreamIds(to.stream_sid, to.call_sid, to.account_sid)
+        stream = TwilioStream(ids, answer.parameters, microphone)
+        return Connection(stream, await open_socket(session, answer.url))
+
+    async def after(self, session: aiohttp.ClientSession) -> str:
+        """Ask what now, as ``<Redirect>`` demands."""
+        if self.answer is None or self.answer.redirect is None:
+            return ""
+        to = self._to
+        known = (to.public_url or to.server).rstrip("/")
+        signed_url = urljoin(to.webhook()[1], self.answer.redirect)
+        ours = signed_url.startswith(known + "/")
+        posted = to.server.rstrip("/") + signed_url.removeprefix(known) if ours else signed_url
+        try:
+            return (await _post(session, to, posted, signed_url, _form(to, "in-progress"))).said
+        except CannotCall:
+            return "An application error has occurred. Goodbye."  # Twilio's own words for it
+
+
+def _form(to: Destination, status: str = "ringing") -> dict[str, str]:
+    """What Twilio posts about a call."""
+    return {
+        "AccountSid": to.account_sid,
+        "ApiVersion": "2010-04-01",
+        "CallSid": to.call_sid,
+        "CallStatus": status,
+        "Called": to.phone_to,
+        "Caller": to.phone_from,
+        "Direction": "inbound",
+        "From": to.phone_from,
+        "To": to.phone_to,
+    }
+
+
+def signature(secret: str, url: str, form: Mapping[str, str]) -> str:
+    """The value of ``X-Twilio-Signature``."""
+    from twilio.request_validator import RequestValidator
+
+    return str(RequestValidator(secret).compute_signature(url, dict(form)))
+
+
+def _data_secret() -> str:
+    from telebot.call.local_access import SECRET_FILE
+
+    try:
+        path = Path(os.environ.get("TELEBOT_DATA") or "data") / SECRET_FILE
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+async def _post(
+    session: aiohttp.ClientSession, to: Destination, url: str, signed_url: str, form: dict[str, str]
+) -> twiml.Answer:
+    headers = {"X-Twilio-Signature": signature(to.secret, signed_url, form)}
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            async with session.post(url, data=form, headers=headers) as response:
+                status, kind = response.status, response.content_type
+                body = await _read(response)
+    except TimeoutError:
+        raise CannotCall(f"{url}: no answer in {ANSWER_TIMEOUT_S:.0f} s") from None
+    except aiohttp.ClientConnectorError as error:
+        why = error.strerror or error.os_error
+        raise CannotCall(f"{url}: cannot connect ({why}); is the server running?") from None
+    except aiohttp.ClientError as error:
+        raise CannotCall(f"{url}: {error}") from None
+    if status != 200:
+        raise CannotCall(f"{url}: HTTP {status}{_why(status)}")
+    if kind not in ("text/xml", "application/xml"):
+        raise CannotCall(f"{url}: answered with {kind}, not with TwiML")
+    try:
+        return twiml.parse(body)
+    except twiml.BadTwiml as error:
+        raise CannotCall(f"{url}: {error}") from None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, up to one byte more than an answer may have."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(16 * 1024):
+        body += chunk
+        if len(body) > twiml.MAX_TWIML_BYTES:
+            break
+    return bytes(body)
+
+
+def _why(status: int) -> str:
+    reasons = {
+        403: "; the signature was not accepted",
+        404: "; it takes no calls of this carrier",
+    }
+    return reasons.get(status, "")

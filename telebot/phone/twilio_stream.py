@@ -1,0 +1,128 @@
+"""The carrier's side of Twilio's media stream: JSON text messages.
+
+Shapes: https://www.twilio.com/docs/voice/media-streams/websocket-messages . Dialled by
+`twilio_exchange.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from telebot.audio.g711 import RATE_HZ
+from telebot.phone.microphone import FRAME, Microphone
+from telebot.phone.stream import CarrierStream, Message
+
+
+@dataclass(frozen=True, slots=True)
+class StreamIds:
+    """Twilio's identifiers: MZ…, CA… and AC…, 32 hexadecimal digits each."""
+
+    stream_sid: str
+    call_sid: str
+    account_sid: str
+
+
+class TwilioStream(CarrierStream):
+    """One media stream from Twilio's end."""
+
+    def __init__(
+        self,
+        ids: StreamIds,
+        parameters: Mapping[str, str],
+        microphone: Microphone,
+        *,
+        keep_audio: bool = True,
+    ) -> None:
+        super().__init__(microphone, keep_audio=keep_audio)
+        self.ids = ids
+        self.parameters = dict(parameters)
+        self._sequence = 0
+
+    def opening(self) -> Sequence[Message]:
+        """connected and start."""
+        start = {
+            "accountSid": self.ids.account_sid,
+            "streamSid": self.ids.stream_sid,
+            "callSid": self.ids.call_sid,
+            "tracks": ["inbound"],
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": RATE_HZ, "channels": 1},
+            "customParameters": self.parameters,
+        }
+        connected = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
+        return [orjson.dumps(connected).decode(), self._message("start", start)]
+
+    def media(self, ulaw: bytes) -> Message:
+        media = {
+            "track": "inbound",
+            "chunk": str(self.frames_sent + 1),
+            "timestamp": str(self.frames_sent * FRAME * 1000 // RATE_HZ),
+            "payload": base64.b64encode(ulaw).decode("ascii"),
+        }
+        return self._message("media", media)
+
+    def keys(self, digit: str) -> Sequence[Message]:
+        return [self._message("dtmf", {"track": "inbound_track", "digit": digit})]
+
+    def ending(self) -> Sequence[Message]:
+        ids = {"accountSid": self.ids.account_sid, "callSid": self.ids.call_sid}
+        return [self._message("stop", ids)]
+
+    def marks(self, names: Sequence[str]) -> Sequence[Message]:
+        return [self._message("mark", {"name": name}) for name in names]
+
+    def obey(self, message: Message) -> Sequence[Message]:
+        try:
+            tree = orjson.loads(message)
+        except orjson.JSONDecodeError:
+            self.fault("not JSON")
+            return []
+        if not isinstance(tree, dict):
+            self.fault("not an object")
+            return []
+        if tree.get("streamSid") != self.ids.stream_sid:
+            self.fault("wrong streamSid")
+            return []
+        match tree.get("event"):
+            case "media":
+                self._queue(_inner(tree, "media", "payload"))
+            case "mark":
+                name = _inner(tree, "mark", "name")
+                if name is not None:
+                    return self.mark(name)
+                self.fault("mark without a name")
+            case "clear":
+                return self.clear()
+            case _:
+                self.fault("unknown event")
+        return []
+
+    def _queue(self, payload: str | None) -> None:
+        try:
+            ulaw = base64.b64decode(payload or "", validate=True)
+        except (binascii.Error, ValueError):
+            self.fault("payload is not base64")
+        else:
+            self.play(ulaw)
+
+    def _message(self, event: str, content: dict[str, Any]) -> str:
+        self._sequence += 1
+        tree = {
+            "event": event,
+            "sequenceNumber": str(self._sequence),
+            "streamSid": self.ids.stream_sid,
+            event: content,
+        }
+        return orjson.dumps(tree).decode()
+
+
+def _inner(tree: dict[str, Any], group: str, name: str) -> str | None:
+    """``tree[group][name]`` where it is a text."""
+    content = tree.get(group)
+    value = content.get(name) if isinstance(content, dict) else None
+    return value if isinstance(value, str) else None
