@@ -34,6 +34,8 @@ NOT_NAMES = re.compile(r"(?:^|_)(?:manager|helpers?|utils?|engine|handler2|misc)
 BOUNDARIES = {
     "telebot/doctor.py": "whatever a database driver raises is the finding",
     "telebot/records/recording.py": "one call's recording, in the thread of all",
+    "telebot/sip/beats.py": "one call's beat in the beat of all",
+    "telebot/sip/rtp.py": "the call's media task",
     "telebot/speech/conversation.py": "the call's own task",
     "telebot/speech/vad.py": "one call's detector, in the inference of all",
     "telebot/speech/voice.py": "one call's voice, in the ticker of all",

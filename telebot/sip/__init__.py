@@ -1,0 +1,1 @@
+"""SIP trunks: signalling by sippy, media over RTP. `carriers/` shows them to the house."""

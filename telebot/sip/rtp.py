@@ -1,0 +1,336 @@
+"""One call's media over RTP (RFC 3550, 3551): caller audio to the `MediaSink`, bot audio out.
+
+Packets come in through `arrived` (the hot path), which tells ours from others' (`source.py`), hands
+audio to `inbound.py` and keys to `keys.py`; what comes out of these goes to the sink in the call's
+one media task. The process' beat (`beats.py`) sends what `outbound.py` holds. No task and no timer
+of a call's own runs for packets that come as they should.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from telebot.audio import g711
+from telebot.call.events import MediaSink
+from telebot.sip.inbound import Inbound
+from telebot.sip.keys import KeysIn
+from telebot.sip.outbound import Outbound
+from telebot.sip.packets import HEADER, LEAST, PLAIN, RTCP_FIRST, RTCP_LAST, payload
+from telebot.sip.ports import Ports
+from telebot.sip.sdp import Local, Negotiated
+from telebot.sip.source import Address, Source
+
+COMFORT_NOISE = 13  # payload type (RFC 3389)
+SILENT_S = 20.0
+WATCH_BEATS = 10  # a look at every call each 100 ms
+MOST_WAITING = 512  # pieces of caller audio that a slow sink may leave
+KEPT_BEFORE = 100  # of them are kept until there is a sink (2 s)
+ULAW, ALAW, EVENT, NOISE = range(4)
+
+log = structlog.get_logger(__name__)
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True)
+class RtpStats:
+    """What one call's media counted."""
+
+    received: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicate: int = 0
+    reordered: int = 0
+    concealed_ms: int = 0
+    jitter_ms: float = 0.0
+    sent: int = 0
+    round_trip_ms: float | None = None
+    mos: float | None = None
+    junk: dict[str, int] = field(default_factory=dict)
+
+
+class _Port(asyncio.DatagramProtocol):
+    """One UDP port of a call."""
+
+    def __init__(self, arrived: Callable[[bytes, Address], None]) -> None:
+        self.datagram_received = arrived  # type: ignore[method-assign,assignment]
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+
+    def error_received(self, exc: Exception) -> None:
+        """The peer's port is not open (ICMP): its silence tells, if it stays so."""
+
+
+class RtpStream:
+    """A `MediaWire` with ports of its own. Call `use`, then `begin`; `close` gives all back.
+
+    `on_silent` is called once when nothing has come for `silent_s` from a peer that is not held,
+    `on_failed` when the sink raised. Neither closes anything."""
+
+    lead_ms = 160  # audio for two packets of 60 ms; what is not sent yet can be cleared
+    echoes_marks = True
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        ports: Ports,
+        allowed: Callable[[str], bool],
+        *,
+        advertised: str = "",
+        silent_s: float = SILENT_S,
+        keepalive_s: float = 0.0,
+    ) -> RtpStream:
+        """Bind a pair of ports on `host`. `advertised` is the address that peers are to send to,
+        where it is another; `keepalive_s` as in `Outbound`. Raises `Busy`, `OSError`."""
+        pair = ports.take(host)
+        loop = asyncio.get_running_loop()
+        local = Local(advertised or host, pair[0].getsockname()[1], secrets.randbits(62))
+        stream = cls(local, ports, allowed, silent_s, keepalive_s)
+        rtp, rtcp = _Port(stream.arrived), _Port(stream.report_arrived)
+        try:
+            stream._rtp, _ = await loop.create_datagram_endpoint(lambda: rtp, sock=pair[0])
+            stream._open.append(rtp)
+            stream._rtcp, _ = await loop.create_datagram_endpoint(lambda: rtcp, sock=pair[1])
+            stream._open.append(rtcp)
+        except BaseException:
+            await stream.close()
+            for one in pair:
+                one.close()
+            raise
+        return stream
+
+    def __init__(
+        self,
+        local: Local,
+        ports: Ports,
+        allowed: Callable[[str], bool],
+        silent_s: float,
+        keepalive_s: float,
+    ) -> None:
+        self.local = local
+        self.on_silent: Callable[[], None] = _nothing
+        self.on_failed: Callable[[], None] = _nothing
+        self._ports = ports
+        self._beats = ports.beats
+        self._source = Source(allowed)
+        self._silent_s = silent_s
+        self._rtp: asyncio.DatagramTransport | None = None
+        self._rtcp: asyncio.DatagramTransport | None = None
+        self._open: list[_Port] = []
+        self._in = Inbound(self._heard)
+        self._keys = KeysIn()
+        self._out = Outbound(
+            secrets.randbits(32), secrets.randbits(16), secrets.randbits(32), keepalive_s
+        )
+        self._negotiated: Negotiated | None = None
+        self._kinds: dict[int, int] = {}
+        self._ssrc = -1
+        self._alive_at = 0.0
+        self._said_silent = False
+        self._gap = False  # `_late` is called
+        self._junk: Counter[str] = Counter()
+        self._queue: deque[tuple[bytes | str, int]] = deque(maxlen=MOST_WAITING)
+        self._wake: asyncio.Future[None] | None = None
+        self._feeding: asyncio.Task[None] | None = None
+        self._closed = False
+        self._clock = time.monotonic
+
+    # --- what signalling says ------------------------------------------------------------------
+
+    def use(self, negotiated: Negotiated) -> None:
+        """The first description that both agreed on, and every later one."""
+        if self._closed:
+            return
+        first = self._negotiated is None
+        self._negotiated = negotiated
+        self._source.use(negotiated)
+        self._kinds = {COMFORT_NOISE: NOISE}
+        self._kinds |= dict.fromkeys(negotiated.events_in, EVENT)
+        for codec in negotiated.accepts:
+            self._kinds[codec.payload_type] = ULAW if codec.name == "PCMU" else ALAW
+        beats = max(1, round(negotiated.ptime_ms / 10))
+        alaw = g711.ULAW_TO_ALAW if negotiated.codec.name == "PCMA" else None
+        self._out.use(negotiated.codec.payload_type, alaw, beats * 10, negotiated.events)
+        self._alive_at, self._said_silent = self._clock(), False
+        self._beats.join(beats, self._beat)
+        if first:
+            self._beats.join(WATCH_BEATS, self._watch)
+
+    def begin(self, sink: MediaSink) -> None:
+        """From now on what the caller says and keys goes to `sink`, the last two seconds first."""
+        while len(self._queue) > KEPT_BEFORE:
+            self._queue.popleft()
+        if self._feeding is None and not self._closed:
+            self._feeding = asyncio.create_task(self._feed(sink))
+
+    def stats(self) -> RtpStats:
+        """What was counted so far; good after `close` too."""
+        incoming = self._in
+        return RtpStats(
+            received=incoming.packets,
+            lost=incoming.lost,
+            late=incoming.late,
+            duplicate=incoming.duplicate,
+            reordered=incoming.reordered,
+            concealed_ms=incoming.concealed // g711.BYTES_PER_MS,
+            jitter_ms=incoming.jitter / g711.BYTES_PER_MS,
+            sent=self._out.packets,
+            junk=dict(self._junk),
+        )
+
+    async def close(self) -> None:
+        """Give the ports back; nothing goes to the sink any more. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for on_beat in (self._beat, self._watch, self._late):
+            self._beats.leave(on_beat)
+        task, self._feeding = self._feeding, None
+        try:
+            for transport in (self._rtp, self._rtcp):
+                if transport is not None:
+                    transport.close()
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            for port in self._open:
+                await port.closed.wait()
+        finally:
+            self._ports.give_back(self.local.port)
+
+    # --- the bot's side ------------------------------------------------------------------------
+
+    def send_audio(self, ulaw: bytes) -> None:
+        """Audio to be sent after what was given before, by the beat."""
+        if not self._closed:
+            self._out.audio(ulaw)
+
+    def send_mark(self, name: str) -> None:
+        """`sink.played(name)` follows when all audio given so far was sent and had its time."""
+        self._out.mark(name)
+
+    def send_clear(self) -> None:
+        """Forget what was not sent yet."""
+        self._out.clear()
+
+    def send_digits(self, digits: str) -> None:
+        """Press keys, as events. Raises ValueError for what is no key."""
+        self._out.press(digits)
+
+    def _beat(self, number: int, now: float) -> None:
+        out, negotiated = self._out, self._negotiated
+        out.passed(self._played)
+        if negotiated is None or self._source.target is None or not negotiated.direction.sends:
+            out.skip()
+        else:
+            out.beat(number, now, self._send)
+
+    def _send(self, packet: bytes) -> None:
+        if self._rtp is not None:
+            self._rtp.sendto(packet, self._source.target)
+
+    def _played(self, name: str) -> None:
+        self._say(name, -2)
+
+    # --- the caller's side ---------------------------------------------------------------------
+
+    def arrived(self, data: bytes, address: Address) -> None:
+        """A datagram on the port of RTP. The hot path: fifty a second for every call."""
+        if len(data) <= LEAST:
+            self._junk["short"] += 1
+            return
+        first, second, seq, ts, ssrc = HEADER.unpack_from(data)
+        if RTCP_FIRST <= second <= RTCP_LAST:
+            self.report_arrived(data, address)
+            return
+        kind = self._kinds.get(second & 0x7F)
+        if kind is None:
+            self._junk["payload_type"] += 1
+            return
+        body = data[LEAST:] if first == PLAIN else payload(data)
+        if not body:
+            self._junk["no_rtp"] += 1
+            return
+        if address != self._source.latched and not self._source.believes(address, ssrc, seq):
+            self._junk["source"] += 1
+            return
+        now = self._clock()
+        self._alive_at = now
+        if ssrc != self._ssrc:
+            self._new_source(ssrc)
+        if kind == ULAW:
+            self._in.packet(seq, ts, body, now)
+        elif kind == ALAW:
+            self._in.packet(seq, ts, body.translate(g711.ALAW_TO_ULAW), now)
+        else:
+            if kind == EVENT and (key := self._keys.packet(ts, second >= 0x80, body, now)):
+                self._say(key, -1)
+            self._in.packet(seq, ts, b"", now)
+        if self._in.waiting and not self._gap:
+            self._gap = True
+            self._beats.join(1, self._late)
+
+    def report_arrived(self, data: bytes, address: Address) -> None:
+        """RTCP."""
+
+    def _new_source(self, ssrc: int) -> None:
+        self._ssrc = ssrc
+        self._in.new_source()
+        self._keys.new_source()
+
+    def _late(self, number: int, now: float) -> None:
+        """A gap is open: each beat, until it is closed or given up."""
+        self._in.tick(self._clock())
+        if not self._in.waiting:
+            self._gap = False
+            self._beats.leave(self._late)
+
+    def _watch(self, number: int, now: float) -> None:
+        negotiated = self._negotiated
+        if negotiated is None or negotiated.held or self._said_silent:
+            return
+        if self._clock() - self._alive_at > self._silent_s:
+            self._said_silent = True
+            self.on_silent()
+
+    def _heard(self, ulaw: bytes, at_ms: int) -> None:
+        self._say(ulaw, at_ms)
+
+    def _say(self, what: bytes | str, at_ms: int) -> None:
+        """For the sink: audio and where in the stream it lies, a key (-1), a mark (-2)."""
+        self._queue.append((what, at_ms))
+        if (wake := self._wake) is not None and not wake.done():
+            wake.set_result(None)
+
+    async def _feed(self, sink: MediaSink) -> None:
+        """The call's media task."""
+        queue, loop = self._queue, asyncio.get_running_loop()
+        try:
+            while not self._closed:
+                while queue:
+                    what, at_ms = queue.popleft()
+                    if isinstance(what, bytes):
+                        await sink.audio(what, at_ms)
+                    elif at_ms == -1:
+                        await sink.digit(what)
+                    else:
+                        await sink.played(what)
+                self._wake = loop.create_future()
+                await self._wake
+        except Exception:  # the boundary of the call's media task
+            log.exception("media_failed")
+            self.on_failed()
