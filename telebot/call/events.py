@@ -55,6 +55,14 @@ class Stopped:
 
 
 @dataclass(slots=True)
+class Notice:
+    """The carrier says something of its own (a queue's level, a status): nothing follows from it
+    here."""
+
+    what: str
+
+
+@dataclass(slots=True)
 class Ignored:
     """A message that means nothing to us; counted under `why` and dropped."""
 
@@ -68,7 +76,7 @@ class Reply:
     message: bytes
 
 
-MediaEvent = Connected | Started | Media | Digit | Played | Stopped | Reply | Ignored
+MediaEvent = Connected | Started | Media | Digit | Played | Stopped | Reply | Notice | Ignored
 
 
 class MediaCodec(Protocol):
@@ -76,11 +84,13 @@ class MediaCodec(Protocol):
     have in common.
 
     `lead_ms` and `echoes_marks` as in `MediaWire`; `binary`: its audio goes in binary messages (the
-    others are text, always)."""
+    others are text, always); `close_ends`: a peer that closes its socket properly has ended the
+    call (there is no message that says so)."""
 
     lead_ms: int | None
     echoes_marks: bool
     binary: bool
+    close_ends: bool
 
     def decode(self, message: bytes) -> MediaEvent:
         """One text message in. Raises `errors.BadWire` when the call cannot go on."""

@@ -21,6 +21,7 @@ class PlainCodec:
     lead_ms: int | None = None
     echoes_marks = True
     binary = False
+    close_ends = False
 
     def decode(self, message: bytes) -> MediaEvent:
         """Text means nothing."""

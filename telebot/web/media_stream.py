@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import structlog
-from aiohttp import WebSocketError, WSMsgType
+from aiohttp import WebSocketError, WSMessage, WSMsgType
 
 from telebot.call.admission import Admission
 from telebot.call.errors import BadRequest, BadToken, BadWire, NotAuthentic, Refused
@@ -144,7 +144,7 @@ class MediaStream:
                 return
             decode = decoders.get(message.type)
             if decode is None:
-                self._reason = _lost(message.data)
+                self._reason = self._lost(message)
                 return
             self._messages += 1
             event = decode(cast(bytes, message.data))
@@ -250,6 +250,14 @@ class MediaStream:
         else:
             self._watch_idle(self._messages)
 
+    def _lost(self, last: WSMessage) -> str:
+        """Why a socket ended without `Stopped`: by a broken frame (oversize too), by a close where
+        that says it, or it is just lost."""
+        if isinstance(last.data, WebSocketError):
+            return "bad_wire"
+        closed = last.type is WSMsgType.CLOSE and self._codec.close_ends
+        return "caller_hangup" if closed else "stream_lost"
+
     def _meaningless(self, why: str) -> None:
         """Count and drop. Raises `BadWire` when there is too much of it."""
         self._count_junk(why)
@@ -289,8 +297,3 @@ class MediaStream:
             after_s = 0.0 if reason in OURS else APOLOGY_S
             self._around.hang_ups.begin(self._carrier, call, after_s)
         log.info("call_ended", reason=reason, frames=self._frames, junk=self._junk.total())
-
-
-def _lost(data: object) -> str:
-    """Why a socket ended without `stop`: by a broken frame (oversize too), or just lost."""
-    return "bad_wire" if isinstance(data, WebSocketError) else "stream_lost"

@@ -1,8 +1,8 @@
 """The wire of every registered carrier that streams media: messages in files named by their defect.
 
 Under `tests/wire/NAME/`: `good/` as the vendor documents them, named by what they are (`start`,
-`media`, `stop`; where the wire has them `connected`, `dtmf`, `mark`, `reply`; a name may go on
-behind a dash) · `ignored/WHY/` counted under WHY and dropped · `closes/CODE/` end the stream ·
+`media`, `stop`; where the wire has them `connected`, `dtmf`, `mark`, `reply`, `notice`; a name may
+go on behind a dash) · `ignored/WHY/` counted under WHY and dropped · `closes/CODE/` end the stream ·
 `no-token/` are well formed and let nobody in (none where a stream without one offers the call
 itself). `.bin` is a binary message, anything else text. `upgrade.json` holds the `url`, the
 `headers` and the `peer` of the request that opens the socket, where they matter. What the messages
@@ -24,6 +24,7 @@ from telebot.call.events import (
     Digit,
     Ignored,
     Media,
+    Notice,
     Played,
     Reply,
     Started,
@@ -44,6 +45,7 @@ KINDS = {
     "dtmf": Digit,
     "mark": Played,
     "reply": Reply,
+    "notice": Notice,
     "stop": Stopped,
 }
 
