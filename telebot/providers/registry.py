@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pipecat.services.stt_service import STTService
     from pipecat.services.tts_service import TTSService
 
+    from telebot.providers.clips import Speaker, Transcriber
+
 Kind = Literal["stt", "tts", "llm", "realtime"]
 Spec = str | Mapping[str, Any]
 
@@ -75,6 +77,16 @@ PROVIDERS: dict[Kind, dict[str, str]] = {
     },
 }
 
+# Work that is no call (`clips.py`): name → a function (options, resources) → Transcriber, Speaker.
+TRANSCRIBERS: dict[str, str] = {
+    "local": "telebot.providers.local_clips:build_transcriber",
+    "openai": "telebot.providers.openai_clips:build_transcriber",
+}
+SPEAKERS: dict[str, str] = {
+    "local": "telebot.providers.local_clips:build_speaker",
+    "openai": "telebot.providers.openai_clips:build_speaker",
+}
+
 # What an agent that names no provider uses, in this order: those whose key is there. The last ones
 # run on this machine.
 DEFAULTS: dict[Kind, tuple[str, ...]] = {
@@ -122,6 +134,33 @@ def build(kind: Kind, spec: Spec, resources: Resources) -> object:
         return build_vendor_service(kind, service, options, resources.environ)
     module, function = _module(kind, service)
     return getattr(module, function)(options, resources)
+
+
+def build_transcriber(name: str, options: Mapping[str, Any], resources: Resources) -> Transcriber:
+    """A vendor that hears recordings. Raises ProviderConfigError, also where the vendor, or the
+    model, was shut down."""
+    return cast("Transcriber", _built_for_clips("stt", TRANSCRIBERS, name, options, resources))
+
+
+def build_speaker(name: str, options: Mapping[str, Any], resources: Resources) -> Speaker:
+    """A vendor that speaks texts. Raises as `build_transcriber`."""
+    return cast("Speaker", _built_for_clips("tts", SPEAKERS, name, options, resources))
+
+
+def _built_for_clips(
+    kind: Kind,
+    names: Mapping[str, str],
+    name: str,
+    options: Mapping[str, Any],
+    resources: Resources,
+) -> object:
+    gone = resources.catalogue.gone(*_vendor_model(name, options), resources.today(), kind)
+    if gone is not None:
+        raise ProviderConfigError(gone)
+    if name not in names:
+        raise ProviderConfigError(f"no provider {name!r}{near(name, names)}")
+    path, _, function = names[name].partition(":")
+    return getattr(importlib.import_module(path), function)(options, resources)
 
 
 def name_of(kind: Kind, spec: Spec, resources: Resources) -> str:

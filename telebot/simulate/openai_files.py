@@ -72,6 +72,17 @@ class Heard:
 async def reply(wire: OpenAIWire, request: web.Request, exchange: Exchange) -> web.StreamResponse:
     """The answer to a request, right or not."""
     form = await _form(request)
+    try:
+        return await _reply(wire, request, form, exchange)
+    finally:
+        for value in form.values():
+            if isinstance(value, FileField):
+                value.file.close()
+
+
+async def _reply(
+    wire: OpenAIWire, request: web.Request, form: dict[str, Any], exchange: Exchange
+) -> web.StreamResponse:
     if refused := fault(wire, form):
         return refused
     try:
