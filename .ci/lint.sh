@@ -25,8 +25,9 @@ check types mypy
 check imports lint-imports --no-logo
 check yaml yamllint --strict config docker .yamllint.yaml
 check shell shellcheck .ci/run .ci/*.sh
-check dockerfile hadolint docker/Dockerfile
-check compose check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+check dockerfile hadolint docker/Dockerfile docker/kamailio/Dockerfile
+check compose check-jsonschema --builtin-schema vendor.compose-spec \
+    docker/compose.yaml docker/compose.sip.yaml
 
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'lint: %d failed: %s\n' "${#failed[@]}" "${failed[*]}"
