@@ -32,6 +32,7 @@ from telebot.call.model import Call
 from telebot.call.ports import CallLog, Transfers
 from telebot.call.tokens import StreamTokens
 from telebot.carriers.registry import Carriers
+from telebot.carriers.sip import SipCarrier
 from telebot.console import pages
 from telebot.console.sessions import Sessions
 from telebot.measures import measure
@@ -45,6 +46,7 @@ from telebot.providers.resources import Resources
 from telebot.providers.synthesiser import TextToSpeech
 from telebot.records.archive import Archive
 from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
+from telebot.sip.server import SipServer
 from telebot.speech.agents import KINDS, Agent, AgentLoader
 from telebot.speech.chains import Chains, Plan
 from telebot.speech.factory import Speech
@@ -64,10 +66,12 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Server:
-    """A server that takes calls. `http` is the address it really listens on."""
+    """A server that takes calls. `http` and `sip` are the addresses it really listens on; no `sip`
+    where another program has its place."""
 
     settings: Settings
     http: str
+    sip: str
     carriers: Carriers
     admission: Admission
     speech: Speech
@@ -121,16 +125,23 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
         measure(metrics, speech, local, archive, chains)
-        checks = {"turn_model": speech.turn_model_check, "providers": chains.breakers.check}
+        sip = _sip(settings, carriers, admission, speech)
+        checks = {
+            "turn_model": speech.turn_model_check,
+            "providers": chains.breakers.check,
+            "sip": sip.check,
+        }
         gate = Gate(archive.keys, OPEN_PATHS)
         app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))
         _add_pages(app, archive, settings, gate)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
+        stack.push_async_callback(sip.close)
+        await sip.open()
         gc.collect()
         gc.freeze()  # what is loaded now never needs scanning again
         gc.set_threshold(*GC_THRESHOLDS)
-        yield Server(settings, http, carriers, admission, speech, archive)
+        yield Server(settings, http, sip.address, carriers, admission, speech, archive)
 
 
 async def serve(settings: Settings, ready: Callable[[Server], None]) -> None:
@@ -257,6 +268,15 @@ def _transfers(
         return lambda to: carrier.transfer(call, to)
 
     return of
+
+
+def _sip(settings: Settings, carriers: Carriers, admission: Admission, speech: Speech) -> SipServer:
+    """SIP trunks, and the carrier by which the rest of the house knows them."""
+    server = SipServer(settings, admission, speech, SipCarrier.name)
+    carrier = carriers.get(SipCarrier.name)
+    if isinstance(carrier, SipCarrier):
+        carrier.attach(server)
+    return server
 
 
 def _end_the_rest(admission: Admission) -> None:

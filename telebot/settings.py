@@ -95,6 +95,20 @@ class MediaSettings(Row):
     )
 
 
+class SipSettings(Row):
+    """SIP in this process; its trunks stand in `trunks.yaml`."""
+
+    advertise: str = row(
+        "",
+        "our IP address as trunks see it; empty: the one listened on, or that of the way outside",
+        env="TELEBOT_SIP_ADVERTISE",
+        max_length=64,
+    )
+    rtp_ports: tuple[int, int] = row(
+        (20_000, 29_999), "first and last UDP port of RTP; a call takes two"
+    )
+
+
 class SpeechSettings(Row):
     """Hearing: when speech begins and ends, when a turn is over, what interrupts the bot."""
 
@@ -158,6 +172,7 @@ class Settings(Row):
     server: ServerSettings = ServerSettings()
     security: SecuritySettings = SecuritySettings()
     media: MediaSettings = MediaSettings()
+    sip: SipSettings = SipSettings()
     speech: SpeechSettings = SpeechSettings()
     records: RecordsSettings = RecordsSettings()
     config_dir: Path = row(

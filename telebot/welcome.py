@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from telebot.app import Server
-from telebot.carriers.port import OnThisMachine
+from telebot.carriers.port import AnswersWebhooks, Carrier, OnThisMachine
 
 
 def welcome(server: Server) -> str:
     """The lines; the first begins with ``ready`` and holds every address."""
     settings = server.settings.server
-    ready = f"ready http={server.http} sip={settings.sip} audiosocket={settings.audiosocket}"
+    ready = f"ready http={server.http} sip={server.sip or 'off'} audiosocket={settings.audiosocket}"
     url = f"http://{server.http}"
     lines = [ready, "", f'  talk to it    {_command()} call {url} --say "Are you open on Mondays?"']
     given = server.settings.security.admin_key.get_secret_value()
@@ -23,10 +23,14 @@ def welcome(server: Server) -> str:
         why_off = carrier.off()
         if why_off:
             lines.append(f"  {carrier.name:12}  off: {why_off}")
-        elif settings.public_url and not isinstance(carrier, OnThisMachine):
+        elif settings.public_url and _has_webhooks(carrier):
             lines.append(f"  {carrier.name:12}  {settings.public_url}/{carrier.name}/voice")
-    lines.append("  SIP and AudioSocket are not served by this version; nothing listens there.")
+    lines.append("  AudioSocket is not served by this version; nothing listens there.")
     return "\n".join(lines)
+
+
+def _has_webhooks(carrier: Carrier) -> bool:
+    return isinstance(carrier, AnswersWebhooks) and not isinstance(carrier, OnThisMachine)
 
 
 def _command() -> str:

@@ -14,6 +14,7 @@ from telebot.settings import Settings
 
 CARRIERS = {
     "twilio": "telebot.carriers.twilio:TwilioCarrier",
+    "sip": "telebot.carriers.sip:SipCarrier",
     "local": "telebot.carriers.local:LocalCarrier",
 }
 

@@ -54,7 +54,11 @@ def settings_of(
     config.write_text("server:\n  drain_s: 0.2\n")
     run_files = folder / "run"
     run_files.mkdir(mode=0o700, exist_ok=True)
-    overrides = {"server.http": http, "server.data": str(folder / data)}
+    overrides = {
+        "server.http": http,
+        "server.sip": "127.0.0.1:0",
+        "server.data": str(folder / data),
+    }
     return load(config, {"XDG_RUNTIME_DIR": str(run_files)}, overrides)
 
 

@@ -39,13 +39,15 @@ BOUNDARIES = {
     "telebot/speech/conversation.py": "the call's own task",
     "telebot/speech/vad.py": "one call's detector, in the inference of all",
     "telebot/speech/voice.py": "one call's voice, in the ticker of all",
+    "telebot/sip/live.py": "the call's task",
+    "telebot/sip/transport.py": "one message of the network, in the thread of all",
     "telebot/web/errors.py": "a request's task",
     "telebot/web/hangups.py": "a hang-up's task",
     "telebot/web/media_stream.py": "the call's task",
     "telebot/web/webhooks.py": "a webhook's task: the caller hears an apology",
 }
 # Words that are carriers' names and also plain words of the code.
-PLAIN_CARRIERS = {"local"}
+PLAIN_CARRIERS = {"local", "sip"}
 # Names of vendors; ours (local, scripted) are plain words.
 VENDORS = re.compile(
     r"\b(?:deepgram|openai|anthropic|elevenlabs|cartesia|groq|gemini|assemblyai|rime|playht|hume)\b"

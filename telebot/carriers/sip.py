@@ -1,0 +1,45 @@
+"""SIP trunks as the rest of the house sees them; their work is done in `telebot/sip/`.
+
+Calls come in by SIP itself (`sip/calls.py`), not by webhook or media socket.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from telebot.call.model import Call
+from telebot.settings import Settings
+from telebot.sip.server import SipServer
+
+
+class SipCarrier:
+    """Every trunk of this server (a `Carrier` that `HangsUp`)."""
+
+    name = "sip"
+
+    def __init__(self) -> None:
+        self._server: SipServer | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Built by the registry; `app.py` attaches the server that signals."""
+        return cls()
+
+    def attach(self, server: SipServer) -> None:
+        """The server that carries its calls."""
+        self._server = server
+
+    def off(self) -> str | None:
+        """Off where nothing listens."""
+        if self._server is not None and self._server.why_off:
+            return self._server.why_off
+        return None
+
+    async def hang_up(self, call: Call) -> None:
+        """BYE, CANCEL or a refusal, as the call's state wants it."""
+        live = self._server.calls.find(call) if self._server is not None else None
+        if live is not None:
+            live.stop("bot_hangup")
+
+    async def close(self) -> None:
+        """Nothing of its own."""

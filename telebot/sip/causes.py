@@ -1,0 +1,53 @@
+"""Why calls end: SIP statuses and Q.850 causes against our termination reasons.
+
+Pure. Sources: RFC 3261 section 21, RFC 3326 (Reason), RFC 3398 section 8.2.6 (status ↔ cause).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NORMAL_CLEARING = 16
+RETRY_AFTER_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a leg ended or shall end: a SIP status, a Q.850 cause, what was said about it.
+
+    `status` is for a leg that was not answered; 0 where nothing was said."""
+
+    status: int = 0
+    q850: int = NORMAL_CLEARING
+    text: str = ""
+    retry_after_s: int = 0
+
+    @property
+    def retry_after(self) -> tuple[tuple[str, str], ...]:
+        """The header, where there is to be one."""
+        return (("Retry-After", str(self.retry_after_s)),) if self.retry_after_s else ()
+
+
+# why we refuse or end: what the peer is told
+_TOLD = {
+    "capacity": Cause(486, 17, "all lines are busy", RETRY_AFTER_S),
+    "draining": Cause(503, 41, "shutting down", RETRY_AFTER_S),
+    "unknown_number": Cause(404, 1, "no such number here"),
+    "duplicate": Cause(482, 16),
+    "server_error": Cause(503, 41, "fault here", RETRY_AFTER_S),
+    "bad_media": Cause(488, 88, "no common codec"),
+    "stream_lost": Cause(480, 27, "no audio came"),
+    "no_media": Cause(480, 27, "no audio came"),
+    "max_duration": Cause(480, 31, "longest call reached"),
+    "session_expired": Cause(480, 102, "session timer expired"),
+}
+
+
+def told(reason: str) -> Cause:
+    """What the peer is told where we end a call for a termination reason."""
+    return _TOLD.get(reason, Cause(480, NORMAL_CLEARING))
+
+
+def read(cause: Cause) -> str:
+    """The termination reason of a call that its peer ended with BYE or CANCEL."""
+    return "caller_hangup"

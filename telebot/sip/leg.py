@@ -1,0 +1,107 @@
+"""One party's side of a call over SIP: a dialog, seen from our loop.
+
+A leg is the same whichever side began it. What the peer does is told to the `Listener`; what we
+want goes to the dialog in sippy's thread and returns at once. Used by `calls.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from telebot.sip.causes import Cause
+
+if TYPE_CHECKING:
+    from telebot.sip.dialog import Dialog
+    from telebot.sip.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """What an INVITE says. `sdp` is None for a late offer; numbers are SIP users as they came."""
+
+    call_id: str
+    phone_from: str
+    phone_to: str
+    source: tuple[str, int]
+    sdp: bytes | None
+
+
+class Listener(Protocol):
+    """Whoever holds the leg. Called on the loop, in order; must not wait."""
+
+    def acknowledged(self, sdp: bytes | None) -> None:
+        """Our 200 has arrived. `sdp` answers the offer that it carried, if it did."""
+        ...
+
+    def offered(self, sdp: bytes | None) -> None:
+        """The peer wants other media (re-INVITE, UPDATE), or an offer of ours (None); to be
+        followed by `Leg.answer` or `Leg.refuse`."""
+        ...
+
+    def over(self, cause: Cause) -> None:
+        """The leg is gone; told once, and not for what `hang_up` did."""
+        ...
+
+
+class Leg:
+    """One dialog."""
+
+    def __init__(self, stack: Stack, dialog: Dialog, invite: Invite) -> None:
+        self.invite = invite
+        self.listener: Listener | None = None
+        self.gone = False
+        self._stack = stack
+        self._dialog = dialog
+        self._ended: Cause | None = None  # before there was a listener
+
+    def listen(self, listener: Listener) -> None:
+        """From now on, also what has happened already."""
+        self.listener = listener
+        if self._ended is not None:
+            listener.over(self._ended)
+
+    # what we want
+
+    def ring(self) -> None:
+        """180 Ringing."""
+        self._stack.call(self._dialog.ring)
+
+    def progress(self, sdp: bytes) -> None:
+        """183 with early media."""
+        self._stack.call(self._dialog.progress, sdp)
+
+    def answer(self, sdp: bytes) -> None:
+        """200 with our answer, or with our offer where the peer made none."""
+        self._stack.call(self._dialog.answer, sdp)
+
+    def refuse(self, cause: Cause) -> None:
+        """No to an INVITE (the leg is gone then), or to other media (it stays as it was)."""
+        self._stack.call(self._dialog.refuse, cause.status, cause.retry_after)
+
+    def hang_up(self, cause: Cause) -> None:
+        """End it, whatever its state: BYE, CANCEL or a refusal. Idempotent."""
+        if not self.gone:
+            self.gone = True
+            self._stack.call(self._dialog.hang_up, cause)
+
+    # what the dialog tells
+
+    def acknowledged(self, sdp: bytes | None) -> None:
+        """For `Dialog`."""
+        if self.listener is not None and not self.gone:
+            self.listener.acknowledged(sdp)
+
+    def offered(self, sdp: bytes | None) -> None:
+        """For `Dialog`."""
+        if self.listener is not None and not self.gone:
+            self.listener.offered(sdp)
+
+    def over(self, cause: Cause) -> None:
+        """For `Dialog`."""
+        if self.gone:
+            return
+        self.gone = True
+        self._ended = cause
+        if self.listener is not None:
+            self.listener.over(cause)

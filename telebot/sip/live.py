@@ -1,0 +1,252 @@
+"""One call over SIP, from its INVITE to its end: the call's task.
+
+The sibling of `web/media_stream.py`. What the leg (`leg.py`) tells and what the RTP stream
+(`rtp.py`) hears goes to the conversation; however it ends, the call ends once, with a reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import structlog
+
+from telebot.call.admission import Admission
+from telebot.call.errors import Refused
+from telebot.call.events import Conversations, MediaSink
+from telebot.call.model import Call, CallOffer, WireEvent
+from telebot.sip import sdp
+from telebot.sip.causes import Cause, read, told
+from telebot.sip.leg import Leg
+from telebot.sip.ports import Busy
+from telebot.sip.rtp import RtpStream
+
+END_WITHIN_S = 20.0  # for the conversation to put everything away
+OPEN_WITHIN_S = 2.0  # for the RTP ports
+ACK_WITHIN_S = 33.0  # after the last 200 was sent (64 times T1, RFC 3261 section 13.3.1.4)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every call works with. `carrier` is the name its offers bear; `open_media` opens the
+    RTP of a call, given which addresses it may talk with."""
+
+    carrier: str
+    admission: Admission
+    conversations: Conversations
+    open_media: Callable[[Callable[[str], bool]], Awaitable[RtpStream]]
+
+
+class Wire:
+    """The RTP stream as the conversation's `MediaWire`: closing it hangs up."""
+
+    lead_ms: int | None = RtpStream.lead_ms
+    echoes_marks = RtpStream.echoes_marks
+
+    def __init__(self, stream: RtpStream, hang_up: Callable[[], None]) -> None:
+        self.send_audio = stream.send_audio
+        self.send_mark = stream.send_mark
+        self.send_clear = stream.send_clear
+        self._hang_up = hang_up
+
+    async def close(self) -> None:
+        """Hang up; the call's own task does the rest."""
+        self._hang_up()
+
+
+class LiveCall:
+    """The leg's `Listener`, and the call on it once it was admitted."""
+
+    def __init__(self, around: Surroundings, leg: Leg, carrier_call_id: str) -> None:
+        self._around = around
+        self._leg = leg
+        self._carrier_call_id = carrier_call_id
+        self.call: Call | None = None
+        self._token = ""
+        self._stream: RtpStream | None = None
+        self._said = b""  # our session description
+        self._version = 1  # of it
+        self._sink: MediaSink | None = None
+        self._reason = ""  # the first one stands
+        self._up: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._stopped = asyncio.Event()
+
+    async def run(self, admitted: Callable[[LiveCall, Call], Callable[[], None]]) -> None:
+        """The call's task."""
+        forget: Callable[[], None] | None = None
+        try:
+            self.call, self._token = self._admit()
+            forget = admitted(self, self.call)
+            structlog.contextvars.bind_contextvars(call_id=self.call.id)
+            self._leg.listen(self)
+            await self._answer()
+            if await self._acknowledgement():
+                await self._converse(self.call)
+        except Refused as refused:
+            self._leg.hang_up(told(refused.reason))
+        except Busy:
+            self._fail("capacity", told("capacity"))
+        except sdp.BadSdp as bad:
+            self._fail("bad_media", Cause(400, 111, str(bad)))
+        except sdp.NotAcceptable as bad:
+            self._fail("bad_media", Cause(488, 88, str(bad)))
+        except asyncio.CancelledError:  # nobody would wait any longer
+            self._reason = self._reason or "drained"
+            raise
+        except Exception:  # the boundary of the call's task
+            self._reason = self._reason or "server_error"
+            log.exception("call_failed", call_id=self.call.id if self.call else "")
+        finally:
+            await self._end()
+            if forget is not None:
+                forget()
+
+    def stop(self, reason: str) -> None:
+        """End the call from our side for `reason`."""
+        self._reason = self._reason or reason
+        self._stopped.set()
+        if not self._up.done():
+            self._up.set_result(None)
+
+    # the leg's `Listener`
+
+    def acknowledged(self, answer: bytes | None) -> None:
+        """Our 200 has arrived."""
+        if not self._up.done():
+            self._up.set_result(answer)
+        elif answer is not None:
+            self._take_late(answer)
+
+    def offered(self, offer: bytes | None) -> None:
+        """Other media: hold, resume, another address."""
+        stream = self._stream
+        if stream is None:
+            self._leg.refuse(told("server_error"))
+            return
+        try:
+            self._leg.answer(self._described(stream, offer))
+        except sdp.BadSdp:
+            self._leg.refuse(Cause(400))
+        except sdp.NotAcceptable:
+            self._leg.refuse(Cause(488))
+
+    def over(self, cause: Cause) -> None:
+        """The peer hung up."""
+        self._note("bye", status=cause.status, q850=cause.q850, text=cause.text)
+        self.stop(read(cause))
+
+    # its way
+
+    def _admit(self) -> tuple[Call, str]:
+        invite = self._leg.invite
+        offer = CallOffer(
+            self._around.carrier, self._carrier_call_id, invite.phone_from, invite.phone_to
+        )
+        return self._around.admission.admit(offer)
+
+    async def _answer(self) -> None:
+        """From 180 to 200."""
+        invite = self._leg.invite
+        self._note("invite", source=invite.source[0], late_offer=invite.sdp is None)
+        self._leg.ring()
+        async with asyncio.timeout(OPEN_WITHIN_S):
+            self._stream = stream = await self._around.open_media(self._may_talk_with)
+        stream.on_silent = lambda: self.stop("stream_lost")
+        stream.on_failed = lambda: self.stop("server_error")
+        self._leg.answer(self._described(stream, invite.sdp))
+
+    async def _acknowledgement(self) -> bool:
+        """Wait for the ACK; False where the call ended before it."""
+        try:
+            async with asyncio.timeout(ACK_WITHIN_S):
+                answer = await self._up
+        except TimeoutError:
+            self._reason = self._reason or "no_ack"
+            return False
+        if answer is not None:
+            self._take(answer)
+        return not self._stopped.is_set()
+
+    async def _converse(self, call: Call) -> None:
+        stream = self._stream
+        assert stream is not None
+        around = self._around
+        around.admission.connect(self._token, around.carrier, self._carrier_call_id)
+        self._note("answered")
+        log.info("call_started", carrier=around.carrier, agent=call.agent)
+        wire = Wire(stream, lambda: self.stop("bot_hangup"))
+        self._sink = await around.conversations.start(call, wire)
+        stream.begin(self._sink)
+        await self._stopped.wait()
+
+    def _described(self, stream: RtpStream, offer: bytes | None) -> bytes:
+        """Our side for the peer: the answer to their offer, or an offer where they made none."""
+        theirs = None if offer is None else sdp.read(offer)
+        body, negotiated = self._written(stream, theirs)
+        if self._said and body != self._said:  # something new has to bear a new version
+            self._version += 1
+            body, negotiated = self._written(stream, theirs)
+        self._said = body
+        if negotiated is not None:
+            stream.use(negotiated)
+        return body
+
+    def _written(
+        self, stream: RtpStream, theirs: sdp.MediaDescription | None
+    ) -> tuple[bytes, sdp.Negotiated | None]:
+        local = replace(stream.local, version=self._version)
+        return (sdp.offer(local), None) if theirs is None else sdp.answer(theirs, local)
+
+    def _take(self, answer: bytes) -> None:
+        """Their answer to our offer. Raises `NotAcceptable`, `BadSdp`."""
+        if self._stream is not None and self._said:
+            self._stream.use(sdp.accept(self._said, sdp.read(answer)))
+
+    def _take_late(self, answer: bytes) -> None:
+        """The same in the middle of the call."""
+        try:
+            self._take(answer)
+        except (sdp.BadSdp, sdp.NotAcceptable):
+            self.stop("bad_media")
+
+    def _may_talk_with(self, address: str) -> bool:
+        return address == self._leg.invite.source[0]
+
+    def _fail(self, reason: str, cause: Cause) -> None:
+        self._reason = self._reason or reason
+        self._leg.hang_up(cause)
+
+    def _note(self, name: str, **fields: Any) -> None:
+        """An event of the call's record."""
+        if self.call is not None:
+            admission = self._around.admission
+            admission.log.event(self.call, WireEvent(admission.wall_clock(), None, name, fields))
+
+    # its end
+
+    async def _end(self) -> None:
+        """Hang up and put the call away, in bounded time."""
+        self._leg.hang_up(told(self._reason))
+        call = self.call
+        if call is None:
+            return
+        if self._stream is not None:
+            self._note("rtp_stats", **asdict(self._stream.stats()))
+        admission = self._around.admission
+        try:
+            if self._sink is not None:
+                async with asyncio.timeout(END_WITHIN_S):
+                    await self._sink.ended(self._reason)
+        except Exception:  # the boundary of the call's task
+            log.exception("call_not_put_away", call_id=call.id)
+        finally:
+            self._sink = None
+            if self._stream is not None:
+                await self._stream.close()
+            admission.end(call, self._reason)
+        reason = call.termination.reason if call.termination else self._reason
+        log.info("call_ended", reason=reason)

@@ -1,0 +1,88 @@
+"""SIP of one server: the stack, its calls and their media, opened and closed together.
+
+`app.py` builds it; calls go from `stack.py` to `calls.py`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+import telebot
+from telebot.call.admission import Admission
+from telebot.call.errors import ConfigError
+from telebot.call.events import Conversations
+from telebot.settings import Settings
+from telebot.sip.calls import SipCalls
+from telebot.sip.live import Surroundings
+from telebot.sip.ports import Ports
+from telebot.sip.rtp import RtpStream
+from telebot.sip.stack import Listening, Stack
+
+SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
+
+log = structlog.get_logger(__name__)
+
+
+class SipServer:
+    """Takes calls from trunks once it is open."""
+
+    def __init__(
+        self, settings: Settings, admission: Admission, conversations: Conversations, carrier: str
+    ) -> None:
+        """`carrier` is the name that its calls bear."""
+        self._settings = settings
+        self._host, _, port = settings.server.sip.rpartition(":")
+        self._host = self._host.strip("[]")
+        self._advertised = settings.sip.advertise or own_address(self._host)
+        self._ports = Ports(*settings.sip.rtp_ports)
+        self.calls = SipCalls(Surroundings(carrier, admission, conversations, self._open_media))
+        agent = f"telebot/{telebot.__version__}"
+        listening = Listening(self._host, int(port), self._advertised, agent)
+        self._stack = Stack(listening, self.calls.invited)
+        self.address = ""  # that it really listens on; "" where it does not
+        self.why_off = ""
+
+    async def open(self) -> None:
+        """Listen. Where nobody asked for SIP, an address that another program has is no fault: a
+        PBX may live on this machine. Raises `ConfigError`."""
+        try:
+            port = await self._stack.open()
+        except ConfigError as error:
+            if "server.sip" in self._settings.sources:
+                raise
+            self.why_off = str(error)
+            log.warning("sip_off", why=self.why_off)
+            return
+        self.address = f"{self._host}:{port}"
+
+    async def close(self) -> None:
+        """Hang up every call, then stop listening."""
+        await self.calls.close()
+        await self._stack.close()
+        self._ports.close()
+
+    def check(self) -> tuple[bool, Mapping[str, Any]]:
+        """SIP's part of `/health/ready`."""
+        alive = self._stack.alive
+        return alive or not self.address, {"listening": self.address, "calls": len(self.calls)}
+
+    async def _open_media(self, allowed: Callable[[str], bool]) -> RtpStream:
+        return await RtpStream.open(self._host, self._ports, allowed, advertised=self._advertised)
+
+
+def own_address(host: str) -> str:
+    """The address by which others reach a host that listens everywhere: that of the interface
+    which leads outside. Nothing is sent."""
+    if host not in ("0.0.0.0", "::", ""):
+        return host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((SOMEWHERE[family], 9))
+        except OSError:  # no way out: only this machine is left
+            return "::1" if family is socket.AF_INET6 else "127.0.0.1"
+        return str(probe.getsockname()[0])
