@@ -131,7 +131,9 @@ class OneServer(transactions.local4remote):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any], incoming: Any, server: Any, options: Any) -> None:
         self.udp_server_class, self.Udp_server_opts = server, options
         self.global_config, self.handleIncoming = config, incoming
-        self.cache_r2l, self.cache_r2l_old, self.cache_l2s = {}, {}, {}
+        self.cache_r2l: dict[str, Any] = {}
+        self.cache_r2l_old: dict[str, Any] = {}
+        self.cache_l2s: dict[Any, Any] = {}
         self.fixed = True
         self.initServer((config["_sip_address"], config["_sip_port"]))
 

@@ -19,8 +19,8 @@ from telebot.settings import load as load_settings
 pytestmark = pytest.mark.unit
 
 PACKAGE = Path(telebot.__file__).parent
-# words that mean other things elsewhere: `local` is a provider and a carrier
-COMMON = {"local": ("web", "call", "carriers")}
+# words that mean other things elsewhere: `local` is a provider and a carrier, `sip` a room
+COMMON = {"local": ("web", "call", "carriers"), "sip": ("web", "api", "call", "speech")}
 
 
 @pytest.fixture
