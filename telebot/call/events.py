@@ -83,11 +83,12 @@ class MediaCodec(Protocol):
     """One stream's wire, without I/O. A codec never does REST; `carriers/codec.py` has what most
     have in common.
 
-    `lead_ms` and `echoes_marks` as in `MediaWire`; `binary`: its audio goes in binary messages (the
-    others are text, always); `close_ends`: a peer that closes its socket properly has ended the
-    call (there is no message that says so)."""
+    `lead_ms`, `piece_ms` and `echoes_marks` as in `MediaWire`; `binary`: its audio goes in binary
+    messages (the others are text, always); `close_ends`: a peer that closes its socket properly has
+    ended the call (there is no message that says so)."""
 
     lead_ms: int | None
+    piece_ms: int | None
     echoes_marks: bool
     binary: bool
     close_ends: bool
@@ -133,10 +134,12 @@ class MediaWire(Protocol):
 
     `lead_ms`: how far ahead of its play-out audio is sent; None where the peer keeps what it gets
     until it is played, so that the server's own setting holds. A peer that plays what it gets as it
-    gets it has a short one. `echoes_marks`: False where nobody tells what was played; then our own
-    clock does, and `send_mark` does nothing."""
+    gets it has a short one. `piece_ms`: audio goes in messages of just so many milliseconds (a
+    shorter one is filled up with silence); None where any length will do. `echoes_marks`: False
+    where nobody tells what was played; then our own clock does, and `send_mark` does nothing."""
 
     lead_ms: int | None
+    piece_ms: int | None
     echoes_marks: bool
 
     def send_audio(self, ulaw: bytes) -> None: ...

@@ -19,6 +19,7 @@ class PlainCodec:
     """No marks, no clear, no courtesies, no digits out."""
 
     lead_ms: int | None = None
+    piece_ms: int | None = None
     echoes_marks = True
     binary = False
     close_ends = False

@@ -1,15 +1,15 @@
-"""The media stream of Twilio's kind: JSON text messages in and out, without I/O.
+"""Media streams of Twilio's kind: JSON text messages in and out, without I/O.
 
-Messages: https://www.twilio.com/docs/voice/media-streams/websocket-messages . What makes no sense
-is `Ignored` (counted and dropped by the socket); a stream that cannot go on is `BadWire`. Next:
-`web/media_socket.py`.
+Messages: https://www.twilio.com/docs/voice/media-streams/websocket-messages . Other carriers have
+the same ones under other names, which a subclass gives. What makes no sense is `Ignored` (counted
+and dropped by the socket); a stream that cannot go on is `BadWire`. Next: `web/media_socket.py`.
 """
 
 from __future__ import annotations
 
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from orjson import dumps, loads
@@ -27,10 +27,11 @@ from telebot.call.events import (
     Stopped,
 )
 from telebot.carriers.codec import PlainCodec
+from telebot.carriers.fields import texts
 
 MAX_PAYLOAD_BYTES = RATE_HZ  # one second; Twilio sends 160 bytes, the docs name no limit
 MAX_MARK_CHARS = 256
-MAX_TIMESTAMP_DIGITS = 12  # 31 years of milliseconds
+MAX_TIMESTAMP_DIGITS = 15  # also of clocks that count from 1970
 MAX_PARAMETERS = 32
 UNSUPPORTED_DATA, POLICY_VIOLATION = 1003, 1008  # RFC 6455 section 7.4.1
 
@@ -39,12 +40,20 @@ _DIGITS = frozenset("0123456789*#ABCD")
 _NEEDS_START = frozenset({"media", "dtmf", "mark"})
 
 
-class MediaStreamCodec(PlainCodec):
-    """Decodes and encodes one stream (a `MediaCodec`)."""
+class JsonStreamCodec(PlainCodec):
+    """Decodes and encodes one stream (a `MediaCodec`). What a subclass may say otherwise: the names
+    of the stream's and the call's id, of the webhook answer's parameters, and of an event."""
+
+    stream_key = ""  # in every message
+    call_key = ""  # in `start`
+    parameters_key = ""  # in `start`
+    format_key = ""  # in `start`
+    call_id_form = _SID
 
     def __init__(self) -> None:
         self._stream_id = ""
-        self._head = self._clear = b""
+        self._head = self._tail = self._clear = b""
+        self._needs_start = _NEEDS_START
         self._others: dict[str, Callable[[dict[str, Any]], MediaEvent]] = {
             "connected": lambda _: Connected(),
             "start": self._start,
@@ -56,7 +65,7 @@ class MediaStreamCodec(PlainCodec):
 
     def decode(self, message: bytes) -> MediaEvent:
         """One text message in. Raises `BadWire` on a `start` that cannot be served: 1003 where the
-        audio is not 8 kHz mono mu-law, 1008 where the ids are missing."""
+        audio is not what was asked for, 1008 where the ids are missing."""
         try:
             tree = loads(message)
         except ValueError:  # also: not UTF-8, nested too deep
@@ -70,27 +79,32 @@ class MediaStreamCodec(PlainCodec):
             return Ignored("no_event")
         if other is None:
             return Ignored("unknown_event")
-        if event in _NEEDS_START and not self._stream_id:
+        if event in self._needs_start and not self._stream_id:
             return Ignored("before_start")
         return other(tree)
 
     def _media(self, tree: dict[str, Any]) -> MediaEvent:
         # the hot path: 50 a second and call
-        if tree.get("streamSid", self._stream_id) != self._stream_id:
+        if tree.get(self.stream_key, self._stream_id) != self._stream_id:
             return Ignored("foreign_stream")
         try:
             media = tree["media"]
             ours = media.get("track", "inbound") == "inbound"
-            event = Media(a2b_base64(media["payload"], strict_mode=True), _ms(media["timestamp"]))
+            audio = a2b_base64(media["payload"], strict_mode=True)
+            at_ms = milliseconds(media["timestamp"])
         except (KeyError, TypeError, AttributeError):
             return Ignored("bad_media")
         except ValueError:  # binascii.Error is one
             return Ignored("bad_base64")
         if not ours:
             return Ignored("wrong_track")
-        if not 0 < len(event.ulaw) <= MAX_PAYLOAD_BYTES:
+        if not 0 < len(audio) <= MAX_PAYLOAD_BYTES:
             return Ignored("bad_payload_size")
-        return event
+        return self._heard(audio, at_ms)
+
+    def _heard(self, audio: bytes, at_ms: int) -> MediaEvent:
+        """The caller's audio as the wire has it, `at_ms` milliseconds by the wire's clock."""
+        return Media(audio, at_ms)
 
     def _start(self, tree: dict[str, Any]) -> MediaEvent:
         if self._stream_id:
@@ -98,67 +112,96 @@ class MediaStreamCodec(PlainCodec):
         start = tree.get("start")
         if not isinstance(start, dict):
             raise BadWire("start without its object", POLICY_VIOLATION)
-        stream_id, call_id = start.get("streamSid", tree.get("streamSid")), start.get("callSid")
-        for sid in (stream_id, call_id):
-            if not isinstance(sid, str) or not _SID.fullmatch(sid):
-                raise BadWire("start without its ids", POLICY_VIOLATION)
-        if not _is_phone_audio(start.get("mediaFormat")):
-            raise BadWire("audio is not 8 kHz mono mu-law", UNSUPPORTED_DATA)
-        self._open(str(stream_id))
-        return Started(str(stream_id), str(call_id), _parameters(start.get("customParameters")))
+        stream_id = start.get(self.stream_key, tree.get(self.stream_key))
+        call_id = start.get(self.call_key)
+        if not _is(stream_id, _SID) or not _is(call_id, self.call_id_form):
+            raise BadWire("start without its ids", POLICY_VIOLATION)
+        if not self._is_served(start.get(self.format_key)):
+            raise BadWire("audio is not what was asked for", UNSUPPORTED_DATA)
+        self._stream_id = str(stream_id)
+        self._open(dumps(stream_id))
+        return Started(self._stream_id, str(call_id), self._parameters(tree, start))
 
-    def _open(self, stream_id: str) -> None:
-        self._stream_id = stream_id
-        sid = dumps(stream_id)
-        self._head = b'{"event":"media","streamSid":' + sid + b',"media":{"payload":"'
-        self._clear = b'{"event":"clear","streamSid":' + sid + b"}"
+    def _is_served(self, form: Any) -> bool:
+        """Whether the audio's format is the one that was asked for."""
+        raise NotImplementedError
+
+    def _parameters(self, tree: dict[str, Any], start: dict[str, Any]) -> Mapping[str, str]:
+        """What the webhook's answer has given the stream."""
+        return texts(start.get(self.parameters_key), MAX_PARAMETERS)
+
+    def _open(self, stream_id: bytes) -> None:
+        """The stream's id is known (as JSON): make what every message begins and ends with."""
+        ours = b'"%s":%s' % (self.stream_key.encode(), stream_id)
+        self._head = b'{"event":"media",' + ours + b',"media":{"payload":"'
+        self._tail = b'"}}'
+        self._clear = b'{"event":"clear",' + ours + b"}"
 
     def _digit(self, tree: dict[str, Any]) -> MediaEvent:
         dtmf = tree.get("dtmf")
         digit = dtmf.get("digit") if isinstance(dtmf, dict) else None
-        if not isinstance(digit, str) or digit.upper() not in _DIGITS:
-            return Ignored("bad_digit")
-        return Digit(digit.upper())
+        return key_pressed(digit)
 
     def _mark(self, tree: dict[str, Any]) -> MediaEvent:
         mark = tree.get("mark")
-        name = mark.get("name") if isinstance(mark, dict) else None
-        if not isinstance(name, str) or not 0 < len(name) <= MAX_MARK_CHARS:
-            return Ignored("bad_mark")
-        return Played(name)
+        return mark_played(mark.get("name") if isinstance(mark, dict) else None)
 
     def audio(self, ulaw: bytes) -> bytes:
         """The message that plays `ulaw`; only after `Started`."""
-        return self._head + b2a_base64(ulaw, newline=False) + b'"}}'
+        return self._head + b2a_base64(ulaw, newline=False) + self._tail
 
-    def mark(self, name: str) -> bytes:
+    def mark(self, name: str) -> bytes | None:
         """The message that is echoed once everything before it was played."""
-        return dumps({"event": "mark", "streamSid": self._stream_id, "mark": {"name": name}})
+        return dumps({"event": "mark", self.stream_key: self._stream_id, "mark": {"name": name}})
 
-    def clear(self) -> bytes:
+    def clear(self) -> bytes | None:
         """The message that empties the play-out buffer; pending marks come back at once."""
         return self._clear
 
 
-def _ms(timestamp: Any) -> int:
-    """Twilio writes its numbers as strings. Raises TypeError on what is no count of ms."""
+class MediaStreamCodec(JsonStreamCodec):
+    """Twilio's names."""
+
+    stream_key = "streamSid"
+    call_key = "callSid"
+    parameters_key = "customParameters"
+    format_key = "mediaFormat"
+
+    def _is_served(self, form: Any) -> bool:
+        return is_phone_audio(form, "audio/x-mulaw", "sampleRate")
+
+
+def key_pressed(digit: Any) -> MediaEvent:
+    """A key that a message names."""
+    if not isinstance(digit, str) or digit.upper() not in _DIGITS:
+        return Ignored("bad_digit")
+    return Digit(digit.upper())
+
+
+def mark_played(name: Any) -> MediaEvent:
+    """A mark that a message names."""
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_MARK_CHARS:
+        return Ignored("bad_mark")
+    return Played(name)
+
+
+def milliseconds(timestamp: Any) -> int:
+    """A count of milliseconds, often written as text. Raises TypeError where it is none."""
     text = str(timestamp) if type(timestamp) is int else timestamp
     if type(text) is not str or len(text) > MAX_TIMESTAMP_DIGITS or not text.isdecimal():
         raise TypeError("not a timestamp")
     return int(text)
 
 
-def _is_phone_audio(form: Any) -> bool:
-    """True for 8 kHz mono mu-law, which also is what an unnamed format is."""
+def is_phone_audio(form: Any, encoding: str, rate_key: str) -> bool:
+    """True for 8 kHz mono in that encoding, which also is what an unnamed format is."""
     if form is None:
         return True
     if not isinstance(form, dict):
         return False
-    rate, channels = form.get("sampleRate", 8000), form.get("channels", 1)
-    return form.get("encoding") == "audio/x-mulaw" and (str(rate), str(channels)) == ("8000", "1")
+    rate, channels = form.get(rate_key, 8000), form.get("channels", 1)
+    return form.get("encoding") == encoding and (str(rate), str(channels)) == ("8000", "1")
 
 
-def _parameters(tree: Any) -> dict[str, str]:
-    if not isinstance(tree, dict) or len(tree) > MAX_PARAMETERS:
-        return {}
-    return {name: value for name, value in tree.items() if isinstance(value, str)}
+def _is(value: Any, form: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and form.fullmatch(value) is not None

@@ -47,12 +47,14 @@ class Answer:
 class StatusUpdate:
     """A carrier's word on a call; `ended` when it is over for the carrier, `reason` then the
     termination reason of a call that nobody had answered (``busy``, ``no_answer``, ``declined``,
-    ``unreachable``), where the carrier tells them apart."""
+    ``unreachable``), where the carrier tells them apart. `answer`: what the carrier is told at
+    once, because it asks in mid-call and nothing is over; only to `/fallback`."""
 
     carrier_call_id: str
     status: str
     ended: bool
     reason: str = ""
+    answer: Answer | None = None
 
 
 @runtime_checkable
@@ -90,6 +92,13 @@ class AnswersWebhooks(Carrier, Protocol):
         """A spoken refusal or apology that ends the call; `reason` is a termination reason, or
         ``duplicate``: the call is up already, and nothing may happen to it."""
         ...
+
+
+@runtime_checkable
+class AsksByGet(AnswersWebhooks, Protocol):
+    """A carrier whose webhooks may come by GET, with what they say in the query."""
+
+    asks_by_get: bool
 
 
 @runtime_checkable

@@ -7,27 +7,22 @@ How to point a number at it: docs/carriers/twilio.md.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BeforeValidator, SecretStr
 
 from telebot.call.errors import CarrierError
 from telebot.call.model import Call
-from telebot.carriers.twiml import Fields, TwimlCarrier
+from telebot.carriers.fields import Fields
+from telebot.carriers.rest import rest_url
+from telebot.carriers.twiml import TwimlCarrier
 from telebot.settings import Row, Settings, row
 
 if TYPE_CHECKING:
     from telebot.carriers.twilio_rest import TwilioRest
 
 REST_URL = "https://api.twilio.com"
-_REST_URL = re.compile(r"https?://[^\s/?#]+/?")
 _ACCOUNT_SID = re.compile(r"AC[0-9A-Za-z]{1,62}")
-
-
-def _rest_url(value: Any) -> Any:
-    if not _REST_URL.fullmatch(str(value)):
-        raise ValueError(f"write https://HOST, for example {REST_URL} (got {value!r})")
-    return value
 
 
 class TwilioSettings(Row):
@@ -39,7 +34,7 @@ class TwilioSettings(Row):
     auth_token: SecretStr = row(
         SecretStr(""), "signs webhooks, opens the REST", env="TWILIO_AUTH_TOKEN"
     )
-    base_url: Annotated[str, BeforeValidator(_rest_url)] = row(
+    base_url: Annotated[str, BeforeValidator(rest_url(REST_URL))] = row(
         REST_URL, "Twilio's REST, another region's for example", env="TWILIO_BASE_URL"
     )
 

@@ -8,38 +8,34 @@ https://www.twilio.com/docs/voice/twiml/stream . Next: `web/webhooks.py`.
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-import orjson
 from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import VoiceResponse
 
-from telebot.call.ending import termination
 from telebot.call.errors import BadRequest, NotAuthentic
 from telebot.call.events import MediaCodec
-from telebot.call.model import Call, CallOffer, Result
+from telebot.call.model import Call, CallOffer
+from telebot.carriers.fields import (
+    FORM,
+    JSON,
+    MAX_FIELD_CHARS,
+    Fields,
+    agent,
+    content_type,
+    field,
+    form,
+    json_fields,
+)
 from telebot.carriers.media_streams import MediaStreamCodec
 from telebot.carriers.port import Answer, StatusUpdate, Webhook
-
-SENTENCES = {
-    "capacity": "All our lines are busy right now. Please call again in a few minutes. Goodbye.",
-    "draining": "We are just restarting our phone system. Please call again in a minute. Goodbye.",
-    "unknown_number": "This number is not in service. Goodbye.",
-}
-APOLOGY = "I am sorry, something went wrong on our side. Please call again. Goodbye."
-AGAIN = "duplicate"  # the webhook of a call that is up: whoever reads this must not end the call
-SILENT = frozenset({Result.COMPLETED, Result.TRANSFERRED})  # nothing went wrong: just hang up
+from telebot.carriers.sentences import AGAIN, said
 
 ENDED_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-MAX_FIELDS = 256
-MAX_FIELD_CHARS = 256
-FORM = "application/x-www-form-urlencoded"
 
 # Twilio's are CA and 32 hex digits; all we need is that the id can stand in a path and a record
 _CALL_SID = re.compile(r"CA[0-9A-Za-z]{1,62}")
-
-Fields = MultiDict[str]
 
 
 class TwimlCarrier:
@@ -54,17 +50,17 @@ class TwimlCarrier:
     def parse_offer(self, webhook: Webhook) -> CallOffer:
         """Verify a voice webhook and read the call. Raises `NotAuthentic` or `BadRequest`."""
         fields = self._verified(webhook)
-        call_id = _field(fields, "CallSid")
+        call_id = field(fields, "CallSid")
         if not _CALL_SID.fullmatch(call_id):
             raise BadRequest("CallSid is missing or is not one")
         self._offered(fields)
-        outbound = _field(fields, "Direction").startswith("outbound")
+        outbound = field(fields, "Direction").startswith("outbound")
         return CallOffer(
             carrier=self.name,
             carrier_call_id=call_id,
-            phone_from=_field(fields, "From"),
-            phone_to=_field(fields, "To"),
-            agent=_agent(webhook.url),
+            phone_from=field(fields, "From"),
+            phone_to=field(fields, "To"),
+            agent=agent(webhook.url),
             direction="outbound" if outbound else "inbound",
         )
 
@@ -93,10 +89,8 @@ class TwimlCarrier:
         response = VoiceResponse()
         if reason == AGAIN:
             return _twiml(response)
-        if reason in SENTENCES:
-            response.say(SENTENCES[reason])
-        elif termination(reason).result not in SILENT:
-            response.say(APOLOGY)
+        if sentence := said(reason):
+            response.say(sentence)
         response.hangup()
         return _twiml(response)
 
@@ -131,42 +125,17 @@ class TwimlCarrier:
 def _body(webhook: Webhook) -> tuple[Fields, Fields | str]:
     """The fields of a request, and what of its body the signature covers: the form's fields, or
     any other body whole, by the hash in the URL's `bodySHA256`."""
-    kind = webhook.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type(webhook)
     try:
         text = webhook.body.decode("utf-8")
         if kind == FORM or not text:
-            pairs = parse_qsl(
-                text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
-            )
-            form = MultiDict(pairs)
-            return form, form
+            fields = form(text)
+            return fields, fields
         if "bodySHA256" not in parse_qs(urlsplit(webhook.url).query):
             raise NotAuthentic("a body that the signature does not cover")
-        return _json_fields(text) if kind == "application/json" else MultiDict(), text
+        return json_fields(text) if kind == JSON else MultiDict(), text
     except ValueError as error:
         raise BadRequest("the body is not what its content type says") from error
-
-
-def _json_fields(text: str) -> Fields:
-    tree = orjson.loads(text)
-    if not isinstance(tree, dict):
-        raise ValueError("not an object")
-    return MultiDict((name, value) for name, value in tree.items() if isinstance(value, str))
-
-
-def _field(fields: Fields, name: str) -> str:
-    values = set(fields.getall(name, [""]))
-    value = values.pop()
-    if values or len(value) > MAX_FIELD_CHARS:
-        raise BadRequest(f"{name} is repeated or too long")
-    return value
-
-
-def _agent(url: str) -> str | None:
-    names = parse_qs(urlsplit(url).query).get("agent", [])
-    if len(names) > 1 or any(len(name) > MAX_FIELD_CHARS for name in names):
-        raise BadRequest("agent is repeated or too long")
-    return names[0] if names else None
 
 
 def _twiml(response: VoiceResponse) -> Answer:

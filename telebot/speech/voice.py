@@ -88,6 +88,7 @@ class Voice:
         self._ticker = ticker
         if wire.lead_ms is not None:
             lead_ms, piece_ms = wire.lead_ms, PACED_PIECE_MS
+        piece_ms = wire.piece_ms or piece_ms
         self._clock = clock
         self._recording = recording
         self._stream_time = stream_time

@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 from aiohttp import WSMessage, WSMsgType
 
+from telebot.audio.g711 import BYTES_PER_MS
 from telebot.call.events import MediaCodec
 
 UNREAD_BYTES = 128 * 1024  # 12 s of audio in base64; the lead is 0.3 s
@@ -59,14 +60,21 @@ class SocketWire:
         self._send_frame = socket.send_frame
         self._audio_type = WSMsgType.BINARY if codec.binary else WSMsgType.TEXT
         self.lead_ms = codec.lead_ms
+        self.piece_ms = codec.piece_ms
+        self._most = None if codec.piece_ms is None else codec.piece_ms * BYTES_PER_MS
         self.echoes_marks = codec.echoes_marks
         self.open = True
         transport.set_write_buffer_limits(high=NEVER_PAUSE_BYTES)
 
     def send_audio(self, ulaw: bytes) -> None:
         """Play `ulaw` (8 kHz mu-law) after what was sent before."""
-        if self.open and ulaw:
+        if not self.open or not ulaw:
+            return
+        if self._most is None or len(ulaw) <= self._most:
             self._send(self._codec.audio(ulaw), self._audio_type)
+            return
+        for at in range(0, len(ulaw), self._most):
+            self._send(self._codec.audio(ulaw[at : at + self._most]), self._audio_type)
 
     def send_mark(self, name: str) -> None:
         """Be told when everything sent so far was played."""

@@ -18,7 +18,7 @@ from telebot.call.events import Conversations
 from telebot.carriers.registry import Carriers
 from telebot.settings import Settings
 from telebot.web.auth import Gate
-from telebot.web.errors import errors
+from telebot.web.errors import Handler, errors
 from telebot.web.hangups import HangUps
 from telebot.web.health import Check, live, ready
 from telebot.web.limits import MAX_UPLOAD_BYTES
@@ -69,14 +69,19 @@ def build_app(parts: Parts) -> web.Application:
             web.get("/health/live", live),
             web.get("/health/ready", ready(parts.admission, parts.checks)),
             web.get("/metrics", parts.metrics.answer),
-            web.post("/{carrier}/voice", lines.hooks.voice),
-            web.post("/{carrier}/status", lines.hooks.status),
-            web.post("/{carrier}/fallback", lines.hooks.fallback),
+            *_asked("/{carrier}/voice", lines.hooks.voice),
+            *_asked("/{carrier}/status", lines.hooks.status),
+            *_asked("/{carrier}/fallback", lines.hooks.fallback),
             web.get("/{carrier}/media", lines.sockets.handle, allow_head=False),
         ]
     )
     _add_life(app, parts, lines)
     return app
+
+
+def _asked(path: str, handler: Handler) -> tuple[web.RouteDef, web.RouteDef]:
+    """A webhook's routes: some carriers ask by GET."""
+    return web.post(path, handler), web.get(path, handler, allow_head=False)
 
 
 def _lines(parts: Parts) -> _Lines:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from telebot.call.admission import Admission
 from telebot.call.errors import BadRequest, NotAuthentic, Refused
-from telebot.carriers.port import Answer, AnswersWebhooks, OnThisMachine, Webhook
+from telebot.carriers.port import Answer, AnswersWebhooks, AsksByGet, OnThisMachine, Webhook
 from telebot.carriers.registry import Carriers
 from telebot.web.errors import error
 from telebot.web.limits import read_body
@@ -46,7 +46,8 @@ class Webhooks:
         self._metrics = metrics
 
     async def voice(self, request: web.Request) -> web.Response:
-        """`POST /{carrier}/voice`: admit the call and connect it, or refuse it aloud."""
+        """`POST /{carrier}/voice` (all three by GET too, where the carrier asks so): admit the
+        call and connect it, or refuse it aloud."""
         return await self._answered(request, "voice", self._voice)
 
     async def status(self, request: web.Request) -> web.Response:
@@ -66,6 +67,8 @@ class Webhooks:
         carrier = self._carriers.get(request.match_info["carrier"])
         if not isinstance(carrier, AnswersWebhooks) or carrier.off():
             return error(404, "No such carrier here.")
+        if request.method != "POST" and not isinstance(carrier, AsksByGet):
+            return error(405, "Ask by POST.", headers={"Allow": "POST"})
         body = await read_body(request)
         webhook = self._urls.webhook(request, body, by_host=isinstance(carrier, OnThisMachine))
         try:
@@ -105,6 +108,8 @@ class Webhooks:
 
     async def _fallback(self, carrier: AnswersWebhooks, webhook: Webhook) -> Answer:
         update = carrier.parse_status(webhook)
+        if update.answer is not None:
+            return update.answer
         call = self._admission.find(carrier.name, update.carrier_call_id)
         outcome = self._recent.outcome(carrier.name, update.carrier_call_id)
         if call is not None and self._admission.ringing(call):

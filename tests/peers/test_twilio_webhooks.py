@@ -14,7 +14,7 @@ from edge_server import AUTH_TOKEN, edge
 from twilio_peer import Twilio, call_sid, offer
 from yarl import URL
 
-from telebot.carriers.twiml import APOLOGY, SENTENCES
+from telebot.carriers.sentences import APOLOGY, SENTENCES
 
 pytestmark = pytest.mark.peers
 

@@ -17,9 +17,10 @@ from twilio.request_validator import RequestValidator
 from telebot.call.ending import termination
 from telebot.call.errors import BadRequest, NotAuthentic
 from telebot.call.model import Call, CallOffer, Result
+from telebot.carriers.fields import FORM
 from telebot.carriers.port import Webhook
+from telebot.carriers.sentences import APOLOGY, SENTENCES
 from telebot.carriers.twilio import TwilioCarrier, TwilioSettings
-from telebot.carriers.twiml import APOLOGY, FORM, SENTENCES
 
 pytestmark = pytest.mark.unit
 

@@ -20,6 +20,7 @@ class Carrier:
     marks: bool = True
     latency_s: float = 0.0
     lead_ms: int | None = None
+    piece_ms: int | None = None
     echoes_marks: bool = True
     acknowledged: Callable[[str], object] | None = None
     on_close: Callable[[], object] | None = None
