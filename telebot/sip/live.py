@@ -45,6 +45,7 @@ class Wire:
     """The RTP stream as the conversation's `MediaWire`: closing it hangs up."""
 
     lead_ms: int | None = RtpStream.lead_ms
+    piece_ms: int | None = None
     echoes_marks = RtpStream.echoes_marks
 
     def __init__(self, stream: RtpStream, hang_up: Callable[[], None]) -> None:
