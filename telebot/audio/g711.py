@@ -20,9 +20,9 @@ ALAW_TO_ULAW = audioop.lin2ulaw(audioop.alaw2lin(ALL_BYTES, 2), 2)
 ULAW_TO_ALAW = audioop.lin2alaw(audioop.ulaw2lin(ALL_BYTES, 2), 2)
 
 # mu-law byte -> float32 in [-1, 1): one lookup instead of decode, convert, scale
-TO_FLOAT: NDArray[np.float32] = np.frombuffer(
-    audioop.ulaw2lin(ALL_BYTES, 2), np.int16
-).astype(np.float32) / np.float32(32768)
+TO_FLOAT: NDArray[np.float32] = np.frombuffer(audioop.ulaw2lin(ALL_BYTES, 2), np.int16).astype(
+    np.float32
+) / np.float32(32768)
 
 
 def decode(ulaw: bytes) -> bytes:

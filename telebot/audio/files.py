@@ -1,0 +1,224 @@
+"""Audio files of any usual kind to 16-bit mono PCM, and PCM to files: PyAV, which is FFmpeg.
+
+Blocking: call `decoded` and an `Encoder` of a compressed format off the event loop. Headerless
+mu-law and A-law are named by their media type (RFC 3551 section 4.5.14).
+https://pyav.basswood-io.com/docs/stable/
+"""
+
+from __future__ import annotations
+
+import audioop
+import io
+import struct
+from fractions import Fraction
+from typing import Any, cast
+
+import numpy as np
+import soxr
+
+from telebot.audio import g711
+
+MOST_RATE_HZ = 48_000
+CONTAINERS = {  # format → container and codec of FFmpeg, media type
+    "mp3": ("mp3", "libmp3lame", "audio/mpeg"),
+    "opus": ("ogg", "libopus", "audio/ogg"),
+    "flac": ("flac", "flac", "audio/flac"),
+    "aac": ("adts", "aac", "audio/aac"),
+}
+BARE = {"audio/basic": "mulaw", "audio/pcmu": "mulaw", "audio/x-mulaw": "mulaw",
+        "audio/pcma": "alaw", "audio/x-alaw": "alaw"}  # fmt: skip
+FORMATS = ("pcm", "wav", "mulaw", "alaw", *CONTAINERS)
+
+
+class NoAudio(ValueError):
+    """Bytes in which there is no audio that could be decoded; or too much of it."""
+
+
+def decoded(data: bytes, media_type: str = "", *, longest_s: float) -> tuple[bytes, int]:
+    """PCM and its rate in Hz (the file's own, 48 kHz at most) of WAV, MP3, Ogg, Opus, WebM, FLAC,
+    MP4 and what else FFmpeg reads. Stops decoding beyond `longest_s`. Raises NoAudio."""
+    bare = BARE.get(media_type.partition(";")[0].strip().lower())
+    if bare:
+        pcm16 = audioop.ulaw2lin(data, 2) if bare == "mulaw" else audioop.alaw2lin(data, 2)
+        return _fitting(pcm16, g711.RATE_HZ, longest_s)
+    import av
+    import av.error
+
+    try:
+        with av.open(io.BytesIO(data), metadata_errors="ignore") as file:
+            return _stream(file, longest_s)
+    except (av.error.FFmpegError, ValueError, IndexError, EOFError) as error:
+        if isinstance(error, NoAudio):
+            raise
+        raise NoAudio("no audio that could be decoded") from error
+
+
+def _stream(file: Any, longest_s: float) -> tuple[bytes, int]:
+    import av
+
+    if not file.streams.audio:
+        raise NoAudio("a file without audio")
+    stream = file.streams.audio[0]
+    rate_hz = min(int(stream.rate or MOST_RATE_HZ), MOST_RATE_HZ)
+    to_mono = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
+    most, pieces, size = round(longest_s * rate_hz) * 2, [], 0
+    for frame in file.decode(stream):
+        for mono in to_mono.resample(frame):
+            pieces.append(mono.to_ndarray().tobytes())
+            size += len(pieces[-1])
+        if size > most:
+            raise NoAudio(f"longer than {longest_s:.0f} s")
+    pieces += [mono.to_ndarray().tobytes() for mono in to_mono.resample(None)]
+    if not size:
+        raise NoAudio("a file without samples")
+    return b"".join(pieces), rate_hz
+
+
+def _fitting(pcm16: bytes, rate_hz: int, longest_s: float) -> tuple[bytes, int]:
+    if not pcm16:
+        raise NoAudio("a file without samples")
+    if len(pcm16) / 2 / rate_hz > longest_s:
+        raise NoAudio(f"longer than {longest_s:.0f} s")
+    return pcm16, rate_hz
+
+
+def normalised(pcm16: bytes, target_dbfs: float = -20.0, peak_dbfs: float = -1.0) -> bytes:
+    """The loudness of its louder parts brought to `target_dbfs` RMS, never clipped: speech at
+    -20 dBFS is what recognisers are trained on. Silence stays silence."""
+    samples = np.frombuffer(pcm16, np.int16).astype(np.float32) / 32768
+    if not len(samples):
+        return pcm16
+    step = min(800, len(samples))
+    blocks = samples[: len(samples) // step * step].reshape(-1, step)
+    rms = np.sqrt((blocks**2).mean(axis=1))
+    loud = rms[rms >= np.quantile(rms, 0.7)].mean()
+    if loud < 1e-4:
+        return pcm16
+    gain = min(10 ** (target_dbfs / 20) / loud, 10 ** (peak_dbfs / 20) / np.abs(samples).max())
+    return bytes((np.clip(samples * gain, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+class Encoder:
+    """A stream of PCM at `rate_hz` to a file of `kind` (one of `FORMATS`), piece by piece.
+
+    WAV's length is not known when it begins: its header says the most it can, as streaming
+    servers do, unless `pcm_bytes` is given."""
+
+    def __init__(self, kind: str, rate_hz: int, *, pcm_bytes: int | None = None) -> None:
+        """Raises NoAudio on a kind that is none."""
+        if kind not in FORMATS:
+            raise NoAudio(f"no format {kind!r}")
+        self._kind = kind
+        self.rate_hz = g711.RATE_HZ if kind in ("mulaw", "alaw") else _rate_for(kind, rate_hz)
+        self._converter = (
+            None
+            if self.rate_hz == rate_hz
+            else soxr.ResampleStream(rate_hz, self.rate_hz, 1, "int16", "HQ")
+        )
+        self._begun = False
+        self._pcm_bytes = pcm_bytes
+        self._writer = _Writer(*CONTAINERS[kind][:2], self.rate_hz) if kind in CONTAINERS else None
+
+    @property
+    def media_type(self) -> str:
+        """Of the whole, with the rate where the bytes do not tell it."""
+        if self._kind in CONTAINERS:
+            return CONTAINERS[self._kind][2]
+        bare = {"mulaw": "audio/pcmu", "alaw": "audio/pcma", "wav": "audio/wav"}
+        return bare.get(self._kind, f"audio/pcm;rate={self.rate_hz};channels=1")
+
+    def feed(self, pcm16: bytes) -> bytes:
+        """Whole samples in, bytes of the file out (maybe none yet)."""
+        if self._converter is not None:
+            pcm16 = _converted(self._converter, pcm16)
+        if not pcm16:
+            return b""
+        return self._coded(pcm16)
+
+    def _coded(self, pcm16: bytes) -> bytes:
+        head = b"" if self._begun else self._head()
+        self._begun = True
+        match self._kind:
+            case "mulaw":
+                return g711.encode(pcm16)
+            case "alaw":
+                return audioop.lin2alaw(pcm16, 2)
+        return head + (pcm16 if self._writer is None else self._writer.feed(pcm16))
+
+    def finish(self) -> bytes:
+        """What is left."""
+        rest = b""
+        if self._converter is not None and (last := _converted(self._converter, b"", last=True)):
+            rest = self._coded(last)
+        head = b"" if self._begun else self._head()
+        return rest + head + (self._writer.finish() if self._writer is not None else b"")
+
+    def _head(self) -> bytes:
+        if self._kind != "wav":
+            return b""
+        size = 0xFFFFFFFF - 44 if self._pcm_bytes is None else self._pcm_bytes
+        form = struct.pack("<HHIIHH", 1, 1, self.rate_hz, 2 * self.rate_hz, 2, 16)
+        riff = b"RIFF" + struct.pack("<I", min(0xFFFFFFFF, size + 36)) + b"WAVE"
+        return riff + b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", size)
+
+
+class _Sink:
+    """Where FFmpeg writes; it cannot go back in it, so it does not try."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._data += data
+        return len(data)
+
+    def taken(self) -> bytes:
+        data = bytes(self._data)
+        self._data.clear()
+        return data
+
+
+class _Writer:
+    """A codec and its container, emptied after each piece."""
+
+    def __init__(self, container: str, codec: str, rate_hz: int) -> None:
+        import av
+
+        self._sink = _Sink()
+        self._file: Any = av.open(self._sink, "w", format=container)
+        self._stream = cast(Any, self._file.add_stream(codec, rate=rate_hz))
+        self._stream.layout = "mono"
+        self._rate_hz = rate_hz
+        self._at = 0
+
+    def feed(self, pcm16: bytes) -> bytes:
+        """Whole samples in, what the codec gives for them out."""
+        import av
+
+        samples = np.frombuffer(pcm16, np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate = self._rate_hz
+        frame.pts, frame.time_base = self._at, Fraction(1, self._rate_hz)
+        self._at += samples.shape[1]
+        self._file.mux(self._stream.encode(frame))
+        return self._sink.taken()
+
+    def finish(self) -> bytes:
+        """The codec's rest and the container's end."""
+        self._file.mux(self._stream.encode(None))
+        self._file.close()
+        return self._sink.taken()
+
+
+def _converted(stream: soxr.ResampleStream, pcm16: bytes, *, last: bool = False) -> bytes:
+    return bytes(stream.resample_chunk(np.frombuffer(pcm16, np.int16), last=last).tobytes())
+
+
+def _rate_for(kind: str, rate_hz: int) -> int:
+    """Opus knows five rates (RFC 6716 section 2), MP3 nine; the next one that loses nothing."""
+    known = {"opus": (8000, 12000, 16000, 24000, 48000)}.get(
+        kind, (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+    )
+    if kind in ("pcm", "wav", "flac"):
+        return rate_hz
+    return next((each for each in known if each >= rate_hz), known[-1])

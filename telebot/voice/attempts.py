@@ -1,0 +1,112 @@
+"""One after the other is asked until one has done it; what each of them did is told.
+
+Every attempt begins from the request as it came. Breakers and paces are those of the calls, which
+go before this work in the queue. Next: `transcribing.py`, `speaking.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from telebot.call.errors import ApiError
+from telebot.providers.clips import ClipFailed, lost
+from telebot.providers.failure import Cause
+from telebot.providers.pacing import Pacing, Priority, Slot, TurnedAway
+from telebot.voice.offers import Offer
+from telebot.voice.routing import Router
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+PACE_S = 5.0  # for a place in a vendor's queue, before the next one is asked
+# the request itself is at fault, as every vendor would say
+OURS_TO_ANSWER = {Cause.BAD_REQUEST: (400, "provider_refused"), Cause.REFUSED: (502, "no_access")}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One provider that was asked. `cause` is None where it did it."""
+
+    provider: str
+    cause: str | None
+    message: str
+    ms: float
+    own_key: bool
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The attempts of one request, and how they are made."""
+
+    router: Router
+    pacing: Pacing
+    who: str  # makes the request; many of one do not hold up the others
+    clock: Callable[[], float] = time.monotonic
+    made: list[Attempt] = field(default_factory=list)
+
+    async def first_that_can(
+        self,
+        offers: Sequence[Offer],
+        work: Callable[[Offer], Awaitable[T]],
+        characters: int = 0,
+    ) -> tuple[Offer, T]:
+        """What the first of `offers` that does it gives. `work` raises `ClipFailed` where one does
+        not. Raises `ApiError` (429, 502, 503 …) where none does."""
+        last: ClipFailed | None = None
+        for offer in offers:
+            began = self.clock()
+            try:
+                slot = await self._slot(offer, characters)
+                try:
+                    done = await work(offer)
+                finally:
+                    if slot is not None:
+                        slot.release()
+            except ClipFailed as failed:
+                last = failed
+                self._failed(offer, failed, began)
+                continue
+            took_s = self.clock() - began
+            self.router.breaker(offer).succeeded(took_s)
+            self.made.append(Attempt(offer.name, None, "", took_s * 1000, offer.own_key))
+            return offer, done
+        raise self.given_up(last)
+
+    def failed_late(self, offer: Offer, failed: ClipFailed) -> None:
+        """An offer whose work had begun well has failed after all."""
+        self.made = [made for made in self.made if made.provider != offer.name]
+        self._failed(offer, failed, self.clock())
+
+    def given_up(self, last: ClipFailed | None) -> ApiError:
+        """The error that tells the request's maker that nobody did it."""
+        causes = {made.cause for made in self.made}
+        tried = ", ".join(f"{made.provider} ({made.cause})" for made in self.made)
+        message = f"No provider could do it: {tried}."
+        if causes and causes <= {Cause.RATE_LIMIT.value, Cause.PACED.value}:
+            return ApiError(429, "rate_limited", message)
+        if last is not None and len(causes) == 1 and last.failure.cause in OURS_TO_ANSWER:
+            status, code = OURS_TO_ANSWER[last.failure.cause]
+            return ApiError(status, code, message)
+        return ApiError(502, "all_providers_failed", message)
+
+    async def _slot(self, offer: Offer, characters: int) -> Slot | None:
+        pace = self.pacing.of(offer.name, offer.account)
+        if pace is None:
+            return None
+        try:
+            return await pace.slot(self.who, PACE_S, characters, Priority.OTHER)
+        except TurnedAway as error:
+            raise lost(Cause.PACED, str(error)) from error
+
+    def _failed(self, offer: Offer, failed: ClipFailed, began: float) -> None:
+        cause = failed.failure.cause
+        if cause not in (Cause.PACED, Cause.BAD_REQUEST):  # those say nothing of the provider
+            self.router.breaker(offer).failed(failed.failure)
+        took_ms = (self.clock() - began) * 1000
+        self.made.append(Attempt(offer.name, cause.value, str(failed), took_ms, offer.own_key))
+        log.info("voice_attempt_failed", provider=offer.name, kind=offer.work, cause=cause.value)

@@ -1,0 +1,61 @@
+"""Which providers a request wants and which it will not have: the `provider` object of every
+endpoint, as gateways for language models have it.
+
+https://openrouter.ai/docs/guides/routing/provider-selection names the same fields.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+Names = Annotated[tuple[Name, ...], Field(max_length=32)]
+
+
+class MaxPrice(BaseModel):
+    """The most that anything may cost, in the currency of the records."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    minute: float | None = Field(None, ge=0, description="a minute of a recording")
+    million_characters: float | None = Field(None, ge=0, description="a million characters spoken")
+
+
+class Preferences(BaseModel):
+    """Who may do the work. A name is a provider's (`deepgram`) or a model's of one
+    (`deepgram/nova-3`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    order: Names = Field((), description="tried first, in this order")
+    only: Names = Field((), description="nobody else")
+    ignore: Names = Field((), description="never")
+    allow_fallbacks: bool = Field(True, description="whether another may be tried after a failure")
+    require_parameters: bool = Field(
+        False, description="only those that can do everything the request asks for"
+    )
+    sort: Literal["price", "latency", "throughput"] | None = Field(
+        None, description="cheapest, first to answer, or most characters or seconds a second, first"
+    )
+    max_price: MaxPrice | None = None
+    data_collection: Literal["allow", "deny"] = Field(
+        "allow", description="deny: only those known to keep nothing of what they are sent"
+    )
+    preferred_max_latency: float | None = Field(
+        None, gt=0, le=600, description="seconds; who is usually slower comes last"
+    )
+    options: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="for one provider each, handed to it as they are",
+    )
+
+
+ANYBODY = Preferences.model_validate({})
+
+
+def fits(name: str, provider: str, model: str) -> bool:
+    """Whether a name in a list means this provider, or this model of it."""
+    return name in (provider, f"{provider}/{model}")

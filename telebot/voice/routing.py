@@ -1,0 +1,158 @@
+"""In which order the offers are tried: what the request names, what it prefers, who is well.
+
+Pure but for the breakers it reads. Next: `attempts.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from telebot.call.errors import ApiError, ProviderConfigError
+from telebot.providers import registry
+from telebot.providers.breaker import Breaker, Breakers
+from telebot.providers.resources import Resources
+from telebot.voice.offers import Offer, Offers, Work
+from telebot.voice.preferences import ANYBODY, MaxPrice, Preferences, fits
+
+UNKNOWN = float("inf")
+MOST_TRIED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Whose keys a request may use: its owner's own first, the house's then (unless the owner wants
+    none of them). Each is a way to build providers."""
+
+    house: Resources | None
+    own: Sequence[Resources] = ()
+
+    def all(self) -> Iterator[tuple[Resources, bool]]:
+        """Resources, and whether they are the owner's."""
+        for each in self.own:
+            yield each, True
+        if self.house is not None:
+            yield self.house, False
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request asks for, as far as it decides who may do it."""
+
+    work: Work
+    model: str | None = None
+    prefers: Preferences = ANYBODY
+    needs: frozenset[str] = frozenset()  # abilities
+    allowed: Callable[[str, str], bool] = lambda provider, model: True  # by the key's own rules
+
+
+class Router:
+    """Puts the offers for a wish in order."""
+
+    def __init__(self, offers: Offers, breakers: Breakers) -> None:
+        self._offers = offers
+        self._breakers = breakers
+
+    def breaker(self, offer: Offer) -> Breaker:
+        """The breaker that counts this offer's failures, shared with the calls."""
+        return self._breakers.of(offer.work, offer.name, offer.account)
+
+    def ordered(self, wish: Wish, keys: Keys) -> list[Offer]:
+        """Whom to ask, the first one first. Raises `ApiError`: nobody is called so (404), or there
+        is nobody that may (400)."""
+        found = self._named(wish, keys)
+        prefers = wish.prefers
+        first = self._of(wish, keys, prefers.order)
+        rest = self._rest(wish, keys) if prefers.allow_fallbacks or not (found or first) else []
+        whole = [*found, *first, *self._sorted(rest, prefers)]
+        fit = _once(offer for offer in whole if self._may(offer, wish))
+        if not fit:
+            raise ApiError(
+                400, "no_provider", "No provider is left that this request allows.", "provider"
+            )
+        if not prefers.allow_fallbacks:
+            fit = fit[:1]
+        return self._well_first(fit)[:MOST_TRIED]
+
+    def _named(self, wish: Wish, keys: Keys) -> list[Offer]:
+        """The model that the request names, with every key that there is for it."""
+        if wish.model is None:
+            return []
+        offers, why = [], "no key for it"
+        for resources, own in keys.all():
+            try:
+                offers.append(self._offers.named(wish.work, wish.model, resources, own=own))
+            except ProviderConfigError as error:
+                why = str(error)
+        if not offers:
+            raise ApiError(404, "model_not_found", f"{why}.".replace("..", "."), "model")
+        return offers
+
+    def _of(self, wish: Wish, keys: Keys, names: Sequence[str]) -> list[Offer]:
+        """The providers of a list, those without a key left out."""
+        found = []
+        for name in names:
+            for resources, own in keys.all():
+                try:
+                    found.append(self._offers.named(wish.work, name, resources, own=own))
+                except ProviderConfigError:
+                    continue
+        return found
+
+    def _rest(self, wish: Wish, keys: Keys) -> list[Offer]:
+        """Everybody else with a key: the usual ones first, this machine last."""
+        usual = [name for name in registry.DEFAULTS[wish.work] if name not in registry.OURS]
+        found = self._of(wish, keys, usual)
+        for resources, own in keys.all():
+            found += self._offers.ready(wish.work, resources, own=own)
+        return sorted(_once(found), key=lambda offer: offer.provider in registry.OURS)
+
+    def _sorted(self, offers: list[Offer], prefers: Preferences) -> list[Offer]:
+        if prefers.sort == "price":
+            return sorted(offers, key=self._price)
+        if prefers.sort in ("latency", "throughput"):
+            return sorted(offers, key=self._latency)
+        slow = prefers.preferred_max_latency
+        if slow is None:
+            return offers
+        return sorted(offers, key=lambda offer: slow < self._latency(offer) < UNKNOWN)
+
+    def _price(self, offer: Offer) -> float:
+        price = self._offers.price(offer)
+        return UNKNOWN if price is None else float(price)
+
+    def _latency(self, offer: Offer) -> float:
+        known = self.breaker(offer).latency_s()
+        return UNKNOWN if known is None else known
+
+    def _may(self, offer: Offer, wish: Wish) -> bool:
+        prefers = wish.prefers
+        names = (offer.provider, offer.model)
+        if prefers.only and not any(fits(name, *names) for name in prefers.only):
+            return False
+        if any(fits(name, *names) for name in prefers.ignore):
+            return False
+        if prefers.require_parameters and not wish.needs <= offer.worker.abilities:
+            return False
+        if prefers.data_collection == "deny" and offer.provider not in registry.OURS:
+            return False  # of no vendor it is known for certain
+        if prefers.max_price is not None and self._price(offer) > _limit(prefers.max_price, offer):
+            return False
+        return wish.allowed(*names)
+
+    def _well_first(self, offers: list[Offer]) -> list[Offer]:
+        """Those whose breaker is open go last: they may be all there is."""
+        return sorted(offers, key=lambda offer: not self.breaker(offer).closed())
+
+
+def _limit(most: MaxPrice, offer: Offer) -> float:
+    limit = most.minute if offer.work == "stt" else most.million_characters
+    return UNKNOWN if limit is None else limit
+
+
+def _once(offers: Iterator[Offer] | list[Offer]) -> list[Offer]:
+    """Each provider, model and key once."""
+    seen: dict[tuple[str, str, bool], Offer] = {}
+    for offer in offers:
+        seen.setdefault((offer.name, offer.account, offer.own_key), offer)
+    return list(seen.values())

@@ -1,0 +1,174 @@
+"""A text to sound by whoever can: cut between sentences where too long, passed on as it comes.
+
+Until the first sound that can be heard has come, another one may take over unnoticed; a voice that
+sends silence has failed. Afterwards a failure ends the stream, and says so. Next:
+`api/voice_synthesize.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from telebot.audio.levels import level_dbfs
+from telebot.call.errors import ApiError
+from telebot.providers.clips import ClipFailed, Script, Speaker, Use, lost
+from telebot.providers.failure import Cause
+from telebot.providers.sentences import sentences
+from telebot.voice.attempts import Attempts
+from telebot.voice.offers import Offer
+from telebot.voice.preferences import Preferences
+
+FIRST_S, STALL_S = 10.0, 10.0  # to the first sound, between two pieces
+AUDIBLE_DBFS = -60.0
+MOST_SILENCE_S = 3.0  # before the first sound
+FASTEST_CHARS_S = 45.0  # nobody speaks so fast: audio that is shorter lacks something
+
+Heard = Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class Spoken:
+    """Audio on its way: `pieces` are int16 at `rate_hz`. Close it (`aclosing(spoken.pieces)`) to
+    stop the provider. `bytes_out` counts what has come."""
+
+    offer: Offer
+    rate_hz: int
+    pieces: AsyncGenerator[bytes, None]
+    uses: tuple[Use, ...]
+    bytes_out: int = 0
+
+
+def needs(script: Script) -> frozenset[str]:
+    """The abilities that a script's wishes ask for."""
+    wanted = {
+        "speed": script.speed != 1.0,
+        "instructions": bool(script.instructions),
+        "language": script.language is not None,
+    }
+    return frozenset(name for name, asked in wanted.items() if asked)
+
+
+async def speak(
+    script: Script, offers: list[Offer], attempts: Attempts, prefers: Preferences
+) -> Spoken:
+    """The voice of the first of `offers` from which a sound has come. Raises `ApiError`."""
+
+    async def work(offer: Offer) -> tuple[list[bytes], AsyncGenerator[bytes, None]]:
+        asked = replace(script, options=prefers.options.get(offer.provider, {}))
+        stream = _whole(offer.speaks, asked)
+        try:
+            return await _first_sound(stream, offer), stream
+        except BaseException:
+            await stream.aclose()
+            raise
+
+    offer, (first, rest) = await attempts.first_that_can(offers, work, len(script.text))
+    voice = offer.speaks
+    spoken = Spoken(offer, voice.rate_hz, rest, voice.uses(script))
+    spoken.pieces = _passed_on(spoken, first, rest, script, attempts)
+    return spoken
+
+
+async def whole(
+    script: Script, offers: list[Offer], attempts: Attempts, prefers: Preferences
+) -> tuple[Spoken, bytes]:
+    """All of the audio at once; one that fails in the middle is followed by the next."""
+    left = list(offers)
+    while True:
+        spoken = await speak(script, left, attempts, prefers)
+        try:
+            async with aclosing(spoken.pieces) as pieces:
+                return spoken, b"".join([piece async for piece in pieces])
+        except ApiError:
+            left = left[left.index(spoken.offer) + 1 :]
+            if not left:
+                raise
+
+
+async def _passed_on(
+    spoken: Spoken,
+    first: list[bytes],
+    rest: AsyncGenerator[bytes, None],
+    script: Script,
+    attempts: Attempts,
+) -> AsyncGenerator[bytes, None]:
+    try:
+        for piece in first:
+            spoken.bytes_out += len(piece)
+            yield piece
+        async for piece in _in_time(rest, STALL_S):
+            spoken.bytes_out += len(piece)
+            yield piece
+        seconds = spoken.bytes_out / 2 / spoken.rate_hz
+        if seconds * max(1.0, script.speed) < len(script.text) / FASTEST_CHARS_S:
+            raise lost(Cause.SHORT, "audio shorter than its text can be")
+    except ClipFailed as failed:
+        attempts.failed_late(spoken.offer, failed)
+        raise attempts.given_up(failed) from failed
+    finally:
+        await rest.aclose()
+
+
+async def _first_sound(stream: AsyncIterator[bytes], offer: Offer) -> list[bytes]:
+    """The pieces up to the first that can be heard. Raises `ClipFailed` where there is none."""
+    rate_hz = offer.speaks.rate_hz
+    pieces: list[bytes] = []
+    silence = 0
+    async for piece in _in_time(stream, FIRST_S):
+        pieces.append(piece)
+        if level_dbfs(piece) > AUDIBLE_DBFS:
+            return pieces
+        silence += len(piece)
+        if silence / 2 / rate_hz > MOST_SILENCE_S:
+            break
+    raise lost(Cause.SILENT, "silence instead of speech" if pieces else "no audio")
+
+
+async def _in_time(stream: AsyncIterator[bytes], within_s: float) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(within_s):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise lost(Cause.STALLED, f"no audio for {within_s:.0f} s") from None
+        if piece:
+            yield piece
+
+
+async def _whole(voice: Speaker, script: Script) -> AsyncGenerator[bytes, None]:
+    """A text of any length, a part after the other."""
+    for part in await _parts(script.text, voice.longest):
+        async with aclosing(voice.speak(replace(script, text=part))) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                yield piece
+
+
+async def _parts(text: str, longest: int) -> list[str]:
+    """The text in parts of at most `longest` characters, cut between sentences, else words."""
+    if len(text) <= longest:
+        return [text]
+    parts = [""]
+    for sentence in await sentences([text]):
+        for piece in _pieces(sentence, longest):
+            if parts[-1] and len(parts[-1]) + 1 + len(piece) > longest:
+                parts.append("")
+            parts[-1] = f"{parts[-1]} {piece}".strip()
+    return parts
+
+
+def _pieces(sentence: str, longest: int) -> list[str]:
+    if len(sentence) <= longest:
+        return [sentence]
+    pieces = [""]
+    for word in sentence.split():
+        for at in range(0, len(word), longest):
+            part = word[at : at + longest]
+            if pieces[-1] and len(pieces[-1]) + 1 + len(part) > longest:
+                pieces.append("")
+            pieces[-1] = f"{pieces[-1]} {part}".strip()
+    return pieces

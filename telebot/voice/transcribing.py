@@ -1,0 +1,189 @@
+"""A recording to text by whoever can: cut where it is too long for them, put together again.
+
+An empty text of a recording that is clearly loud is a failure, and the next one is asked. Next:
+`api/voice_transcribe.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from telebot.providers.clips import (
+    Recording,
+    Sound,
+    Streams,
+    Transcriber,
+    Transcript,
+    Use,
+    lost,
+)
+from telebot.providers.failure import Cause
+from telebot.providers.voicing import find_speech, quiet_point, to_float
+from telebot.voice.attempts import Attempts
+from telebot.voice.offers import Offer
+from telebot.voice.preferences import Preferences
+
+LONGEST_S = 4 * 3600.0
+CUT_WITHIN_S = 30.0
+LEAST_S, FACTOR = 20.0, 1.0  # a transcription may take so long, and as long as the recording
+LOOK_S, LOOKS = 20.0, 9
+CLEAR_S = 0.5  # this much voiced sound has words in it
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """A whole answer and who gave it."""
+
+    transcript: Transcript
+    offer: Offer
+    uses: tuple[Use, ...]
+
+
+def needs(recording: Recording) -> frozenset[str]:
+    """The abilities that a recording's wishes ask for."""
+    wanted = {
+        "words": recording.words,
+        "speakers": recording.speakers,
+        "translate": recording.task == "translate",
+        "prompt": bool(recording.prompt),
+    }
+    return frozenset(name for name, asked in wanted.items() if asked)
+
+
+async def transcribe(
+    recording: Recording, offers: list[Offer], attempts: Attempts, prefers: Preferences
+) -> Transcribed:
+    """The text, by the first of `offers` that hears it. Raises `ApiError`."""
+    sounds = await asyncio.to_thread(_sounds, recording)
+
+    async def work(offer: Offer) -> Transcript:
+        asked = replace(recording, options=prefers.options.get(offer.provider, {}))
+        within_s = LEAST_S + FACTOR * recording.sound.seconds
+        try:
+            async with asyncio.timeout(within_s):
+                heard = await _whole(offer.hears, asked)
+        except TimeoutError:
+            raise lost(Cause.STALLED, f"no transcript within {within_s:.0f} s") from None
+        if not heard.text and sounds:
+            raise lost(Cause.EMPTY, "no words for a recording that is clearly loud")
+        return heard
+
+    offer, heard = await attempts.first_that_can(offers, work)
+    return Transcribed(heard, offer, heard.uses or _seconds(recording))
+
+
+async def stream(
+    recording: Recording,
+    offers: list[Offer],
+    attempts: Attempts,
+    prefers: Preferences,
+    done: Callable[[Transcribed], None],
+) -> AsyncIterator[str]:
+    """The text so far, again and again; `done` gets the whole answer at the end. One that fails in
+    the middle is followed by the next, which begins again: the text may change."""
+    queue: asyncio.Queue[str | None] = asyncio.Queue(64)
+    sounds = await asyncio.to_thread(_sounds, recording)
+
+    async def work(offer: Offer) -> Transcript:
+        asked = replace(recording, options=prefers.options.get(offer.provider, {}))
+        hears = offer.hears
+        if isinstance(hears, Streams) and recording.sound.seconds <= offer.hears.longest_s:
+            heard = await _shown(hears, asked, queue)
+        else:
+            heard = await _whole(offer.hears, asked)
+        if not heard.text and sounds:
+            raise lost(Cause.EMPTY, "no words for a recording that is clearly loud")
+        return heard
+
+    async def all_of_it() -> None:
+        try:
+            offer, heard = await attempts.first_that_can(offers, work)
+            done(Transcribed(heard, offer, heard.uses or _seconds(recording)))
+        finally:
+            await queue.put(None)
+
+    task = asyncio.create_task(all_of_it())
+    try:
+        while (text := await queue.get()) is not None:
+            yield text
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _shown(
+    hears: Streams, recording: Recording, queue: asyncio.Queue[str | None]
+) -> Transcript:
+    last: Transcript | None = None
+    async with aclosing(hears.partials(recording)) as growing:  # type: ignore[type-var]
+        async for each in growing:
+            if isinstance(each, Transcript):
+                last = each
+            else:
+                await queue.put(each)
+    if last is None:
+        raise lost(Cause.STALLED, "the text ended in the middle")
+    return last
+
+
+async def _whole(hears: Transcriber, recording: Recording) -> Transcript:
+    """The text of a recording of any length. Raises `ClipFailed`."""
+    if recording.sound.seconds <= hears.longest_s:
+        return await hears.transcribe(recording)
+    parts = await asyncio.to_thread(_parts, recording.sound, hears.longest_s)
+    heard, at_s, prompt = [], 0.0, recording.prompt
+    for part in parts:
+        each = await hears.transcribe(replace(recording, sound=part, prompt=prompt))
+        heard.append((at_s, each))
+        at_s += part.seconds
+        prompt = recording.prompt or each.text[-200:]  # so that names are written alike
+    return _joined(heard)
+
+
+def _joined(heard: list[tuple[float, Transcript]]) -> Transcript:
+    sure = [each.confidence for _, each in heard if each.confidence is not None]
+    uses: dict[str, float] = {}
+    for _, each in heard:
+        for use in each.uses:
+            uses[use.unit] = uses.get(use.unit, 0.0) + use.quantity
+    return Transcript(
+        " ".join(each.text for _, each in heard if each.text),
+        next((each.language for _, each in heard if each.language), None),
+        sum(sure) / len(sure) if sure else None,
+        tuple(
+            replace(word, start_s=word.start_s + at_s, end_s=word.end_s + at_s)
+            for at_s, each in heard
+            for word in each.words
+        ),
+        tuple(Use(quantity, unit) for unit, quantity in uses.items()),
+    )
+
+
+def _parts(sound: Sound, longest_s: float) -> list[Sound]:
+    """The recording in pieces of at most `longest_s`, each cut where it is quiet."""
+    pcm16, longest = sound.pcm16, round(longest_s * sound.rate_hz) * 2
+    found = []
+    while len(pcm16) > longest:
+        cut = quiet_point(to_float(pcm16[:longest]), sound.rate_hz, CUT_WITHIN_S) * 2
+        found.append(Sound(pcm16[:cut], sound.rate_hz))
+        pcm16 = pcm16[cut:]
+    return [*found, Sound(pcm16, sound.rate_hz)]
+
+
+def _sounds(recording: Recording) -> bool:
+    """Whether somebody clearly speaks in its first minutes."""
+    rate_hz, pcm16 = recording.sound.rate_hz, recording.sound.pcm16
+    step = round(LOOK_S * rate_hz) * 2
+    for at in range(0, min(len(pcm16), LOOKS * step), step):
+        speech = find_speech(to_float(pcm16[at : at + step]), rate_hz)
+        if speech is not None and speech.voiced_s >= CLEAR_S:
+            return True
+    return False
+
+
+def _seconds(recording: Recording) -> tuple[Use, ...]:
+    return (Use(round(recording.sound.seconds, 3), "s"),)

@@ -1,0 +1,108 @@
+"""Audio files of every usual kind, both ways."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telebot.audio import wav
+from telebot.audio.files import FORMATS, Encoder, NoAudio, decoded, normalised
+from telebot.audio.levels import level_dbfs
+
+pytestmark = pytest.mark.unit
+
+HZ = 24_000
+TIMES = np.arange(2 * HZ) / HZ
+TONE = (np.sin(2 * np.pi * 440 * TIMES) * 9000).astype("<i2").tobytes()
+
+
+def encoded(kind: str, piece: int = 9600) -> tuple[bytes, str, int]:
+    encoder = Encoder(kind, HZ)
+    data = b"".join(encoder.feed(TONE[at : at + piece]) for at in range(0, len(TONE), piece))
+    return data + encoder.finish(), encoder.media_type, encoder.rate_hz
+
+
+@pytest.mark.parametrize("piece", [2, 9600, len(TONE)])
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "pcm"])
+def test_what_is_written_is_read_again(kind, piece):
+    if piece == 2 and kind != "mulaw":
+        piece = 480
+    data, media_type, _ = encoded(kind, piece)
+    pcm16, rate_hz = decoded(data, media_type, longest_s=10)
+    samples = np.frombuffer(pcm16, np.int16).astype(float)
+    assert len(samples) / rate_hz == pytest.approx(2.0, abs=0.1)
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert np.argmax(spectrum) * rate_hz / len(samples) == pytest.approx(440, abs=2)
+    assert level_dbfs(pcm16) == pytest.approx(level_dbfs(TONE), abs=1.0)
+
+
+def test_pcm_stays_what_it_is():
+    data, media_type, rate_hz = encoded("pcm")
+    assert (data, rate_hz) == (TONE, HZ)
+    assert media_type == "audio/pcm;rate=24000;channels=1"
+
+
+def test_the_first_bytes_come_with_the_first_piece():
+    for kind in ("pcm", "wav", "mulaw", "mp3", "flac"):
+        encoder = Encoder(kind, HZ)
+        assert encoder.feed(TONE[:19200]), kind
+
+
+def test_a_wav_whose_length_is_known_says_so():
+    encoder = Encoder("wav", HZ, pcm_bytes=len(TONE))
+    assert wav.read(encoder.feed(TONE) + encoder.finish()) == (TONE, HZ)
+
+
+def test_two_channels_become_one():
+    left = np.frombuffer(TONE, np.int16)
+    both = np.stack([left, np.zeros_like(left)], axis=1).astype("<i2").tobytes()
+    data = wav.written(both, HZ)
+    stereo = data[:22] + (2).to_bytes(2, "little") + data[24:28]
+    stereo += (4 * HZ).to_bytes(4, "little") + (4).to_bytes(2, "little") + data[34:]
+    pcm16, rate_hz = decoded(stereo, longest_s=10)
+    assert rate_hz == HZ
+    assert len(pcm16) == len(TONE)
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [(b"", ""), (b"no audio at all", ""), (b"", "audio/pcmu"), (wav.written(b"", HZ), "")],
+)
+def test_what_is_no_audio_is_refused(data, media_type):
+    with pytest.raises(NoAudio):
+        decoded(data, media_type, longest_s=10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"), [("wav", ""), ("mp3", ""), ("mulaw", "audio/pcmu")]
+)
+def test_what_is_too_long_is_not_decoded_to_its_end(kind, media_type):
+    data, _, _ = encoded(kind)
+    with pytest.raises(NoAudio, match="longer than 1 s"):
+        decoded(data, media_type, longest_s=1)
+
+
+def test_a_kind_that_is_none_is_refused():
+    with pytest.raises(NoAudio):
+        Encoder("midi", HZ)
+
+
+@given(st.binary(max_size=400), st.sampled_from(["", "audio/ogg", "audio/pcma"]))
+def test_no_bytes_raise_anything_else(data, media_type):
+    with contextlib.suppress(NoAudio):
+        decoded(data, media_type, longest_s=1)
+
+
+@pytest.mark.parametrize("factor", [0.02, 0.3, 3.0])
+def test_loudness_is_brought_to_what_recognisers_know(factor):
+    quiet = (np.frombuffer(TONE, np.int16) * factor).astype("<i2").tobytes()
+    assert level_dbfs(normalised(quiet)) == pytest.approx(-20, abs=0.5)
+
+
+def test_silence_stays_silence():
+    assert normalised(bytes(3200)) == bytes(3200)
+    assert normalised(b"") == b""

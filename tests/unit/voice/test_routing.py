@@ -1,0 +1,134 @@
+"""Whom a request may ask, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+from virtual_time import run
+
+from telebot.call.errors import ApiError
+from telebot.providers import registry
+from telebot.providers.breaker import Breakers
+from telebot.providers.failure import Cause, Failure
+from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.resources import Resources
+from telebot.voice.offers import Offers
+from telebot.voice.preferences import Preferences
+from telebot.voice.routing import Keys, Router, Wish
+
+pytestmark = pytest.mark.unit
+
+ENVIRON = {"OPENAI_API_KEY": "k"}
+
+
+def ordered(work="stt", *, model=None, environ=ENVIRON, own=(), failed=(), needs=(), **prefers):
+    async def scene():
+        house = Resources(LocalSpeech(), environ)
+        mine = [Resources(LocalSpeech(), each) for each in own]
+        breakers = Breakers(lambda: 0.0)
+        router = Router(Offers(house), breakers)
+        wish = Wish(work, model, Preferences.model_validate(prefers), frozenset(needs))
+        try:
+            found = router.ordered(wish, Keys(house, mine))
+            for name in failed:
+                offer = next(each for each in found if each.name == name)
+                router.breaker(offer).failed(Failure(Cause.UNREACHABLE))
+            return router.ordered(wish, Keys(house, mine))
+        finally:
+            for each in (house, *mine):
+                await each.close()
+
+    return run(scene())
+
+
+def names(*args, **kwargs):
+    return [offer.name for offer in ordered(*args, **kwargs)]
+
+
+def test_without_a_wish_the_usual_one_goes_first_and_this_machine_last():
+    assert names() == ["openai/gpt-transcribe", "local"]
+    assert names(environ={}) == ["local"]
+
+
+@pytest.mark.parametrize(
+    ("model", "first"),
+    [
+        ("local", "local"),
+        ("openai", "openai/gpt-transcribe"),
+        ("openai/whisper-1", "openai/whisper-1"),
+        ("whisper-1", "openai/whisper-1"),
+    ],
+)
+def test_a_model_is_named_in_any_way(model, first):
+    assert names(model=model)[0] == first
+
+
+@pytest.mark.parametrize("model", ["nobody", "nobody/none", "playht", "openai/"])
+def test_a_model_that_nobody_has_is_not_found(model):
+    if model == "openai/":
+        assert names(model=model)[0].startswith("openai")
+        return
+    with pytest.raises(ApiError) as raised:
+        names("tts", model=model)
+    assert raised.value.status == 404
+
+
+def test_a_model_without_a_key_is_not_found():
+    with pytest.raises(ApiError, match="OPENAI_API_KEY"):
+        names(model="whisper-1", environ={})
+
+
+def test_a_named_model_is_followed_by_others_unless_they_are_not_wanted():
+    assert names(model="local") == ["local", "openai/gpt-transcribe"]
+    assert names(model="local", allow_fallbacks=False) == ["local"]
+
+
+@pytest.mark.parametrize(
+    ("prefers", "expected"),
+    [
+        ({"order": ["local"]}, ["local", "openai/gpt-transcribe"]),
+        ({"only": ["local"]}, ["local"]),
+        ({"ignore": ["openai"]}, ["local"]),
+        ({"ignore": ["openai/gpt-transcribe"]}, ["local"]),
+        ({"data_collection": "deny"}, ["local"]),
+        ({"sort": "price"}, ["local", "openai/gpt-transcribe"]),
+        ({"max_price": {"minute": 0.0001}}, ["local"]),
+    ],
+)
+def test_preferences(prefers, expected):
+    assert names(**prefers) == expected
+
+
+def test_only_those_that_can_do_it():
+    assert names(model="whisper-1", needs={"words"}, require_parameters=True) == [
+        "openai/whisper-1"
+    ]
+    assert names(model="whisper-1", needs={"words"}) == [
+        "openai/whisper-1",
+        "openai/gpt-transcribe",
+        "local",
+    ]
+
+
+def test_nobody_left():
+    with pytest.raises(ApiError) as raised:
+        names(only=["nobody"])
+    assert (raised.value.status, raised.value.code) == (400, "no_provider")
+
+
+def test_who_is_out_goes_last():
+    assert names(failed=["openai/gpt-transcribe"]) == ["local", "openai/gpt-transcribe"]
+
+
+def test_the_owners_key_goes_before_the_houses():
+    found = ordered(own=[{"OPENAI_API_KEY": "mine"}])
+    assert [(offer.name, offer.own_key) for offer in found][:2] == [
+        ("openai/gpt-transcribe", True),
+        ("openai/gpt-transcribe", False),
+    ]
+
+
+def test_every_provider_by_name_is_known_to_the_catalogue_or_ours():
+    catalogue = Resources(LocalSpeech(), {}).catalogue
+    served = {name for vendor in catalogue.vendors.values() for name in vendor.served_as}
+    for name in {*registry.TRANSCRIBERS, *registry.SPEAKERS} - registry.OURS:
+        assert name in {*served, *catalogue.vendors}, name
