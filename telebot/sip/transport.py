@@ -23,7 +23,7 @@ from sippy.SipHeader import SipHeader
 from sippy.SipRequest import SipRequest
 from sippy.Udp_server import Udp_server, Udp_server_opts
 
-from telebot.sip import raw
+from telebot.sip import proper, raw, words
 
 MOST_WAITING = 2000  # messages received and not looked at yet; more are dropped, as UDP may
 SHORTEST = 32  # bytes; what is shorter is a keep-alive
@@ -139,11 +139,12 @@ class OneServer(transactions.local4remote):  # type: ignore[misc]
 
 
 class Unreadable(SipParseError):  # type: ignore[misc]
-    """A request that cannot be parsed, and the answer to it."""
+    """A request that cannot be parsed or goes no further, and the answer to it."""
 
-    def __init__(self, data: str) -> None:
+    def __init__(self, data: str, why: proper.Refusal | None = None) -> None:
         super().__init__("unreadable")
         self._data = data.encode("latin-1")
+        self._why = why or proper.Refusal(400)
 
     def getResponse(self, req: object = None) -> Unreadable | None:
         """sippy sends this as if it were a response."""
@@ -151,7 +152,8 @@ class Unreadable(SipParseError):  # type: ignore[misc]
 
     def localStr(self, local_addr: object = None, compact: bool = False) -> str:
         """The answer's text. Its Via is the request's own; it goes where the request came from."""
-        answer = raw.reply(self._data, 400, "Bad Request")
+        status, extra = self._why.status, self._why.extra
+        answer = raw.reply(self._data, status, words.reason(status), extra)
         return answer.decode("latin-1") if answer else ""
 
 
@@ -160,6 +162,9 @@ class Request(SipRequest):  # type: ignore[misc]
 
     def __init__(self, buf: str) -> None:
         """Raises `Unreadable`."""
+        refused = proper.refusal(buf.encode("latin-1"))
+        if refused is not None:
+            raise Unreadable(buf, refused)
         try:
             present = {name for name, _ in raw.headers(buf.encode("latin-1"))}
             if not present.issuperset(name.encode() for name in NEEDED):

@@ -61,9 +61,10 @@ class RtpLine(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """The server's port is closed: the call is over there."""
 
-    def raw(self, data: bytes) -> None:
+    def raw(self, data: bytes, to: Address | None = None) -> None:
+        """Any bytes, to the peer or elsewhere."""
         assert self._transport
-        self._transport.sendto(data, self.peer)
+        self._transport.sendto(data, to or self.peer)
 
     def send(self, payload: bytes, payload_type: int = PCMU, *, marker: bool = False) -> None:
         """One packet with the timestamp as it is; the sequence goes on."""

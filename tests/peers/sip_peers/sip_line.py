@@ -220,8 +220,9 @@ def respond(
 
 
 @asynccontextmanager
-async def sip_line(host: str = HOST) -> AsyncIterator[SipLine]:
-    line = SipLine(free_ports(host=host), host)
+async def sip_line(host: str = HOST, port: int = 0) -> AsyncIterator[SipLine]:
+    """On a free port, or on one of an address that is the test's alone."""
+    line = SipLine(port or free_ports(host=host), host)
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(lambda: line, local_addr=(host, line.port))
     try:
