@@ -20,7 +20,7 @@ MOST_DROPOUT = 3000  # packets missing beyond which it is another stream (RFC 35
 MOST_MISORDER = 100
 MOST_HELD = 50  # packets behind one gap
 FIRST_WAIT_S, LEAST_WAIT_S = 0.06, 0.02
-FORGET = 0.97  # of what was seen to come late, a second
+FORGET = 0.997  # of what was seen to come late, ten times a second
 MOST_FILLED = RATE_HZ  # a longer gap stays one
 DOUBT = RATE_HZ  # a timestamp this far from the clock is another count
 REMEMBERED = 64  # packets given up that may still come
@@ -33,7 +33,7 @@ class Inbound:
     """One stream of one call. `packet` is the hot path (50 a second)."""
 
     def __init__(self, deliver: Deliver, longest_wait_s: float = 0.2) -> None:
-        self._deliver = deliver
+        self.deliver = deliver
         self._longest_wait_s = longest_wait_s
         self._late_s = FIRST_WAIT_S  # how late packets of this stream come
         self._next = -1  # sequence number that is due, counted on past 65,535
@@ -106,7 +106,7 @@ class Inbound:
             self._give_up()
 
     def forget(self) -> None:
-        """Once a second: lateness that was seen long ago counts less."""
+        """Ten times a second: lateness that was seen long ago counts less."""
         self._late_s = max(LEAST_WAIT_S, self._late_s * FORGET)
 
     def fill(self, now: float, lag_s: float, noise: Callable[[int], bytes]) -> None:
@@ -114,7 +114,7 @@ class Inbound:
         until = self._position + int((now - self.heard_at - lag_s) * RATE_HZ)
         begins = max(self._position, self._filled)
         if until - begins >= RATE_HZ // 100 and self._next >= 0:
-            self._deliver(noise(min(until - begins, MOST_FILLED)), begins // BYTES_PER_MS)
+            self.deliver(noise(min(until - begins, MOST_FILLED)), begins // BYTES_PER_MS)
             self._filled = until
 
     # --- in order ------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class Inbound:
             self.jitter += (abs(moved) - self.jitter) / 16
         self._jitter_ts = ts
         self.heard_at = now
-        self._deliver(ulaw, self._position // BYTES_PER_MS)
+        self.deliver(ulaw, self._position // BYTES_PER_MS)
         self._position += samples
         self._next_ts = ts + samples & MASK
         self._last = ulaw
@@ -154,7 +154,7 @@ class Inbound:
         missing = self._position + step - begins
         if 0 < missing <= MOST_FILLED:
             audio = self._conceal(missing) if lost else SILENCE * missing
-            self._deliver(audio, begins // BYTES_PER_MS)
+            self.deliver(audio, begins // BYTES_PER_MS)
         self._position += step
 
     def _conceal(self, samples: int) -> bytes:

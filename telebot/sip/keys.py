@@ -18,6 +18,8 @@ LONGEST = 0xFFFF  # duration from which an event goes on under a later timestamp
 SAME_S = 0.06  # some count the timestamp on within one key press; packets so close are one
 MASK, HALF = 0xFFFFFFFF, 0x80000000
 PRESS, PAUSE = 1280, 640  # samples: 160 and 80 ms
+LONG_PAUSE = 4000
+WAIT = -1
 ENDS = 3
 
 
@@ -83,8 +85,9 @@ class KeysOut:
         return bool(self._waiting) or self._code >= 0 or self._pause > 0
 
     def press(self, keys: str) -> None:
-        """Raises ValueError for what is no key; then none is pressed."""
-        self._waiting += [KEYS.index(key) for key in keys.upper()]
+        """Keys, and ``w`` for a pause of half a second. Raises ValueError for anything else; then
+        none is pressed."""
+        self._waiting += [WAIT if key == "W" else KEYS.index(key) for key in keys.upper()]
 
     def step(self, samples: int) -> tuple[bytes, bool, int]:
         """`samples` more of the key's time: the payload to be sent, whether it begins the event,
@@ -93,6 +96,10 @@ class KeysOut:
             self._pause -= samples
             return b"", False, 0
         begins = self._code < 0
+        if begins and self._waiting[0] == WAIT:
+            self._waiting.popleft()
+            self._pause = LONG_PAUSE - samples
+            return b"", False, 0
         if begins:
             self._code, self._duration = self._waiting.popleft(), 0
         self._duration += samples

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from telebot.audio import g711
+from telebot.audio.dtmf_tones import tones
 from telebot.audio.g711 import BYTES_PER_MS, RATE_HZ
 from telebot.sip.beats import BEAT_SAMPLES
 from telebot.sip.keys import KeysOut
@@ -21,6 +22,7 @@ MARKER = 0x80
 MASK = 0xFFFFFFFF
 MOST_QUEUED = 10 * RATE_HZ  # a voice that runs ahead of the beat by more is cut
 SILENCE_A = b"\xd5"  # A-law zero
+PAUSE = g711.SILENCE * 4000
 
 
 class Outbound:
@@ -45,7 +47,6 @@ class Outbound:
         self._quiet = g711.SILENCE * self._samples
         self._events: int | None = None
         self.packets = self.octets = 0
-        self.last_ts = first_ts
         self.cut = 0  # bytes
 
     def use(self, payload_type: int, alaw: bytes | None, ptime_ms: int, events: int | None) -> None:
@@ -55,19 +56,13 @@ class Outbound:
         quiet = SILENCE_A if alaw else g711.SILENCE
         self._quiet = quiet * self._samples
 
-    @property
-    def busy(self) -> bool:
-        """Audio or keys are waiting."""
-        return bool(self._audio or self._keys)
-
-    @property
-    def takes_keys(self) -> bool:
-        """The peer takes keys as events."""
-        return self._events is not None
-
     def press(self, keys: str) -> None:
-        """Press these keys; audio waits meanwhile. Raises ValueError for what is no key."""
-        self._keys.press(keys)
+        """Press these keys (``w``: half a second's pause): as events, audio waits meanwhile; as
+        tones where the peer takes none. Raises ValueError for what is no key."""
+        if self._events is not None:
+            self._keys.press(keys)
+        else:
+            self.audio(b"".join(PAUSE if key == "W" else tones(key) for key in keys.upper()))
 
     def audio(self, ulaw: bytes) -> None:
         self._audio += ulaw
@@ -90,6 +85,10 @@ class Outbound:
         while self._marks and self._marks[0][0] <= self._taken:
             say(self._marks.popleft()[1])
 
+    def timestamp(self, number: int) -> int:
+        """The timestamp of what is sent at a beat."""
+        return self._first_ts + number * BEAT_SAMPLES & MASK
+
     def skip(self) -> None:
         """Nothing may be sent now (the call is held): time passes all the same."""
         self._take()
@@ -98,8 +97,8 @@ class Outbound:
 
     def beat(self, number: int, now: float, send: Callable[[bytes], None]) -> None:
         """A packet is due: send it, if there is one. The hot path (50 a second)."""
-        ts = self._first_ts + number * BEAT_SAMPLES & MASK
-        if self._keys and self._events is not None:
+        ts = self._first_ts + number * BEAT_SAMPLES & MASK  # `timestamp`
+        if self._keys:
             self._press(ts, send)
             return
         if self._audio:
@@ -137,4 +136,3 @@ class Outbound:
         self._seq = self._seq + 1 & 0xFFFF
         self.packets += 1
         self.octets += len(payload)
-        self.last_ts = ts

@@ -1,9 +1,8 @@
 """One call's media over RTP (RFC 3550, 3551): caller audio to the `MediaSink`, bot audio out.
 
-Packets come in through `arrived` (the hot path), which tells ours from others' (`source.py`), hands
-audio to `inbound.py` and keys to `keys.py`; what comes out of these goes to the sink in the call's
-one media task. The process' beat (`beats.py`) sends what `outbound.py` holds. No task and no timer
-of a call's own runs for packets that come as they should.
+Packets come in through `arrived` (the hot path), which tells ours from others' (`source.py`), and
+go to `caller.py`; what comes out of it goes to the sink in the call's one media task. The process'
+beat (`beats.py`) sends what `outbound.py` holds. A call has no timer of its own.
 """
 
 from __future__ import annotations
@@ -14,49 +13,30 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import structlog
 
 from telebot.audio import g711
 from telebot.call.events import MediaSink
-from telebot.sip.inbound import Inbound
-from telebot.sip.keys import KeysIn
+from telebot.sip.caller import KEY, MARK, Caller
 from telebot.sip.outbound import Outbound
-from telebot.sip.packets import HEADER, LEAST, PLAIN, RTCP_FIRST, RTCP_LAST, payload
+from telebot.sip.packets import HEADER, LEAST, MOST, PLAIN, RTCP_FIRST, RTCP_LAST, payload
 from telebot.sip.ports import Ports
+from telebot.sip.rtcp import Reports
 from telebot.sip.sdp import Local, Negotiated
 from telebot.sip.source import Address, Source
+from telebot.sip.stats import RtpStats, gather
 
-COMFORT_NOISE = 13  # payload type (RFC 3389)
 SILENT_S = 20.0
 WATCH_BEATS = 10  # a look at every call each 100 ms
 MOST_WAITING = 512  # pieces of caller audio that a slow sink may leave
 KEPT_BEFORE = 100  # of them are kept until there is a sink (2 s)
-ULAW, ALAW, EVENT, NOISE = range(4)
 
 log = structlog.get_logger(__name__)
 
 
 def _nothing() -> None:
     pass
-
-
-@dataclass(slots=True)
-class RtpStats:
-    """What one call's media counted."""
-
-    received: int = 0
-    lost: int = 0
-    late: int = 0
-    duplicate: int = 0
-    reordered: int = 0
-    concealed_ms: int = 0
-    jitter_ms: float = 0.0
-    sent: int = 0
-    round_trip_ms: float | None = None
-    mos: float | None = None
-    junk: dict[str, int] = field(default_factory=dict)
 
 
 class _Port(asyncio.DatagramProtocol):
@@ -130,23 +110,21 @@ class RtpStream:
         self._rtp: asyncio.DatagramTransport | None = None
         self._rtcp: asyncio.DatagramTransport | None = None
         self._open: list[_Port] = []
-        self._in = Inbound(self._heard)
-        self._keys = KeysIn()
+        self._clock = time.monotonic
+        self._caller = Caller(self._say, ports.beats, self._clock)
         self._out = Outbound(
             secrets.randbits(32), secrets.randbits(16), secrets.randbits(32), keepalive_s
         )
         self._negotiated: Negotiated | None = None
-        self._kinds: dict[int, int] = {}
-        self._ssrc = -1
+        self._reports = Reports(self._out.ssrc, f"{local.session_id:x}@telebot", time.time)
+        self._report_at = 0.0
         self._alive_at = 0.0
         self._said_silent = False
-        self._gap = False  # `_late` is called
         self._junk: Counter[str] = Counter()
         self._queue: deque[tuple[bytes | str, int]] = deque(maxlen=MOST_WAITING)
         self._wake: asyncio.Future[None] | None = None
         self._feeding: asyncio.Task[None] | None = None
         self._closed = False
-        self._clock = time.monotonic
 
     # --- what signalling says ------------------------------------------------------------------
 
@@ -157,16 +135,14 @@ class RtpStream:
         first = self._negotiated is None
         self._negotiated = negotiated
         self._source.use(negotiated)
-        self._kinds = {COMFORT_NOISE: NOISE}
-        self._kinds |= dict.fromkeys(negotiated.events_in, EVENT)
-        for codec in negotiated.accepts:
-            self._kinds[codec.payload_type] = ULAW if codec.name == "PCMU" else ALAW
+        self._caller.use(negotiated)
         beats = max(1, round(negotiated.ptime_ms / 10))
         alaw = g711.ULAW_TO_ALAW if negotiated.codec.name == "PCMA" else None
         self._out.use(negotiated.codec.payload_type, alaw, beats * 10, negotiated.events)
         self._alive_at, self._said_silent = self._clock(), False
         self._beats.join(beats, self._beat)
         if first:
+            self._report_at = self._clock() + self._reports.interval_s(first=True)
             self._beats.join(WATCH_BEATS, self._watch)
 
     def begin(self, sink: MediaSink) -> None:
@@ -178,26 +154,18 @@ class RtpStream:
 
     def stats(self) -> RtpStats:
         """What was counted so far; good after `close` too."""
-        incoming = self._in
-        return RtpStats(
-            received=incoming.packets,
-            lost=incoming.lost,
-            late=incoming.late,
-            duplicate=incoming.duplicate,
-            reordered=incoming.reordered,
-            concealed_ms=incoming.concealed // g711.BYTES_PER_MS,
-            jitter_ms=incoming.jitter / g711.BYTES_PER_MS,
-            sent=self._out.packets,
-            junk=dict(self._junk),
-        )
+        ptime_ms = self._negotiated.ptime_ms if self._negotiated else 0
+        return gather(self._caller.incoming, self._out, self._reports, ptime_ms, self._junk)
 
     async def close(self) -> None:
         """Give the ports back; nothing goes to the sink any more. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        for on_beat in (self._beat, self._watch, self._late):
-            self._beats.leave(on_beat)
+        self._beats.leave(self._beat)
+        self._beats.leave(self._watch)
+        self._caller.close()
+        self._send_report(self._reports.goodbye())
         task, self._feeding = self._feeding, None
         try:
             for transport in (self._rtp, self._rtcp):
@@ -228,7 +196,8 @@ class RtpStream:
         self._out.clear()
 
     def send_digits(self, digits: str) -> None:
-        """Press keys, as events. Raises ValueError for what is no key."""
+        """Press keys (``w``: half a second's pause), as events, or as tones where the peer takes
+        none; what the bot says waits. Raises ValueError for what is no key."""
         self._out.press(digits)
 
     def _beat(self, number: int, now: float) -> None:
@@ -244,74 +213,65 @@ class RtpStream:
             self._rtp.sendto(packet, self._source.target)
 
     def _played(self, name: str) -> None:
-        self._say(name, -2)
+        self._say(name, MARK)
 
     # --- the caller's side ---------------------------------------------------------------------
 
     def arrived(self, data: bytes, address: Address) -> None:
         """A datagram on the port of RTP. The hot path: fifty a second for every call."""
-        if len(data) <= LEAST:
-            self._junk["short"] += 1
+        if not LEAST < len(data) <= MOST:
+            self._junk["size"] += 1
             return
         first, second, seq, ts, ssrc = HEADER.unpack_from(data)
         if RTCP_FIRST <= second <= RTCP_LAST:
             self.report_arrived(data, address)
             return
-        kind = self._kinds.get(second & 0x7F)
-        if kind is None:
-            self._junk["payload_type"] += 1
-            return
+        caller = self._caller
         body = data[LEAST:] if first == PLAIN else payload(data)
         if not body:
             self._junk["no_rtp"] += 1
-            return
-        if address != self._source.latched and not self._source.believes(address, ssrc, seq):
+        elif not caller.knows(second & 0x7F):
+            self._junk["payload_type"] += 1
+        elif address != self._source.latched and not self._source.believes(address, ssrc, seq):
             self._junk["source"] += 1
-            return
-        now = self._clock()
-        self._alive_at = now
-        if ssrc != self._ssrc:
-            self._new_source(ssrc)
-        if kind == ULAW:
-            self._in.packet(seq, ts, body, now)
-        elif kind == ALAW:
-            self._in.packet(seq, ts, body.translate(g711.ALAW_TO_ULAW), now)
         else:
-            if kind == EVENT and (key := self._keys.packet(ts, second >= 0x80, body, now)):
-                self._say(key, -1)
-            self._in.packet(seq, ts, b"", now)
-        if self._in.waiting and not self._gap:
-            self._gap = True
-            self._beats.join(1, self._late)
+            self._alive_at = self._clock()
+            if ssrc != caller.ssrc:
+                caller.new_source(ssrc)
+            caller.packet(second, seq, ts, body)
 
     def report_arrived(self, data: bytes, address: Address) -> None:
-        """RTCP."""
-
-    def _new_source(self, ssrc: int) -> None:
-        self._ssrc = ssrc
-        self._in.new_source()
-        self._keys.new_source()
-
-    def _late(self, number: int, now: float) -> None:
-        """A gap is open: each beat, until it is closed or given up."""
-        self._in.tick(self._clock())
-        if not self._in.waiting:
-            self._gap = False
-            self._beats.leave(self._late)
+        """A datagram on the port of RTCP, or RTCP on the other one."""
+        if not self._source.reports(address):
+            self._junk["report_source"] += 1
+        elif len(data) > MOST or not self._reports.arrived(data):
+            self._junk["no_rtcp"] += 1
+        else:
+            self._alive_at = self._clock()
 
     def _watch(self, number: int, now: float) -> None:
+        """Ten times a second: is a report due, is the line quiet, is the peer dead?"""
         negotiated = self._negotiated
-        if negotiated is None or negotiated.held or self._said_silent:
+        if negotiated is None:
             return
-        if self._clock() - self._alive_at > self._silent_s:
+        now = self._clock()
+        if now >= self._report_at:
+            self._report_at = now + self._reports.interval_s()
+            incoming, ts = self._caller.incoming, self._out.timestamp(number)
+            self._send_report(self._reports.report(incoming, self._out, self._caller.ssrc, ts))
+        self._caller.watch(now)
+        if now - self._alive_at > self._silent_s and not negotiated.held and not self._said_silent:
             self._said_silent = True
             self.on_silent()
 
-    def _heard(self, ulaw: bytes, at_ms: int) -> None:
-        self._say(ulaw, at_ms)
+    def _send_report(self, report: bytes) -> None:
+        target, negotiated = self._source.rtcp_target, self._negotiated
+        port = self._rtp if negotiated is not None and negotiated.mux else self._rtcp
+        if port is not None and target is not None:
+            port.sendto(report, target)
 
     def _say(self, what: bytes | str, at_ms: int) -> None:
-        """For the sink: audio and where in the stream it lies, a key (-1), a mark (-2)."""
+        """For the sink: audio and its time in ms, a key and `KEY`, a mark's name and `MARK`."""
         self._queue.append((what, at_ms))
         if (wake := self._wake) is not None and not wake.done():
             wake.set_result(None)
@@ -325,7 +285,7 @@ class RtpStream:
                     what, at_ms = queue.popleft()
                     if isinstance(what, bytes):
                         await sink.audio(what, at_ms)
-                    elif at_ms == -1:
+                    elif at_ms == KEY:
                         await sink.digit(what)
                     else:
                         await sink.played(what)

@@ -23,6 +23,8 @@ class Source:
         self._allowed = allowed
         self._described: Address | None = None
         self.latched: Address | None = None
+        self._rtcp: Address | None = None
+        self._rtcp_port = 0
         self._candidate: Address | None = None
         self._ssrc = self._seq = self._seen = 0
 
@@ -31,14 +33,34 @@ class Source:
         """Where packets are sent: where they come from, until then where the description says."""
         return self.latched or self._described
 
+    @property
+    def rtcp_target(self) -> Address | None:
+        """Where reports are sent: where theirs come from; until then to the described port, or the
+        one next to what was latched instead."""
+        if self._rtcp is not None or self.target is None:
+            return self._rtcp
+        if self.latched in (None, self._described):
+            return self.target[0], self._rtcp_port
+        return self.target[0], min(self.target[1] + 1, 65_535)
+
+    def reports(self, address: Address) -> bool:
+        """Whether a report from there is to be read: from the address that audio comes from, and
+        from one port alone."""
+        target = self.target
+        if target is None or address[0] != target[0] or self._rtcp not in (None, address):
+            return False
+        self._rtcp = address
+        return True
+
     def use(self, negotiated: Negotiated) -> None:
         """A description; one that names another address or port than before unlatches."""
         described: Address | None = (negotiated.address, negotiated.port)
         if negotiated.port == 0 or not self._allowed(negotiated.address):
             described = None
+        self._rtcp_port = negotiated.rtcp_port
         if described != self._described:
             self._described = described
-            self.latched = self._candidate = None
+            self.latched = self._candidate = self._rtcp = None
 
     def believes(self, address: Address, ssrc: int, seq: int) -> bool:
         """Whether a packet that does not come from the latched source is to be taken."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rtp_peer import Peer, Sink, peer, rtp
 
 from telebot.audio import g711
-from telebot.sip import sdp
+from telebot.audio.dtmf_tones import tones
+from telebot.audio.levels import level_dbfs
+from telebot.sip import rtcp, sdp
 from telebot.sip.ports import Busy, Ports
 from telebot.sip.rtp import RtpStream
 
@@ -49,6 +55,12 @@ async def line(**options) -> AsyncIterator[tuple[RtpStream, Peer, Sink]]:
 
 def audio_of(other: Peer, kind: int = 0) -> bytes:
     return b"".join(packet.payload for packet in other.packets if packet.kind == kind)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - counted by a stream, which has no event for it
+            await asyncio.sleep(0.02)
 
 
 async def test_caller_audio_comes_in_order_with_its_time():
@@ -107,6 +119,212 @@ async def test_others_are_not_heard_and_get_nothing():
         assert sink.heard == b"a" * 160 + b"b" * 160
         assert stream.stats().junk == {"source": 9}
         assert stranger.packets == []
+
+
+async def test_behind_nat_the_bot_answers_where_packets_come_from():
+    """The description names a port from which nothing comes; the trunk's address is right."""
+    async with line() as (stream, other, sink), peer() as nat:
+        stream.send_audio(SPEECH[:8000])
+        await other.until(lambda o: len(o.packets) > 2)  # so far, where it was described
+        for n in range(6):
+            nat.send(rtp(n, 160 * n, b"a" * 160), stream.local.port)
+        await nat.until(lambda o: len(o.packets) > 5)
+        await sink.until(lambda s: len(s.pieces) == 4)  # two were spent on finding out
+        before = len(other.packets)
+        await nat.until(lambda o: len(o.packets) > 10)
+        assert len(other.packets) == before
+
+
+async def test_another_description_moves_the_call():
+    async with line() as (stream, other, sink), peer() as later:
+        other.send(rtp(1, 0, b"a" * 160), stream.local.port)
+        await sink.until(lambda s: s.pieces)
+        stream.use(sdp.answer(offer_of(later.port, more="a=ptime:60\r\n"), stream.local)[1])
+        stream.send_audio(SPEECH[:960])
+        await later.until(lambda o: SPEECH[:960] in audio_of(o))
+        assert {len(packet.payload) for packet in later.packets} == {480}
+        later.send(rtp(9000, 77, b"b" * 480, ssrc=8), stream.local.port)
+        await sink.until(lambda s: s.heard.endswith(b"b" * 480))
+
+
+async def test_on_hold_nothing_is_sent_and_music_is_not_heard():
+    async with line() as (stream, other, sink):
+        other.send(rtp(1, 0, b"a" * 160), stream.local.port)
+        await sink.until(lambda s: s.pieces)
+        stream.use(sdp.answer(offer_of(other.port, more="a=sendonly\r\n"), stream.local)[1])
+        sent = stream.stats().sent
+        stream.send_audio(SPEECH[:320])
+        stream.send_mark("end")
+        for n in range(2, 12):
+            other.send(rtp(n, 160 * n, b"m" * 160), stream.local.port)
+        await sink.until(lambda s: s.marks == ["end"])
+        assert stream.stats().sent == sent
+        stream.use(sdp.answer(offer_of(other.port), stream.local)[1])
+        other.send(rtp(12, 1920, b"b" * 160), stream.local.port)
+        await sink.until(lambda s: s.heard.endswith(b"b" * 160))
+        assert b"m" not in sink.heard
+        await other.until(lambda o: stream.stats().sent > sent)
+
+
+async def test_a_dead_peer_is_told_of_once_and_not_on_hold():
+    async with line(silent_s=0.3) as (stream, other, _):
+        told, said = [], asyncio.Event()
+        stream.on_silent = lambda: (told.append(1), said.set())
+        stream.use(sdp.answer(offer_of(other.port, more="a=inactive\r\n"), stream.local)[1])
+        await asyncio.sleep(0.6)
+        assert told == []
+        stream.use(sdp.answer(offer_of(other.port), stream.local)[1])
+        async with asyncio.timeout(10):
+            await said.wait()
+        await asyncio.sleep(0.6)
+        assert told == [1]
+
+
+async def test_a_line_that_goes_quiet_is_bridged_with_noise_as_loud_as_it_says():
+    async with line() as (stream, other, sink):
+        other.send(rtp(1, 0, b"a" * 160), stream.local.port)
+        other.send(rtp(2, 160, bytes([50]), kind=13), stream.local.port)
+        await sink.until(lambda s: len(s.heard) > 2000)
+        noise = g711.decode(sink.heard[160:])
+        assert -54 < level_dbfs(noise) < -46
+        times = [at_ms for _, at_ms in sink.pieces]
+        assert times == sorted(times)
+
+
+async def test_a_sink_that_fails_is_told_of():
+    async with line() as (stream, other, sink):
+        failed = asyncio.Event()
+        stream.on_failed = failed.set
+
+        async def broken(ulaw: bytes, at_ms: int) -> None:
+            raise ZeroDivisionError
+
+        sink.audio = broken
+        other.send(rtp(1, 0, b"a" * 160), stream.local.port)
+        async with asyncio.timeout(5):
+            await failed.wait()
+
+
+async def test_junk_is_counted_and_does_nothing():
+    async with line() as (stream, other, sink):
+        port = stream.local.port
+        other.send(b"x", port)
+        other.send(bytes(1600), port)
+        other.send(b"\x00" + rtp(1, 0, b"x" * 160)[1:], port)
+        other.send(rtp(1, 0, b"x" * 160, kind=96), port)
+        other.send(rtp(1, 0, b"x" * 160, kind=18), port)
+        other.send(b"\x80\xc8" + bytes(40), port)
+        other.send(b"\x80\xc8" + bytes(40), port + 1)
+        other.send(rtp(1, 0, b"a" * 160), port)
+        await sink.until(lambda s: s.pieces)
+        await asyncio.sleep(0.05)
+        assert sink.heard[:160] == b"a" * 160
+        junk = {"size": 2, "no_rtp": 1, "payload_type": 2, "no_rtcp": 2}
+        assert stream.stats().junk == junk
+
+
+async def test_both_ends_report_and_say_goodbye(monkeypatch):
+    monkeypatch.setattr(rtcp, "INTERVAL_S", 0.2)
+    ports = Ports(0)
+    we, they = [await RtpStream.open("127.0.0.1", ports, lambda _: True) for _ in range(2)]
+    try:
+        ours = sdp.offer(we.local)
+        answer, agreed = sdp.answer(sdp.read(ours), they.local)
+        they.use(agreed)
+        we.use(sdp.accept(ours, sdp.read(answer)))
+        await until(lambda: all(side.stats().round_trip_ms is not None for side in (we, they)))
+        for side in (we, they):
+            stats = side.stats()
+            assert stats.round_trip_ms < 100
+            assert stats.lost == stats.sent_lost == 0
+            assert stats.mos > 4.3
+            assert stats.sent_mos > 4.2
+        await we.close()
+        await until(lambda: they._reports.left)
+    finally:
+        await we.close()
+        await they.close()
+        ports.close()
+
+
+async def test_reports_on_the_same_port_where_the_peer_wants_them(monkeypatch):
+    monkeypatch.setattr(rtcp, "INTERVAL_S", 0.1)
+    async with line(more="a=rtcp-mux\r\n") as (stream, other, _):
+        other.send(rtp(1, 0, b"a" * 160), stream.local.port)
+        await other.until(lambda o: any(200 <= data[1] <= 201 for data in o.raw))
+
+
+async def test_keys_as_tones_where_no_events_were_agreed():
+    async with line(types="0") as (stream, other, sink):
+        audio = b"".join(tones(key) for key in "159#")
+        for n in range(0, len(audio), 160):
+            other.send(rtp(n // 160, n, audio[n : n + 160]), stream.local.port)
+        await sink.until(lambda s: s.keys == list("159#"))
+
+
+async def test_where_events_were_agreed_tones_are_only_sound():
+    async with line() as (stream, other, sink):
+        audio = b"".join(tones(key) for key in "159#")
+        for n in range(0, len(audio), 160):
+            other.send(rtp(n // 160, n, audio[n : n + 160]), stream.local.port)
+        await sink.until(lambda s: len(s.heard) == len(audio))
+        assert sink.keys == []
+
+
+async def test_closing_gives_everything_back_and_twice_is_once():
+    async with line() as (stream, _, _):
+        await stream.close()
+        await stream.close()
+        stream.send_audio(SPEECH[:160])
+        stream.send_mark("never")
+        stream.send_clear()
+        assert stream._beats._where == {}
+        again = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        again.bind(("127.0.0.1", stream.local.port))
+        again.close()
+
+
+async def test_a_call_that_hangs_up_from_within_its_own_audio():
+    async with line() as (stream, other, sink):
+
+        async def hang_up(ulaw: bytes, at_ms: int) -> None:
+            await stream.close()
+            sink.came.set()
+
+        sink.audio = hang_up
+        other.send(rtp(1, 0, b"a" * 160), stream.local.port)
+        async with asyncio.timeout(5):
+            await sink.came.wait()
+
+
+@pytest.mark.timeout(60)
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.binary(max_size=80)
+        | st.builds(
+            rtp,
+            st.integers(0, 9),
+            st.integers(0, 9999),
+            st.binary(max_size=40),
+            kind=st.sampled_from([0, 8, 13, 101, 72, 127]),
+            marker=st.booleans(),
+            ssrc=st.integers(0, 2),
+        ),
+        max_size=30,
+    )
+)
+def test_any_datagrams_leave_a_call_up(datagrams):
+    async def scene() -> None:
+        async with line() as (stream, other, sink):
+            for data in datagrams:
+                stream.arrived(data, ("127.0.0.1", other.port))
+                stream.report_arrived(data, ("127.0.0.1", other.port))
+            stream.stats()
+            other.send(rtp(30_000, 5, b"z" * 160, ssrc=77), stream.local.port)
+            await sink.until(lambda s: s.heard.endswith(b"z" * 160))
+
+    asyncio.run(scene())
 
 
 async def test_a_full_range_is_said_to_be_busy():
