@@ -5,14 +5,19 @@ A carrier's codec overrides what its wire can do. Next: `web/media_stream.py`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+from telebot.audio.g711 import BYTES_PER_MS
 from telebot.call.errors import Unable
 from telebot.call.events import Ignored, MediaEvent
+from telebot.call.ports import Clock
 
 PACED_LEAD_MS = (
     40  # for a peer that plays what it gets as it gets it: late by 20 ms still is in time
 )
+
+PAUSE_S = 0.3  # a peer that has sent nothing for so long has paused, it is not late
 
 
 class PlainCodec:
@@ -59,3 +64,25 @@ class PacedCodec(PlainCodec):
 
     lead_ms = PACED_LEAD_MS
     echoes_marks = False
+
+
+class Stamps:
+    """Timestamps for a wire that has none: audio is counted, and set forward where the peer sent
+    nothing for a while (music, a transfer)."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._began: float | None = None
+        self._samples = 0
+
+    def next(self, samples: int) -> int:
+        """When a frame of so many samples begins, in ms since the first one began."""
+        now = self._clock()
+        if self._began is None:
+            self._began = now - samples / (1000 * BYTES_PER_MS)
+        arrived = int((now - self._began) * 1000 * BYTES_PER_MS) - samples
+        if arrived - self._samples > PAUSE_S * 1000 * BYTES_PER_MS:
+            self._samples = arrived
+        begins = self._samples // BYTES_PER_MS
+        self._samples += samples
+        return begins

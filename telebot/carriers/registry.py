@@ -15,6 +15,7 @@ from telebot.settings import Settings
 CARRIERS = {
     "twilio": "telebot.carriers.twilio:TwilioCarrier",
     "sip": "telebot.carriers.sip:SipCarrier",
+    "asterisk": "telebot.carriers.asterisk:AsteriskCarrier",
     "local": "telebot.carriers.local:LocalCarrier",
 }
 

@@ -47,6 +47,10 @@ class Destination:
         path = f"/{self.carrier}/{name}{query}"
         return self.server.rstrip("/") + path, (self.public_url or self.server).rstrip("/") + path
 
+    def media_url(self) -> str:
+        """Where the media streams of this carrier go, for one that asks no webhook first."""
+        return self.server.rstrip("/").replace("http", "ws", 1) + f"/{self.carrier}/media"
+
 
 def port_of(server: str) -> int:
     """The TCP port of a server's URL. Raises `CannotCall` where it is no http(s) URL."""

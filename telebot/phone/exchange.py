@@ -22,6 +22,7 @@ MAX_MESSAGE_BYTES = 1 << 20
 CLOSE_TIMEOUT_S = 3.0
 
 EXCHANGES = {
+    "asterisk": "telebot.phone.asterisk_exchange:AsteriskExchange",
     "local": "telebot.phone.twilio_exchange:TwilioExchange",
     "twilio": "telebot.phone.twilio_exchange:TwilioExchange",
 }

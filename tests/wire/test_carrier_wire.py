@@ -2,9 +2,9 @@
 
 Under `tests/wire/NAME/`: `good/` as the vendor documents them, named by what they are (`start`,
 `media`, `stop`; where the wire has them `connected`, `dtmf`, `mark`, `reply`, `notice`; a name may
-go on behind a dash) · `ignored/WHY/` counted under WHY and dropped · `closes/CODE/` end the stream ·
-`no-token/` are well formed and let nobody in (none where a stream without one offers the call
-itself). `.bin` is a binary message, anything else text. `upgrade.json` holds the `url`, the
+go on behind a dash) · `ignored/WHY/` counted under WHY and dropped · `closes/CODE/` end the
+stream · `no-token/` are well formed and let nobody in (none where a stream without one offers the
+call itself). `.bin` is a binary message, anything else text. `upgrade.json` holds the `url`, the
 `headers` and the `peer` of the request that opens the socket, where they matter. What the messages
 say, and what we send, stands in `test_NAME_wire.py`.
 """

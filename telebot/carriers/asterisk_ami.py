@@ -1,0 +1,141 @@
+"""Asterisk's manager interface over its HTTP server: end, move, place calls, and key digits.
+
+https://docs.asterisk.org/Configuration/Interfaces/Asterisk-Manager-Interface-AMI/ and `/rawman` of
+`main/manager.c`: a login gives a cookie, each action is a form, the answer is text (``Response:
+Success``). ARI is not used: it moves none but the channels of its own applications, and ours are
+the dialplan's. Bounded: three tries to log in, five seconds each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from uuid import uuid4
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, CookieJar
+
+from telebot.call.errors import CarrierError
+
+TIMEOUT_S = 5.0
+TRIES = 3
+FIRST_PAUSE_S = 0.2
+RING_MS = 60_000
+KEY_MS = 120
+PAUSE_S = 0.5  # what a ``w`` is
+MAX_ANSWER_BYTES = 64 * 1024
+GONE = ("no such channel", "channel not specified", "channel does not exist")
+
+# what may stand in a channel or an extension: no comma, no line's end, nothing a dialplan expands,
+# and no slash in front, which would make it a pattern of channels
+_PLAIN = re.compile(r"[A-Za-z0-9+*#._:@-][A-Za-z0-9+*#._:@/-]{0,255}")
+
+Form = list[tuple[str, str]]
+
+
+class Ami:
+    """One manager user. Belongs to the running loop; give it back with `close`."""
+
+    def __init__(self, base_url: str, user: str, secret: str) -> None:
+        self._url = base_url.rstrip("/") + "/rawman"
+        self._login = [("action", "login"), ("username", user), ("secret", secret)]
+        self._session = ClientSession(
+            timeout=ClientTimeout(total=TIMEOUT_S), cookie_jar=CookieJar(unsafe=True)
+        )
+
+    async def hang_up(self, channel: str) -> None:
+        """End a channel; one that is gone already is not an error. Raises `CarrierError`."""
+        answer = await self._act("Hangup", [("Channel", _plain(channel))])
+        if not answer.good and not answer.message.lower().startswith(GONE):
+            raise CarrierError(f"hang-up refused: {answer.message}")
+
+    async def redirect(self, channel: str, context: str, extension: str) -> None:
+        """Let a channel go on elsewhere in the dialplan. Raises `CarrierError`."""
+        where = [("Context", context), ("Exten", _plain(extension)), ("Priority", "1")]
+        answer = await self._act("Redirect", [("Channel", _plain(channel)), *where])
+        if not answer.good:
+            raise CarrierError(f"transfer refused: {answer.message}")
+
+    async def originate(
+        self, channel: str, context: str, caller: str, variables: Mapping[str, str]
+    ) -> str:
+        """Ring `channel` up, and put who answers into `context` (extension ``s``). Returns the id
+        that the channel gets. Raises `CarrierError`."""
+        channel_id = f"telebot-{uuid4().hex}"
+        form = [
+            ("Channel", _plain(channel)),
+            ("Context", context),
+            ("Exten", "s"),
+            ("Priority", "1"),
+            ("Timeout", str(RING_MS)),
+            ("CallerID", _plain(caller)),
+            ("Async", "true"),
+            ("ChannelId", channel_id),
+        ]
+        for name, value in variables.items():
+            if re.search(r"[,\r\n]", value):
+                raise CarrierError(f"{name} cannot be handed to a dialplan")
+            form.append(("Variable", f"{name}={value}"))
+        answer = await self._act("Originate", form)
+        if not answer.good:
+            raise CarrierError(f"call refused: {answer.message}")
+        return channel_id
+
+    async def digits(self, channel: str, digits: str) -> None:
+        """Key each digit towards whom the channel reaches. Raises `CarrierError`."""
+        for digit in digits:
+            if digit == "w":
+                await asyncio.sleep(PAUSE_S)
+                continue
+            form = [("Channel", _plain(channel)), ("Digit", digit), ("Duration", str(KEY_MS))]
+            answer = await self._act("PlayDTMF", form)
+            if not answer.good:
+                raise CarrierError(f"digits refused: {answer.message}")
+            await asyncio.sleep(2 * KEY_MS / 1000)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def _act(self, action: str, form: Form) -> _Answer:
+        """Log in, then act, once: what was asked for must not happen twice."""
+        pause = FIRST_PAUSE_S
+        for attempt in range(TRIES):
+            if attempt:
+                await asyncio.sleep(pause)
+                pause *= 2
+            try:
+                if not (await self._post(self._login)).good:
+                    raise CarrierError("Asterisk's manager: login refused")
+                break
+            except (ClientError, OSError) as error:  # TimeoutError is an OSError
+                failed = error
+        else:
+            raise CarrierError(f"Asterisk's manager: {type(failed).__name__}") from failed
+        try:
+            return await self._post([("action", action), *form])
+        except (ClientError, OSError) as error:
+            raise CarrierError(f"Asterisk's manager: {type(error).__name__}") from error
+
+    async def _post(self, form: Form) -> _Answer:
+        async with self._session.post(self._url, data=form) as response:
+            body = await response.content.read(MAX_ANSWER_BYTES)
+            if response.status != 200:
+                raise CarrierError(f"Asterisk's manager: HTTP {response.status}")
+        return _Answer(body.decode("utf-8", "replace"))
+
+
+class _Answer:
+    """The first packet of an answer: ``Response: Success`` and a message."""
+
+    def __init__(self, text: str) -> None:
+        lines = (line.partition(":") for line in text.splitlines())
+        fields = {name.strip().lower(): value.strip() for name, _, value in lines}
+        self.good = fields.get("response") == "Success"
+        self.message = fields.get("message", "no answer that can be read")
+
+
+def _plain(text: str) -> str:
+    if not _PLAIN.fullmatch(text):
+        raise CarrierError("a channel or number that no dialplan may get")
+    return text

@@ -1,0 +1,38 @@
+"""Spoken calls by way of PBXs and platforms, on this machine: each over its own wire."""
+
+from __future__ import annotations
+
+import pytest
+from serving import Server
+
+from telebot.phone.destination import Destination
+from telebot.phone.phone import Phone
+from telebot.phone.voices import LocalSpeech
+
+pytestmark = pytest.mark.e2e
+
+CARRIERS = ["asterisk"]
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+async def test_a_question_an_interruption_and_a_goodbye(
+    server: Server, speech: LocalSpeech, carrier: str
+) -> None:
+    before = len((await server.get("/v1/calls"))["data"])
+    to = Destination(server.url, "", carrier=carrier, phone_to="100")
+    async with Phone(to, speech) as phone:
+        assert await phone.heard()
+        answer = await phone.say("Are you open on Mondays?")
+        assert "closed" in answer.heard.lower()
+        await phone.utter(await speech.speak("When are you open?"))
+        cut = await phone.interrupt("Wait, where can I park?", 0.6)
+        assert any(word in cut.heard.lower() for word in ("park", "behind")), cut.heard
+        await phone.say("Goodbye")
+        assert await phone.until_over(15)
+    assert phone.stream.faults == []
+    [row, *rest] = (await server.get("/v1/calls"))["data"]
+    assert len(rest) == before
+    assert (row["carrier"], row["to"]) == (carrier, "100")
+    record = await server.record(row["carrier_call_id"])
+    assert record["termination"] == {"result": "completed", "reason": "bot_hangup"}
+    assert [turn["interrupted"] for turn in record["turns"]].count(True) >= 1
