@@ -25,12 +25,14 @@ from aiohttp import web
 import telebot
 from telebot.api import calls as calls_api
 from telebot.api import openapi
+from telebot.api.control import ControlApi
 from telebot.call import local_access
 from telebot.call.admission import Admission
 from telebot.call.errors import ConfigError
 from telebot.call.model import Call
 from telebot.call.ports import CallLog, Transfers
 from telebot.call.tokens import StreamTokens
+from telebot.carriers.dialling import Dialling
 from telebot.carriers.registry import Carriers
 from telebot.carriers.sip import SipCarrier
 from telebot.console import pages
@@ -52,6 +54,7 @@ from telebot.speech.chains import Chains, Plan
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
 from telebot.web.auth import Gate
+from telebot.web.hangups import HangUps
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
 
@@ -131,9 +134,10 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             "providers": chains.breakers.check,
             "sip": sip.check,
         }
-        gate = Gate(archive.keys, OPEN_PATHS)
-        app = build_app(Parts(settings, admission, carriers, speech, gate, metrics, checks))
-        _add_pages(app, archive, settings, gate)
+        gate, hang_ups = Gate(archive.keys, OPEN_PATHS), HangUps(metrics)
+        parts = Parts(settings, admission, carriers, speech, gate, hang_ups, metrics, checks)
+        app = build_app(parts)
+        _add_pages(app, archive, parts)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         stack.push_async_callback(sip.close)
@@ -285,12 +289,28 @@ def _end_the_rest(admission: Admission) -> None:
         admission.end(call, "no_media" if admission.ringing(call) else "drained")
 
 
-def _add_pages(app: web.Application, archive: Archive, settings: Settings, gate: Gate) -> None:
+def _add_pages(app: web.Application, archive: Archive, parts: Parts) -> None:
+    settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
-    endpoints = calls_api.setup(app, calls, gate.authorize)
+    control = ControlApi(_dialling(parts), archive.written, time.monotonic)
+    endpoints = calls_api.setup(app, parts.gate.authorize, calls, control)
     openapi.setup(app, endpoints, telebot.__version__)
     sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
+
+
+def _dialling(parts: Parts) -> Dialling:
+    def hang_up(call: Call) -> None:
+        parts.hang_ups.begin(parts.carriers.get(call.offer.carrier), call)
+
+    return Dialling(
+        parts.carriers,
+        parts.admission,
+        parts.settings.outbound,
+        public_url=parts.settings.server.public_url,
+        clock=time.monotonic,
+        hang_up=hang_up,
+    )
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> str:

@@ -1,4 +1,5 @@
-"""Values of settings that a plain type does not describe, and what is said where one is miswritten.
+"""What settings are made of: rows, values that a plain type does not describe, and what is said
+where one is miswritten.
 
 `settings.py` uses them in its rows.
 """
@@ -9,10 +10,24 @@ import ipaddress
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
 
 PUBLIC_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+PREFIX = re.compile(r"\+[0-9]*|[0-9*#]+|sips?:[^\s<>\"]+")
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
+class Row(BaseModel):
+    """A group of settings; unknown keys are refused, values are checked once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def row(default: Any, help: str, *, unit: str = "", env: str = "", **limits: Any) -> Any:
+    """One setting: its default, its help line, its unit and its environment variable."""
+    extra: JsonDict = {"unit": unit, "env": env}
+    return Field(default, description=help, json_schema_extra=extra, **limits)
 
 
 def _address(value: Any) -> Any:
@@ -49,7 +64,19 @@ def _networks(value: Any) -> Any:
     return tuple(value)
 
 
+def _prefixes(value: Any) -> Any:
+    if isinstance(value, str):
+        value = [part for part in re.split(r"[,\s]+", value) if part]
+    if not isinstance(value, list | tuple):
+        raise ValueError('write a list, for example ["+44"]')
+    for prefix in value:
+        if not isinstance(prefix, str) or not PREFIX.fullmatch(prefix):
+            raise ValueError(f'write numbers in quotes, like "+4420" (got {prefix!r})')
+    return tuple(value)
+
+
 Address = Annotated[str, BeforeValidator(_address)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 PublicUrl = Annotated[str, BeforeValidator(_public_url)]
 AgentName = Annotated[str, BeforeValidator(_agent_name)]
+Prefixes = Annotated[tuple[str, ...], BeforeValidator(_prefixes)]

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic.config import JsonDict
+from pydantic import BaseModel, Field, SecretStr
 
+from telebot import setting_types
 from telebot.config_file import ConfigFile, SettingsError, did_you_mean, read, told
+from telebot.outgoing_settings import OutboundSettings, TransferSettings
 from telebot.setting_types import Address, AgentName, Networks, PublicUrl
 
 T = TypeVar("T", bound=BaseModel)
@@ -26,16 +27,9 @@ PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
 LOOSE_NUMBER = re.compile(r"(?=.*[\s()./-])[+\d\s()./-]+")  # +44 (0)1632 960-000
 
 
-class Row(BaseModel):
-    """A group of settings; unknown keys are refused, values are checked once."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-def row(default: Any, help: str, *, unit: str = "", env: str = "", **limits: Any) -> Any:
-    """One setting: its default, its help line, its unit and its environment variable."""
-    extra: JsonDict = {"unit": unit, "env": env}
-    return Field(default, description=help, json_schema_extra=extra, **limits)
+# for the settings of each carrier too, which stand in its own file
+Row = setting_types.Row
+row = setting_types.row
 
 
 class ServerSettings(Row):
@@ -175,6 +169,8 @@ class Settings(Row):
     sip: SipSettings = SipSettings()
     speech: SpeechSettings = SpeechSettings()
     records: RecordsSettings = RecordsSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    transfer: TransferSettings = TransferSettings()
     config_dir: Path = row(
         PACKAGE_CONFIG,
         "folder of agents/ and numbers.yaml; with --config the file's own, if agents/ is there",

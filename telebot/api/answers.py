@@ -25,7 +25,7 @@ class ErrorAnswer(BaseModel):
     error: ErrorBody
 
 
-def answer(value: BaseModel) -> web.Response:
+def answer(value: BaseModel, status: int = 200) -> web.Response:
     """`value` as JSON, under the names the outside knows."""
     body = orjson.dumps(value.model_dump(by_alias=True))
-    return web.Response(body=body, content_type="application/json", headers=PRIVATE)
+    return web.Response(body=body, status=status, content_type="application/json", headers=PRIVATE)

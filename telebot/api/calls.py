@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -44,6 +45,15 @@ class Endpoint:
     answers: type[BaseModel] | str | None
     query: type[BaseModel] | None = None
     failures: tuple[int, ...] = ()
+    body: type[BaseModel] | None = None
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()  # of the request: name and what it is for
+
+
+class HasEndpoints(Protocol):
+    """A part of the API."""
+
+    def endpoints(self) -> list[Endpoint]: ...
 
 
 class CallsApi:
@@ -115,44 +125,44 @@ class CallsApi:
         return answer(page)
 
     async def call(self, request: web.Request) -> web.Response:
-        call = await self._reader.call(_call_id(request))
+        call = await self._reader.call(call_id_of(request))
         if call is None:
-            raise _no_call()
+            raise no_call()
         return answer(call)
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
-        call_id = _call_id(request)
+        call_id = call_id_of(request)
         try:
             path = await self._reader.recording(call_id)
         except NoRecording as error:
             raise ApiError(404, f"recording_{error.code}", _UNHEARD[error.code]) from None
         if path is None:
-            raise _no_call()
+            raise no_call()
         return wav_answer(path)
 
     async def events(self, request: web.Request) -> web.Response:
         query = parsed(EventQuery, request)
         try:
-            page = await self._reader.events(_call_id(request), query.limit, query.cursor)
+            page = await self._reader.events(call_id_of(request), query.limit, query.cursor)
         except BadCursor as error:
             raise _bad_cursor(error) from None
         if page is None:
-            raise _no_call()
+            raise no_call()
         return answer(page)
 
     async def delete(self, request: web.Request) -> web.Response:
         try:
-            found = await self._retention.delete(_call_id(request))
+            found = await self._retention.delete(call_id_of(request))
         except StillLive:
             raise ApiError(409, "call_live", _LIVE) from None
         if not found:
-            raise _no_call()
+            raise no_call()
         return web.Response(status=204, headers=PRIVATE)
 
 
-def setup(app: web.Application, calls: CallsApi, authorize: Authorize) -> list[Endpoint]:
+def setup(app: web.Application, authorize: Authorize, *parts: HasEndpoints) -> list[Endpoint]:
     """Add the routes; returns the endpoints for `openapi.setup`."""
-    endpoints = calls.endpoints()
+    endpoints = [endpoint for part in parts for endpoint in part.endpoints()]
     for endpoint in endpoints:
         guarded = _guarded(endpoint, authorize)
         if endpoint.method == "GET":
@@ -177,14 +187,14 @@ def _guarded(endpoint: Endpoint, authorize: Authorize) -> Handler:
     return handler
 
 
-def _call_id(request: web.Request) -> str:
+def call_id_of(request: web.Request) -> str:
     call_id = request.match_info["id"]
     if not _ID.match(call_id):
-        raise _no_call()
+        raise no_call()
     return call_id
 
 
-def _no_call() -> ApiError:
+def no_call() -> ApiError:
     return ApiError(404, "no_such_call", "There is no such call, or it was deleted.", "id")
 
 

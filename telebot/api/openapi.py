@@ -34,8 +34,13 @@ _REASONS = {
     401: "No key, or one that is unknown or revoked",
     403: "A key that may not do this",
     404: "There is no such thing",
-    409: "Not in the state the call is in",
-    503: "The database does not answer",
+    408: "The body took too long",
+    409: "Not in the state the call or the server is in; `code` says why",
+    413: "The body is too large",
+    422: "This Idempotency-Key came with another request",
+    429: "Too many; later perhaps",
+    502: "The carrier did not do it",
+    503: "The database does not answer, or no more calls are taken",
 }
 
 
@@ -55,8 +60,12 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
     """The OpenAPI document."""
     shapes = {point.answers for point in endpoints if isinstance(point.answers, type)}
     models = sorted(shapes | {ErrorAnswer}, key=lambda model: model.__name__)
+    bodies = sorted({point.body for point in endpoints if point.body}, key=lambda it: it.__name__)
     _, schemas = models_json_schema(
-        [(model, "serialization") for model in models],
+        [
+            *((model, "serialization") for model in models),
+            *((model, "validation") for model in bodies),
+        ],
         ref_template="#/components/schemas/{model}",
     )
     paths: dict[str, dict[str, Any]] = {}
@@ -82,13 +91,18 @@ def _operation(point: Endpoint) -> dict[str, Any]:
     ]
     if point.query is not None:
         parameters += _parameters(point.query)
+    parameters += [
+        {"name": name, "in": "header", "description": why, "schema": {"type": "string"}}
+        for name, why in point.headers
+    ]
     responses = _answer(point)
     for status in (*point.failures, 401, 403, 503):
         responses[str(status)] = {
             "description": _REASONS[status],
             "content": _json(ErrorAnswer),
         }
-    return {
+    body = {"requestBody": {"required": True, "content": _json(point.body)}} if point.body else {}
+    return body | {
         "operationId": f"{point.handler.__name__}",
         "summary": point.summary,
         "description": f"Needs a key of scope `{point.scope.value}`.",
@@ -108,7 +122,7 @@ def _answer(point: Endpoint) -> dict[str, Any]:
             "206": {"description": "The part that Range asked for", "content": whole},
             "416": {"description": "The Range lies outside"},
         }
-    return {"200": {"description": point.summary, "content": _json(point.answers)}}
+    return {str(point.status): {"description": point.summary, "content": _json(point.answers)}}
 
 
 def _json(model: type[BaseModel]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""Query parameters, checked: a wrong one is answered with its name and the reason."""
+"""Query parameters and bodies, checked: a wrong part is answered with its name and the reason."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
+import orjson
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -14,6 +16,8 @@ from telebot.call.model import Result, State
 from telebot.records.reading import CallFilter
 
 Q = TypeVar("Q", bound=BaseModel)
+MAX_BODY_BYTES = 64 * 1024
+BODY_WITHIN_S = 10.0
 
 
 def _plus(value: Any) -> Any:
@@ -83,10 +87,41 @@ def parsed(model: type[Q], request: web.Request) -> Q:
         if name in values:
             raise ApiError(400, "repeated_parameter", f"{name}: given more than once.", name[:64])
         values[name] = value
+    return _valid(model, values)
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The body of a request. Raises `ApiError` (400, 408, 413)."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise ApiError(413, "too_large", f"More than {MAX_BODY_BYTES} bytes.")
+    except TimeoutError:
+        raise ApiError(408, "too_slow", "The body took too long.") from None
+    except (web.RequestPayloadError, web.PayloadAccessError):
+        raise ApiError(400, "broken_body", "The body is broken.") from None
+    return bytes(body)
+
+
+def read(model: type[Q], body: bytes) -> Q:
+    """A JSON body as `model`. Raises `ApiError` (400)."""
+    try:
+        tree = orjson.loads(body)
+    except ValueError:
+        raise ApiError(400, "invalid_json", "Send a JSON object.") from None
+    if not isinstance(tree, dict):
+        raise ApiError(400, "invalid_json", "Send a JSON object.")
+    return _valid(model, tree)
+
+
+def _valid(model: type[Q], values: Any) -> Q:
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = str(first["loc"][0])[:64]
+        name = ".".join(str(part) for part in first["loc"])[:64]
         why = "no such parameter" if first["type"] == "extra_forbidden" else first["msg"]
         raise ApiError(400, "invalid_parameter", f"{name}: {why}.", name) from None

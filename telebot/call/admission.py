@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from telebot.call.ending import Endings
 from telebot.call.errors import BadToken, Refused
@@ -23,11 +23,12 @@ REMEMBERED = 4096  # calls that are over, by the carrier's id: offered again the
 
 @dataclass(slots=True)
 class _Awaited:
-    """A call whose media stream has not come yet."""
+    """A call whose media stream has not come `until` then, which ends it for `reason`."""
 
     call: Call
     nonce: str
     until: float
+    reason: str = "no_media"
 
 
 @dataclass(slots=True)
@@ -58,11 +59,15 @@ class Admission:
         self._endings = Endings(self.log, self.wall_clock, self._free)
         self._empty.set()
 
-    def admit(self, offer: CallOffer) -> tuple[Call, str]:
-        """The call and its stream token. A webhook delivered again gets the same call and a new
-        token, as long as no stream has come. Raises `Refused`; the refusal is on record, except
-        where the call is up already (``duplicate``) or has ended (the reason it ended for)."""
+    def admit(self, offer: CallOffer, placed: str = "") -> tuple[Call, str]:
+        """The call and its stream token. `placed`: the offer is that call, which we made, answered.
+        A webhook delivered again gets the same call and a new token, as long as no stream has
+        come. Raises `Refused`; the refusal is on record, except where the call is up already
+        (``duplicate``), has ended (the reason it ended for) or is none of ours
+        (``unknown_call``)."""
         key = (offer.carrier, offer.carrier_call_id)
+        if placed and key not in self._over:
+            self._recognise(placed, offer)
         if key in self._over:
             raise Refused(self._over[key])  # its one record is closed
         known = self._by_carrier.get(key)
@@ -71,17 +76,35 @@ class Admission:
         if known is not None:
             raise Refused("duplicate")  # its one record is open already
         call = Call(self.new_id(), offer, self._agent(offer) or "", self.wall_clock())
-        reason = self._refusal(call)
-        self.log.opened(call)
-        if reason:
-            self.refused += 1
-            self.live[call.id] = call
-            self._endings.end(call, reason)
-            raise Refused(reason)
-        self.live[call.id] = call
+        self._open(call)
         self._by_carrier[key] = call.id
-        self._empty.clear()
         return call, self._token(call)
+
+    def place(
+        self, offer: CallOffer, within_s: float, metadata: Mapping[str, str] | None = None
+    ) -> tuple[Call, str]:
+        """A call that we make, on record at once, and the token of its stream; the number that it
+        is made from picks the agent where the offer names none. It may ring for `within_s`. Raises
+        `Refused`, which is on record."""
+        agent = self._agent(offer) or ""
+        call = Call(self.new_id(), offer, agent, self.wall_clock(), metadata=metadata or {})
+        self._open(call)
+        nonce = self.new_id()
+        self._awaited[call.id] = _Awaited(call, nonce, self.clock() + within_s, "no_answer")
+        return call, self.tokens.issue(call.id, offer.carrier, nonce, within_s)
+
+    def dialled(self, call: Call, carrier_call_id: str) -> None:
+        """The carrier has named a call that we make. Whoever is first (the answer to our request,
+        a webhook, the stream) is believed."""
+        offer = call.offer
+        if offer.carrier_call_id or not carrier_call_id:
+            return
+        call.offer = replace(offer, carrier_call_id=carrier_call_id)
+        if call.termination is None:
+            self._by_carrier[offer.carrier, carrier_call_id] = call.id
+        else:
+            self._remember(call)
+        self.log.dialled(call)
 
     def connect(self, token: str, carrier: str, carrier_call_id: str) -> Call:
         """The call a media stream belongs to; the token is spent. Raises `BadToken`."""
@@ -89,6 +112,7 @@ class Admission:
         awaited = self._awaited.get(call_id)
         if awaited is None or awaited.nonce != nonce:
             raise BadToken("used")
+        self.dialled(awaited.call, carrier_call_id)
         if awaited.call.offer.carrier_call_id != carrier_call_id:
             raise BadToken("another call's")
         del self._awaited[call_id]
@@ -100,17 +124,27 @@ class Admission:
         """End a call; the first reason stands. True where this ended it."""
         return self._endings.end(call, reason)
 
-    def find(self, carrier: str, carrier_call_id: str) -> Call | None:
-        """A live call by the carrier's own id."""
+    def find(self, carrier: str, carrier_call_id: str, placed: str = "") -> Call | None:
+        """A live call by the carrier's own id, or by ours (`placed`) where we made it."""
+        call = self.live.get(placed)
+        if call is not None and call.offer.outbound and call.offer.carrier == carrier:
+            self.dialled(call, carrier_call_id)
+            return call
         call_id = self._by_carrier.get((carrier, carrier_call_id))
         return self.live.get(call_id) if call_id else None
 
-    def expire(self) -> int:
-        """End the calls whose stream never came; returns how many. To be called every second."""
-        late = [awaited.call for awaited in self._awaited.values() if awaited.until <= self.clock()]
-        for call in late:
-            self.end(call, "no_media")
-        return len(late)
+    def expire(self) -> list[Call]:
+        """End the calls whose stream never came, and those that nobody answered; returns them. To
+        be called every second."""
+        now = self.clock()
+        late = [awaited for awaited in self._awaited.values() if awaited.until <= now]
+        for awaited in late:
+            self.end(awaited.call, awaited.reason)
+        return [awaited.call for awaited in late]
+
+    def unanswered(self) -> list[Call]:
+        """The calls of ours that nobody has taken yet."""
+        return [one.call for one in self._awaited.values() if one.call.offer.outbound]
 
     def ringing(self, call: Call) -> bool:
         """True while the call's media stream is still awaited."""
@@ -125,10 +159,33 @@ class Admission:
             return False
         return True
 
+    def _open(self, call: Call) -> None:
+        """Put a new call on record. Raises `Refused`."""
+        reason = self._refusal(call)
+        self.log.opened(call)
+        self.live[call.id] = call
+        if reason:
+            self.refused += 1
+            self._endings.end(call, reason)
+            raise Refused(reason)
+        self._empty.clear()
+
+    def _recognise(self, placed: str, offer: CallOffer) -> None:
+        """An offer that is a call of ours, answered: its id is what the carrier says now (a request
+        to dial may be named otherwise). Raises `Refused`."""
+        call = self.live.get(placed)
+        if call is None or not call.offer.outbound or call.offer.carrier != offer.carrier:
+            raise Refused("unknown_call")
+        if call.id in self._awaited and call.offer.carrier_call_id != offer.carrier_call_id:
+            self._by_carrier.pop((offer.carrier, call.offer.carrier_call_id), None)
+            call.offer = replace(call.offer, carrier_call_id="")
+            self.dialled(call, offer.carrier_call_id)
+
     def _agent(self, offer: CallOffer) -> str | None:
         if offer.agent is not None:
             return offer.agent if offer.agent in self.agents else None
-        return self.numbers.get(offer.phone_to) or self.numbers.get(ANY_NUMBER)
+        ours = offer.phone_from if offer.outbound else offer.phone_to
+        return self.numbers.get(ours) or self.numbers.get(ANY_NUMBER)
 
     def _refusal(self, call: Call) -> str | None:
         if self.draining:
@@ -148,9 +205,14 @@ class Admission:
         key = (call.offer.carrier, call.offer.carrier_call_id)
         if self._by_carrier.get(key) == call.id:
             del self._by_carrier[key]
-        if call.termination is not None:
-            self._over[key] = call.termination.reason
-            if len(self._over) > REMEMBERED:
-                self._over.popitem(last=False)
+        self._remember(call)
         if not self.live:
             self._empty.set()
+
+    def _remember(self, call: Call) -> None:
+        """The carrier may ask for it again."""
+        offer = call.offer
+        if call.termination is not None and offer.carrier_call_id:
+            self._over[offer.carrier, offer.carrier_call_id] = call.termination.reason
+            if len(self._over) > REMEMBERED:
+                self._over.popitem(last=False)

@@ -16,10 +16,12 @@ COMPLETED = frozenset(
         "budget",
         "drained",
         "carrier_ended",
+        "operator_hangup",
     }
 )
 REFUSED = frozenset({"capacity", "draining", "unknown_number"})
 NO_MEDIA = frozenset({"no_media"})
+UNANSWERED = frozenset({"busy", "no_answer", "declined", "unreachable", "dial_failed", "cancelled"})
 
 
 def termination(reason: str) -> Termination:
@@ -30,6 +32,8 @@ def termination(reason: str) -> Termination:
         return Termination(Result.REFUSED, reason)
     if reason in NO_MEDIA:
         return Termination(Result.NO_MEDIA, reason)
+    if reason in UNANSWERED:
+        return Termination(Result.UNANSWERED, reason)
     if reason == "transferred":
         return Termination(Result.TRANSFERRED, reason)
     return Termination(Result.FAILED, reason)

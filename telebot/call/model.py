@@ -32,6 +32,7 @@ class Result(StrEnum):
     TRANSFERRED = "transferred"
     NO_MEDIA = "no_media"  # the webhook was answered, the media stream never came
     REFUSED = "refused"  # never answered: full, draining, unknown number
+    UNANSWERED = "unanswered"  # a call of ours that nobody took
     FAILED = "failed"  # answered, then broken by a fault
 
 
@@ -40,7 +41,9 @@ class Termination:
     """The one ending of a call. Reasons in use: ``caller_hangup``, ``bot_hangup``, ``silence``,
     ``max_duration``, ``budget``, ``drained``, ``stream_lost``, ``no_media``, ``bad_wire``,
     ``capacity``, ``draining``, ``unknown_number``, ``carrier_ended``, ``transferred``,
-    ``server_error``, ``server_crashed``, ``stalled_peer``."""
+    ``server_error``, ``server_crashed``, ``stalled_peer``, ``operator_hangup``; and of calls that
+    we made ``busy``, ``no_answer``, ``declined``, ``unreachable`` (no such number, no way to it),
+    ``dial_failed`` (the carrier did not take the call), ``cancelled`` (given up while it rang)."""
 
     result: Result
     reason: str
@@ -49,7 +52,9 @@ class Termination:
 @dataclass(frozen=True, slots=True)
 class CallOffer:
     """A call somebody wants to make to us, as the carrier describes it. `agent` is set where the
-    webhook URL names one; numbers are as the carrier writes them (E.164 or SIP user)."""
+    webhook URL names one; numbers are as the carrier writes them (E.164 or SIP user). A call that
+    we make (`direction` outbound) is one too: from our number to the other's, over `trunk` where
+    its carrier has several ways; it has no `carrier_call_id` until the carrier has given one."""
 
     carrier: str
     carrier_call_id: str
@@ -57,11 +62,23 @@ class CallOffer:
     phone_to: str
     agent: str | None = None
     direction: str = "inbound"
+    trunk: str = ""
+
+    @property
+    def outbound(self) -> bool:
+        """True where we are the caller."""
+        return self.direction == "outbound"
+
+    @property
+    def phone_person(self) -> str:
+        """The number of whoever speaks with us."""
+        return self.phone_to if self.outbound else self.phone_from
 
 
 @dataclass(slots=True)
 class Call:
-    """The whole conversation, from the offer on."""
+    """The whole conversation, from the offer on. `metadata` is what whoever had us make the call
+    wants to find in its record."""
 
     id: str
     offer: CallOffer
@@ -71,6 +88,7 @@ class Call:
     ended_at: datetime | None = None
     state: State = State.RINGING
     termination: Termination | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

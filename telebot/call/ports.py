@@ -20,6 +20,10 @@ class CallLog(Protocol):
         """The call was offered (state ringing, or already ended when it was refused)."""
         ...
 
+    def dialled(self, call: Call) -> None:
+        """A call that we make has got its carrier's id."""
+        ...
+
     def answered(self, call: Call) -> None: ...
 
     def state(self, call: Call) -> None: ...
@@ -96,14 +100,17 @@ class TransfersWarm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where a carrier that dials for us finds us: the webhooks to ask once the call is answered and
-    to tell how it fares (each names the call in its query already), the media stream's address and
-    its one-time token."""
+    """Where a carrier that dials for us finds us: the webhooks to ask once the call is answered, to
+    ask where that failed, and to tell how it fares (each names the call in its query already), the
+    media stream's address and its one-time token. Empty where the server's public URL is not known;
+    a carrier without webhooks may need none. `within_s`: how long it may ring."""
 
     answer_url: str
+    fallback_url: str
     status_url: str
     media_url: str
     token: str
+    within_s: float
 
 
 @runtime_checkable
@@ -112,8 +119,9 @@ class Dials(Protocol):
 
     async def dial(self, call: Call, way: Way) -> str:
         """Ring `call.offer.phone_to` as `call.offer.phone_from`. Returns the carrier's id of the
-        call as soon as it is on its way; what becomes of it comes by webhook and media stream.
-        Raises `CarrierError`."""
+        call as soon as it is on its way ("" where only its webhooks will tell); what becomes of it
+        comes by webhook and media stream, or through admission. Never dials twice for one call.
+        Raises `CarrierError`, `Unable` where that is known beforehand."""
         ...
 
 

@@ -24,9 +24,10 @@ class StreamTokens:
     life_s: float
     now: WallClock
 
-    def issue(self, call_id: str, audience: str, nonce: str) -> str:
-        """A token for `call_id`, good for one stream of the carrier `audience`."""
-        expires = self.now().timestamp() + self.life_s
+    def issue(self, call_id: str, audience: str, nonce: str, after_s: float = 0.0) -> str:
+        """A token for `call_id`, good for one stream of the carrier `audience`, that may begin
+        `after_s` from now."""
+        expires = self.now().timestamp() + after_s + self.life_s
         claims = {"sub": call_id, "aud": audience, "jti": nonce, "exp": int(expires)}
         return jwt.encode(claims, self.key, algorithm="HS256")
 

@@ -8,7 +8,7 @@ and answers out; a codec turns the media wire into `call/events.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -121,6 +121,14 @@ class OffersOnMedia(StreamsMedia, Protocol):
     def offer(self, request: Webhook, started: Started) -> CallOffer:
         """Verify and read the call. Raises `NotAuthentic` or `BadRequest`."""
         ...
+
+
+@runtime_checkable
+class HasTrunks(Protocol):
+    """A carrier with several ways out, each by its name (`CallOffer.trunk`)."""
+
+    @property
+    def trunks(self) -> Collection[str]: ...
 
 
 class CarrierClass(Protocol):

@@ -1,4 +1,5 @@
-"""Twilio: signed webhooks, TwiML, media streams; hanging up and transfers over its REST.
+"""Twilio: signed webhooks, TwiML, media streams; making calls, hanging up and transfers over its
+REST.
 
 Everything a call on the wire needs is `carriers/twiml.py`; the REST is `carriers/twilio_rest.py`.
 How to point a number at it: docs/carriers/twilio.md.
@@ -6,13 +7,15 @@ How to point a number at it: docs/carriers/twilio.md.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BeforeValidator, SecretStr
 
-from telebot.call.errors import CarrierError
+from telebot.call.errors import Unable
 from telebot.call.model import Call
+from telebot.call.ports import Way
 from telebot.carriers.fields import Fields
 from telebot.carriers.rest import rest_url
 from telebot.carriers.twiml import TwimlCarrier
@@ -40,7 +43,7 @@ class TwilioSettings(Row):
 
 
 class TwilioCarrier(TwimlCarrier):
-    """Twilio (a `Carrier` that `HangsUp` and `Transfers`)."""
+    """Twilio (a `Carrier` that `HangsUp`, `Transfers` and `Dials`)."""
 
     name = "twilio"
 
@@ -71,6 +74,18 @@ class TwilioCarrier(TwimlCarrier):
         if not self._account_sid and _ACCOUNT_SID.fullmatch(account_sid):
             self._account_sid = account_sid
 
+    async def dial(self, call: Call, way: Way) -> str:
+        """Ring somebody up; Twilio asks the voice webhook once they have answered. Raises
+        `CarrierError`."""
+        offer = call.offer
+        fields = {
+            "url": way.answer_url,
+            "fallback_url": way.fallback_url,
+            "status_callback": way.status_url,
+            "timeout": math.ceil(way.within_s),
+        }
+        return await self._opened().create(offer.phone_to, offer.phone_from, fields)
+
     async def hang_up(self, call: Call) -> None:
         """End the call at Twilio; one that is over already is fine. Raises `CarrierError`."""
         await self._opened().hang_up(call.offer.carrier_call_id)
@@ -88,7 +103,7 @@ class TwilioCarrier(TwimlCarrier):
         # not in __init__: its HTTP session belongs to the running loop
         if self._rest is None:
             if self.off() or not self._account_sid:
-                raise CarrierError("TWILIO_ACCOUNT_SID or TWILIO_AUTH_TOKEN is not set")
+                raise Unable("TWILIO_ACCOUNT_SID or TWILIO_AUTH_TOKEN is not set")
             self._rest = self._rest_class(
                 self._account_sid,
                 self._settings.auth_token.get_secret_value(),

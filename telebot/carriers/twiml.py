@@ -33,6 +33,14 @@ from telebot.carriers.port import Answer, StatusUpdate, Webhook
 from telebot.carriers.sentences import AGAIN, said
 
 ENDED_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+# of calls that we made: https://www.twilio.com/docs/voice/api/call-resource#call-status-values
+REASONS = {
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "canceled": "cancelled",
+    "failed": "unreachable",
+}
+DECLINED = "603"  # RFC 3261 section 21.6.2; told in SipResponseCode
 
 # Twilio's are CA and 32 hex digits; all we need is that the id can stand in a path and a record
 _CALL_SID = re.compile(r"CA[0-9A-Za-z]{1,62}")
@@ -71,7 +79,10 @@ class TwimlCarrier:
         fields = self._verified(webhook)
         status = fields.get("CallStatus", "")[:MAX_FIELD_CHARS]
         call_id = fields.get("CallSid", "")[:MAX_FIELD_CHARS]
-        return StatusUpdate(call_id, status, status in ENDED_STATUSES)
+        reason = REASONS.get(status, "")
+        if reason and fields.get("SipResponseCode") == DECLINED:
+            reason = "declined"
+        return StatusUpdate(call_id, status, status in ENDED_STATUSES, reason)
 
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Connect to the media stream. When the stream is over while the caller still is there,

@@ -6,6 +6,7 @@ Of `fillers` there may be several, one a line.
 # name → (default sentence, when it is said)
 DEFAULTS: dict[str, tuple[str, str]] = {
     "greeting": ("Hello, how can I help?", "when the call is answered"),
+    "greeting_outbound": ("", "when somebody whom the agent has called answers (else greeting)"),
     "reprompt_1": ("Are you still there?", "after the first silence"),
     "reprompt_2": ("I can't hear you. How can I help?", "after the second silence"),
     "silence_goodbye": (

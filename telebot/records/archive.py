@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -23,7 +24,7 @@ from telebot.records.reading import CallReader
 from telebot.records.recording import FileRecorder
 from telebot.records.recovery import recover
 from telebot.records.retention import Retention
-from telebot.records.store import Store
+from telebot.records.store import RecordsAway, Store
 from telebot.records.writer import CallWriter
 from telebot.settings import RecordsSettings
 
@@ -71,6 +72,11 @@ class Archive:
         await recover(self.store, self._data, self._server, self._price, self._currency)
         await self.keys.open()
         self._retention = asyncio.create_task(self.retention.run(), name="retention")
+
+    async def written(self) -> None:
+        """What was told so far can be read; later, where the database does not answer."""
+        with suppress(RecordsAway):
+            await self.log.flush()
 
     async def close(self) -> None:
         """Finish the recordings, write what waits, close the database."""

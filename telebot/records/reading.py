@@ -19,6 +19,7 @@ from sqlalchemy import Row, Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telebot.call.errors import Local
+from telebot.call.model import Call
 from telebot.records import cost, shape
 from telebot.records.recording import RecordingState
 from telebot.records.store import Store
@@ -227,7 +228,36 @@ def _summary(row: Row[Any], turn_count: int, slowest_ms: float | None) -> dict[s
             duration_s=row.recording_s,
             error=row.recording_error,
         ),
+        "metadata": orjson.loads(row.metadata) if row.metadata else {},
     }
+
+
+def summary(call: Call) -> shape.CallSummary:
+    """The row of a call that was placed just now, whether it is written yet or not."""
+    offer, ending = call.offer, call.termination
+    numbers: dict[str, Any] = {"phone_from": offer.phone_from, "phone_to": offer.phone_to}
+    return shape.CallSummary(
+        id=call.id,
+        carrier=offer.carrier,
+        carrier_call_id=offer.carrier_call_id,
+        direction=offer.direction,
+        **numbers,
+        agent=call.agent,
+        state=call.state.value,
+        started_at=call.created_at,
+        answered_at=call.answered_at,
+        ended_at=call.ended_at,
+        duration_s=0.0 if ending else None,
+        termination=shape.Termination(result=ending.result, reason=ending.reason)
+        if ending
+        else None,
+        turn_count=0,
+        slowest_ms=None,
+        recording=shape.Recording(
+            available=False, state=RecordingState.OFF, duration_s=None, error=None
+        ),
+        metadata=dict(call.metadata),
+    )
 
 
 def _turn(row: Row[Any]) -> shape.Turn:

@@ -64,8 +64,14 @@ def opened(call: Call, server: str) -> Row:
             "state": call.state.value,
             "created_at": call.created_at,
             "recording": "off",
+            "metadata": to_json(call.metadata) if call.metadata else None,
         },
     )
+
+
+def dialled(call: Call) -> Row:
+    named = clean(call.offer.carrier_call_id, NUMBER_CHARS)
+    return Row("dialled", {"b_id": call.id, "carrier_call_id": named})
 
 
 def turn(call_id: str, turn: Turn, cost_micros: int | None = None) -> Row:

@@ -33,7 +33,9 @@ class Shape(BaseModel):
 class Termination(Shape):
     """How the call ended."""
 
-    result: str = Field(description="completed, transferred, no_media, refused or failed")
+    result: str = Field(
+        description="completed, transferred, no_media, refused, unanswered or failed"
+    )
     reason: str = Field(description="e.g. caller_hangup, bot_hangup, silence, server_crashed")
 
 
@@ -131,6 +133,7 @@ class CallSummary(Shape):
     turn_count: int
     slowest_ms: float | None = Field(description="the longest latency_ms.heard of its turns")
     recording: Recording
+    metadata: dict[str, str] = Field(description="as given when the call was placed")
 
 
 class CallDetail(CallSummary):

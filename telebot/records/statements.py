@@ -17,7 +17,7 @@ from telebot.records.tables import api_keys, calls, costs, events, notes, turns
 INSERTS = {"opened": calls, "turn": turns, "note": notes, "event": events, "cost": costs}
 # Within one batch the order below is as good as the order of arrival: the updates touch columns of
 # their own, a state never overwrites an ending, and the latest state of a call is the one kept.
-ORDER = (*INSERTS, "answered", "state", "recording", "closed", "key_used")
+ORDER = (*INSERTS, "dialled", "answered", "state", "recording", "closed", "key_used")
 
 
 class Statements:
@@ -30,6 +30,9 @@ class Statements:
         one = calls.c.id == bindparam("b_id")
         live = calls.c.ended_at.is_(None)
         self._by_op |= {
+            "dialled": update(calls)
+            .where(one)
+            .values(carrier_call_id=bindparam("carrier_call_id")),
             "answered": update(calls).where(one).values(answered_at=bindparam("answered_at")),
             "state": update(calls).where(one, live).values(state=bindparam("state")),
             "recording": update(calls)

@@ -87,6 +87,7 @@ calls = Table(
     Column("recording_path", String(NUMBER_CHARS)),  # below the data folder
     Column("recording_s", Float),
     Column("recording_error", String(NAME_CHARS)),
+    Column("metadata", Text),  # JSON, of whoever had us make the call
     Index(None, "created_at", "id"),
     Index(None, "carrier", "carrier_call_id"),
     Index(None, "ended_at"),

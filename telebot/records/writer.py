@@ -85,6 +85,9 @@ class CallWriter:
         self._tallies[call.id] = _Tally()
         self._put(rows.opened(call, self._server))
 
+    def dialled(self, call: Call) -> None:
+        self._put(rows.dialled(call))
+
     def answered(self, call: Call) -> None:
         self._put(Row("answered", {"b_id": call.id, "answered_at": call.answered_at}))
 

@@ -30,6 +30,7 @@ from telebot.speech.ear import Ear
 from telebot.speech.failover import Failovers, Nobody
 from telebot.speech.filler import Fillers
 from telebot.speech.parts import Outside, Parts
+from telebot.speech.phrases import Phrase
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
 from telebot.speech.services import services
@@ -161,7 +162,7 @@ class Speech:
             failovers,
             context,
             now=self._wall_clock,
-            caller=call.offer.phone_from or None,
+            caller=call.offer.phone_person or None,
             clock=clock,
             after_reply=conversation.after_reply,
         )
@@ -211,7 +212,7 @@ class Speech:
             pause_stt=getattr(made.ears, "pause", _nothing),
             resume_stt=getattr(made.ears, "resume", _nothing),
             settle_stt=getattr(made.ears, "settle", _nothing),
-            phrases=agent.phrases,
+            phrases=_phrases(agent, call),
             agent=agent.settings.call,
             speech=settings.speech,
             providers=failovers.providers,
@@ -271,6 +272,12 @@ class Speech:
             stop_s=speech.vad_stop_s,
             gate=speech.energy_gate,
         )
+
+
+def _phrases(agent: Agent, call: Call) -> Mapping[str, Phrase]:
+    """What the agent says word for word; whom we have rung up may be greeted otherwise."""
+    other = agent.phrases.get("greeting_outbound") if call.offer.outbound else None
+    return agent.phrases if other is None else {**agent.phrases, "greeting": other}
 
 
 def _nothing() -> None:

@@ -32,8 +32,8 @@ class HangUps:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, carrier: object, call: Call, after_s: float = 0.0) -> None:
-        """End `call` at its carrier in `after_s` seconds, where the carrier can."""
-        if isinstance(carrier, HangsUp):
+        """End `call` at its carrier in `after_s` seconds, where the carrier can and knows it."""
+        if isinstance(carrier, HangsUp) and call.offer.carrier_call_id:
             task = asyncio.create_task(self._hang_up(carrier, call, after_s))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -134,6 +134,7 @@ class MeteredLog:
     def __init__(self, log: CallLog, metrics: Metrics) -> None:
         self._log = log
         self._metrics = metrics
+        self.dialled = log.dialled
         self.answered = log.answered
         self.state = log.state
 

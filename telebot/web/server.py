@@ -15,6 +15,7 @@ from aiohttp import web
 
 from telebot.call.admission import Admission
 from telebot.call.events import Conversations
+from telebot.call.model import Call
 from telebot.carriers.registry import Carriers
 from telebot.settings import Settings
 from telebot.web.auth import Gate
@@ -43,6 +44,7 @@ class Parts:
     carriers: Carriers
     conversations: Conversations
     gate: Gate
+    hang_ups: HangUps
     metrics: Metrics = field(default_factory=Metrics)
     checks: Mapping[str, Check] = field(default_factory=dict)
 
@@ -53,7 +55,6 @@ class _Lines:
 
     sockets: MediaSockets
     hooks: Webhooks
-    hang_ups: HangUps
 
 
 def build_app(parts: Parts) -> web.Application:
@@ -63,7 +64,7 @@ def build_app(parts: Parts) -> web.Application:
     )
     lines = _lines(parts)
     parts.metrics.watch(parts.admission)
-    parts.metrics.gauge("hangups_pending", "Hang-ups under way", lambda: lines.hang_ups.pending)
+    parts.metrics.gauge("hangups_pending", "Hang-ups under way", lambda: parts.hang_ups.pending)
     app.add_routes(
         [
             web.get("/health/live", live),
@@ -85,13 +86,13 @@ def _asked(path: str, handler: Handler) -> tuple[web.RouteDef, web.RouteDef]:
 
 
 def _lines(parts: Parts) -> _Lines:
-    recent, hang_ups = RecentCalls(), HangUps(parts.metrics)
+    recent = RecentCalls()
     around = Surroundings(
         admission=parts.admission,
         conversations=parts.conversations,
         settings=parts.settings.media,
         recent=recent,
-        hang_ups=hang_ups,
+        hang_ups=parts.hang_ups,
         metrics=parts.metrics,
     )
     server = parts.settings.server
@@ -105,7 +106,7 @@ def _lines(parts: Parts) -> _Lines:
         recent=recent,
         metrics=parts.metrics,
     )
-    return _Lines(sockets, hooks, hang_ups)
+    return _Lines(sockets, hooks)
 
 
 def _add_life(app: web.Application, parts: Parts, lines: _Lines) -> None:
@@ -117,17 +118,20 @@ def _add_life(app: web.Application, parts: Parts, lines: _Lines) -> None:
                 log.info("carrier_off", carrier=carrier.name, why=why)
 
     async def expiry(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(_expire(parts.admission))
+        task = asyncio.create_task(_expire(parts))
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     async def stop_streams(_: web.Application) -> None:
+        for call in parts.admission.unanswered():
+            parts.admission.end(call, "cancelled")
+            _give_up(parts, call)
         lines.sockets.stop_all()
 
     async def close(_: web.Application) -> None:
         await lines.sockets.close()
-        await lines.hang_ups.close()
+        await parts.hang_ups.close()
         await parts.carriers.close()
 
     app.on_startup.append(load_carriers)
@@ -136,8 +140,15 @@ def _add_life(app: web.Application, parts: Parts, lines: _Lines) -> None:
     app.on_cleanup.append(close)
 
 
-async def _expire(admission: Admission) -> None:
-    """End the calls whose stream never came."""
+async def _expire(parts: Parts) -> None:
+    """End the calls whose stream never came, and have nobody rung up any longer."""
     while True:
         await asyncio.sleep(EXPIRY_EVERY_S)
-        admission.expire()
+        for call in parts.admission.expire():
+            _give_up(parts, call)
+
+
+def _give_up(parts: Parts, call: Call) -> None:
+    """A call that is over for us may ring on where we made it."""
+    if call.offer.outbound:
+        parts.hang_ups.begin(parts.carriers.get(call.offer.carrier), call)

@@ -7,13 +7,22 @@ something went wrong or a media stream is over. Next: `web/media_socket.py`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs, urlsplit
 
 import structlog
 from aiohttp import web
 
 from telebot.call.admission import Admission
 from telebot.call.errors import BadRequest, NotAuthentic, Refused
-from telebot.carriers.port import Answer, AnswersWebhooks, AsksByGet, OnThisMachine, Webhook
+from telebot.call.model import Call
+from telebot.carriers.port import (
+    Answer,
+    AnswersWebhooks,
+    AsksByGet,
+    OnThisMachine,
+    StatusUpdate,
+    Webhook,
+)
 from telebot.carriers.registry import Carriers
 from telebot.web.errors import error
 from telebot.web.limits import read_body
@@ -89,7 +98,7 @@ class Webhooks:
     async def _voice(self, carrier: AnswersWebhooks, webhook: Webhook) -> Answer:
         offer = carrier.parse_offer(webhook)
         try:
-            call, token = self._admission.admit(offer)
+            call, token = self._admission.admit(offer, _placed(webhook.url))
         except Refused as refused:
             log.info("call_refused", carrier=carrier.name, reason=refused.reason)
             return carrier.apology(refused.reason)
@@ -98,10 +107,11 @@ class Webhooks:
 
     async def _status(self, carrier: AnswersWebhooks, webhook: Webhook) -> Answer:
         update = carrier.parse_status(webhook)
-        call = self._admission.find(carrier.name, update.carrier_call_id)
+        call = self._find(carrier, webhook, update)
         if update.ended and call is not None:
             if self._admission.ringing(call):
-                self._admission.end(call, update.reason or "carrier_ended")
+                reason = update.reason if call.offer.outbound else ""
+                self._admission.end(call, reason or "carrier_ended")
             else:
                 self._sockets.stop(call, "caller_hangup")
         return Answer("", "text/plain")
@@ -110,13 +120,25 @@ class Webhooks:
         update = carrier.parse_status(webhook)
         if update.answer is not None:
             return update.answer
-        call = self._admission.find(carrier.name, update.carrier_call_id)
+        call = self._find(carrier, webhook, update)
         outcome = self._recent.outcome(carrier.name, update.carrier_call_id)
         if call is not None and self._admission.ringing(call):
             self._admission.end(call, "no_media")  # it hears the apology instead of a stream
         elif call is not None:
             self._sockets.stop(call, "stream_lost")  # over for the carrier; ours may not know yet
         return carrier.apology(outcome)
+
+    def _find(
+        self, carrier: AnswersWebhooks, webhook: Webhook, update: StatusUpdate
+    ) -> Call | None:
+        """The live call that a carrier speaks of."""
+        placed = _placed(webhook.url)
+        return self._admission.find(carrier.name, update.carrier_call_id, placed)
+
+
+def _placed(url: str) -> str:
+    """The call of ours that a webhook's URL names (`carriers/dialling.py` has put it there)."""
+    return parse_qs(urlsplit(url).query).get("call", [""])[0]
 
 
 def media_url(webhook_url: str) -> str:

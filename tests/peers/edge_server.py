@@ -14,15 +14,19 @@ from typing import Any
 
 from aiohttp import web
 
+from telebot.api import calls as calls_api
+from telebot.api.control import ControlApi
 from telebot.call.admission import Admission
 from telebot.call.events import MediaWire
 from telebot.call.model import Call, Note, Termination, Turn, WireEvent
 from telebot.call.tokens import StreamTokens
+from telebot.carriers.dialling import Dialling
 from telebot.carriers.registry import Carriers
 from telebot.records.keys import ApiKey, NoKey, Scope
 from telebot.records.store import RecordsAway
 from telebot.settings import load
 from telebot.web.auth import Gate
+from telebot.web.hangups import HangUps
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
 
@@ -41,6 +45,9 @@ class MemoryLog:
 
     def opened(self, call: Call) -> None:
         self.calls.append(call)
+
+    def dialled(self, call: Call) -> None:
+        pass
 
     def answered(self, call: Call) -> None:
         pass
@@ -174,7 +181,7 @@ class OneKey:
             raise RecordsAway("OperationalError")
         if secret != self.secret:
             raise NoKey("unknown key")
-        return ApiKey("id", "tests", Scope.VIEWER, "created", datetime.now(UTC), None, None)
+        return ApiKey("id", "tests", Scope.OPERATOR, "created", datetime.now(UTC), None, None)
 
 
 @asynccontextmanager
@@ -209,8 +216,19 @@ async def edge(
     )
     carriers = Carriers(settings)
     gate = Gate(OneKey("secret-key"), frozenset({"/v1/open"}))
-    parts = Parts(settings, admission, carriers, listeners, gate, metrics)
+    hang_ups = HangUps(metrics)
+    parts = Parts(settings, admission, carriers, listeners, gate, hang_ups, metrics)
     app = build_app(parts)
+    dialling = Dialling(
+        carriers,
+        admission,
+        settings.outbound,
+        public_url=settings.server.public_url,
+        clock=time.monotonic,
+        hang_up=lambda call: hang_ups.begin(carriers.get(call.offer.carrier), call),
+    )
+    control = ControlApi(dialling, lambda: asyncio.sleep(0), time.monotonic)
+    calls_api.setup(app, gate.authorize, control)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_s)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

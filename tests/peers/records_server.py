@@ -100,7 +100,7 @@ async def records_server(
     gate = Gate(archive.keys)
     app = web.Application(middlewares=[errors, gate.middleware])
     parts = calls.CallsApi(archive.reader, archive.retention)
-    openapi.setup(app, calls.setup(app, parts, gate.authorize), "0.1.0")
+    openapi.setup(app, calls.setup(app, gate.authorize, parts), "0.1.0")
     sessions = Sessions(archive.keys, "a-secret-that-signs-the-cookies!", now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
     runner = web.AppRunner(app)

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -235,10 +236,24 @@ def start_message(stream: str, call: str, token: str) -> dict[str, Any]:
 
 
 @dataclass
+class Made:
+    """A call that Twilio was asked to make."""
+
+    sid: str
+    fields: dict[str, str]
+
+    def webhook(self, status: str, **more: str) -> dict[str, str]:
+        """The fields of a webhook about it."""
+        told = {"From": self.fields["From"], "To": self.fields["To"], "Direction": "outbound-api"}
+        return offer(self.sid) | told | {"CallStatus": status} | more
+
+
+@dataclass
 class Rest:
     """Twilio's call resource: what was asked of it, and how it is told to behave."""
 
     url: str = ""
+    made: list[Made] = field(default_factory=list)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     answers: list[int | str] = field(default_factory=list)  # one each request
     then: int | str = 200  # and always after those
@@ -246,13 +261,41 @@ class Rest:
 
     async def update(self, request: web.Request) -> web.StreamResponse:
         """POST /2010-04-01/Accounts/{account}/Calls/{call}.json"""
+        fields = await self._fields(request)
+        if fields is None:
+            return self._error(401, 20003, "Authenticate")
+        self.asked.append((request.match_info["call"], fields))
+        told = {"sid": request.match_info["call"], "status": "completed"}
+        return await self._answer(request, told, 200)
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """POST /2010-04-01/Accounts/{account}/Calls.json: who is to be rung up, and what is done
+        once they answer."""
+        fields = await self._fields(request)
+        if fields is None:
+            return self._error(401, 20003, "Authenticate")
+        if not re.fullmatch(r"\+[1-9]\d{6,14}", fields.get("To", "")):
+            return self._error(400, 21211, "Invalid 'To' Phone Number")
+        if not re.fullmatch(r"\+[1-9]\d{6,14}", fields.get("From", "")):
+            return self._error(400, 21212, "Invalid 'From' Number")
+        if ("Url" in fields) == ("Twiml" in fields):
+            return self._error(400, 21205, "Url or Twiml")
+        made = Made(call_sid(), fields)
+        self.made.append(made)
+        return await self._answer(request, {"sid": made.sid, "status": "queued"}, 201)
+
+    async def _fields(self, request: web.Request) -> dict[str, str] | None:
+        """The form; None without a good login."""
         scheme, _, login = request.headers.get("Authorization", "").partition(" ")
         account, _, token = base64.b64decode(login).decode().partition(":")
         if scheme != "Basic" or account != request.match_info["account"] or not token:
             self.unauthorized += 1
-            return web.json_response({"code": 20003, "message": "Authenticate"}, status=401)
-        fields = {str(name): str(value) for name, value in (await request.post()).items()}
-        self.asked.append((request.match_info["call"], fields))
+            return None
+        return {str(name): str(value) for name, value in (await request.post()).items()}
+
+    async def _answer(
+        self, request: web.Request, told: dict[str, str], status: int
+    ) -> web.StreamResponse:
         answer = self.answers.pop(0) if self.answers else self.then
         if answer == "hang":
             await asyncio.sleep(3600)
@@ -261,7 +304,7 @@ class Rest:
         if answer in ("drop", "junk"):
             return web.Response(text="<html>")
         if answer == 200:
-            return web.json_response({"sid": request.match_info["call"], "status": "completed"})
+            return web.json_response(told, status=status)
         if answer == "gone":
             return self._error(400, 21220, "Call is not in-progress. Cannot redirect.")
         return self._error(int(answer), 20404 if answer == 404 else 20500, "no")
@@ -276,6 +319,7 @@ async def rest() -> AsyncIterator[Rest]:
     """The REST on a loopback port."""
     peer = Rest()
     app = web.Application()
+    app.router.add_post("/2010-04-01/Accounts/{account}/Calls.json", peer.create)
     app.router.add_post("/2010-04-01/Accounts/{account}/Calls/{call}.json", peer.update)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

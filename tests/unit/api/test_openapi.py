@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 
 from telebot.api import calls, openapi
+from telebot.api.control import ControlApi
 from telebot.api.query import CallQuery
 from telebot.records import shape
 
@@ -18,7 +19,12 @@ def nobody(_request, _wanted) -> None: ...
 @pytest.fixture(scope="module")
 def described():
     app = web.Application()
-    endpoints = calls.setup(app, calls.CallsApi(None, None), nobody)  # type: ignore[arg-type]
+    endpoints = calls.setup(
+        app,
+        nobody,
+        calls.CallsApi(None, None),  # type: ignore[arg-type]
+        ControlApi(None, None, None),  # type: ignore[arg-type]
+    )
     openapi.setup(app, endpoints, "1.2.3")
     return app, openapi.document(endpoints, "1.2.3")
 

@@ -20,10 +20,14 @@ class MemoryLog:
     def __init__(self) -> None:
         self.opened_calls: list[Call] = []
         self.answered_calls: list[Call] = []
+        self.dialled_calls: list[tuple[Call, str]] = []
         self.endings: list[tuple[Call, Termination]] = []
 
     def opened(self, call: Call) -> None:
         self.opened_calls.append(call)
+
+    def dialled(self, call: Call) -> None:
+        self.dialled_calls.append((call, call.offer.carrier_call_id))
 
     def answered(self, call: Call) -> None:
         self.answered_calls.append(call)

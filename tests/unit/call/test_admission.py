@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import jwt
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from telebot.call.errors import BadToken, Refused
-from telebot.call.model import Call, Result, State
+from telebot.call.model import Call, CallOffer, Result, State, Termination
 
 pytestmark = pytest.mark.unit
 
@@ -141,10 +142,10 @@ def test_a_stream_that_never_comes_ends_the_call(scene):
     late, token = scene.admission.admit(offer("CA2"))
     scene.admission.connect(token, "twilio", "CA2")
     scene.time_s = LIFE_S - 0.001
-    assert scene.admission.expire() == 0
+    assert scene.admission.expire() == []
     scene.time_s = LIFE_S
-    assert scene.admission.expire() == 1
-    assert scene.admission.expire() == 0
+    assert scene.admission.expire() == [call]
+    assert scene.admission.expire() == []
     assert call.termination.result is Result.NO_MEDIA
     assert late.termination is None
 
@@ -169,6 +170,98 @@ async def test_an_idle_server_is_drained_at_once(scene):
     assert await scene.admission.drained(0.5) is True
 
 
+def outbound(**changes) -> CallOffer:
+    """A call from the number that has an agent."""
+    numbers = {"phone_from": "+441632960000", "phone_to": "+441632960777"}
+    return offer("", direction="outbound", **(numbers | changes))
+
+
+def test_a_call_that_we_make(scene):
+    call, token = scene.admission.place(outbound(), 45, {"order": "7"})
+    assert (call.agent, call.metadata) == ("front-desk", {"order": "7"})
+    assert scene.log.opened_calls == [call]
+    assert scene.admission.unanswered() == [call]
+    scene.admission.dialled(call, "CA7")
+    scene.admission.dialled(call, "CA8")  # the first who names it is believed
+    assert scene.log.dialled_calls == [(call, "CA7")]
+    assert scene.admission.find("twilio", "CA7") is call
+    again, token = scene.admission.admit(offer("CA7", direction="outbound"), call.id)
+    assert again is call
+    scene.time_s = 60  # no longer a matter of ringing
+    assert scene.admission.expire() == []
+    assert scene.admission.connect(token, "twilio", "CA7") is call
+    assert scene.admission.unanswered() == []
+    scene.admission.end(call, "caller_hangup")
+    with pytest.raises(Refused, match="caller_hangup"):
+        scene.admission.admit(offer("CA7", direction="outbound"), call.id)
+    assert scene.reasons() == ["caller_hangup"]
+
+
+@pytest.mark.parametrize("first", ["webhook", "status", "stream"])
+def test_the_answer_may_come_before_the_carriers_word_that_it_dials(scene, first):
+    call, token = scene.admission.place(outbound(), 45)
+    if first == "webhook":
+        _, token = scene.admission.admit(offer("CA7", direction="outbound"), call.id)
+    if first == "status":
+        assert scene.admission.find("twilio", "CA7", call.id) is call
+    assert scene.admission.connect(token, "twilio", "CA7") is call
+    scene.admission.dialled(call, "CA7")
+    assert scene.log.dialled_calls == [(call, "CA7")]
+    assert scene.admission.find("twilio", "CA7") is call
+
+
+def test_a_request_to_dial_may_be_named_otherwise_than_the_call(scene):
+    call, _ = scene.admission.place(outbound(), 45)
+    scene.admission.dialled(call, "request-1")
+    _, token = scene.admission.admit(offer("CA7", direction="outbound"), call.id)
+    assert scene.admission.find("twilio", "request-1") is None
+    assert scene.admission.connect(token, "twilio", "CA7") is call
+    scene.admission.end(call, "caller_hangup")
+    assert scene.admission._by_carrier == {}
+
+
+def test_a_call_that_nobody_answers(scene):
+    call, token = scene.admission.place(outbound(), 45)
+    scene.time_s = 44.9
+    assert scene.admission.expire() == []
+    scene.time_s = 45
+    assert scene.admission.expire() == [call]
+    assert call.termination == Termination(Result.UNANSWERED, "no_answer")
+    with pytest.raises(BadToken):
+        scene.admission.connect(token, "twilio", "CA7")
+    scene.admission.dialled(call, "CA7")  # late, and still on record
+    with pytest.raises(Refused, match="no_answer"):
+        scene.admission.admit(offer("CA7", direction="outbound"), call.id)
+
+
+def test_the_token_of_a_call_that_rings_for_long_is_still_good(scene):
+    call, token = scene.admission.place(outbound(), LIFE_S)
+    scene.time_s = LIFE_S - 1
+    assert scene.admission.connect(token, "twilio", "CA7") is call
+
+
+@pytest.mark.parametrize("placed", ["id99", "inbound", "another carrier's"])
+def test_an_offer_of_a_call_that_we_did_not_make(scene, placed):
+    inbound, _ = scene.admission.admit(offer("CA1"))
+    other, _ = scene.admission.place(outbound(), 45)
+    other.offer = replace(other.offer, carrier="acme")
+    named = {"inbound": inbound.id, "another carrier's": other.id}.get(placed, placed)
+    with pytest.raises(Refused, match="unknown_call"):
+        scene.admission.admit(offer("CA7", direction="outbound"), named)
+    assert scene.admission.find("twilio", "CA7", named) is None
+
+
+def test_no_more_calls_are_made_than_there_is_room_for(scene):
+    scene.admission.max_calls = 1
+    scene.admission.admit(offer())
+    with pytest.raises(Refused, match="capacity"):
+        scene.admission.place(outbound(), 45)
+    scene.admission.draining = True
+    with pytest.raises(Refused, match="draining"):
+        scene.admission.place(outbound(), 45)
+    assert scene.reasons() == ["capacity", "draining"]
+
+
 class Moves(RuleBasedStateMachine):
     """Any sequence of what can happen: each call is opened once and ends at most once."""
 
@@ -187,6 +280,27 @@ class Moves(RuleBasedStateMachine):
             return None
         self.tokens.append((sid, token))
         return call
+
+    @rule(target=calls, to=st.sampled_from(["CA5", "CA6", ""]))
+    def place(self, to: str) -> Call | None:
+        try:
+            call, token = self.scene.admission.place(outbound(), 45)
+        except Refused:
+            return None
+        self.scene.admission.dialled(call, to)
+        self.tokens.append((to or "CA7", token))
+        return call
+
+    @rule(call=calls, sid=st.sampled_from(["CA5", "CA6", "CA8"]))
+    def answer(self, call: Call | None, sid: str) -> None:
+        if call is not None:
+            try:
+                offered = offer(sid, direction="outbound")
+                found, token = self.scene.admission.admit(offered, call.id)
+            except Refused:
+                return
+            assert found.termination is None
+            self.tokens.append((sid, token))
 
     @rule(n=st.integers(0, 9), sid=st.sampled_from(["", "CA1", "CA2"]))
     def connect(self, n: int, sid: str) -> None:
@@ -232,7 +346,8 @@ class Moves(RuleBasedStateMachine):
     def nothing_is_kept_of_the_dead(self) -> None:
         admission = self.scene.admission
         assert set(admission._awaited) <= set(admission.live)
-        assert set(admission._by_carrier.values()) == set(admission.live)
+        named = {id for id, call in admission.live.items() if call.offer.carrier_call_id}
+        assert set(admission._by_carrier.values()) <= named
 
 
 TestMoves = Moves.TestCase

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from telebot.call.ending import COMPLETED, NO_MEDIA, REFUSED, termination
+from telebot.call.ending import COMPLETED, NO_MEDIA, REFUSED, UNANSWERED, termination
 from telebot.call.model import Result, Termination
 
 pytestmark = pytest.mark.unit
@@ -15,13 +15,13 @@ DOCUMENTED = set(re.findall(r"``(\w+)``", Termination.__doc__ or ""))
 
 
 def test_the_named_reasons_are_the_documented_ones():
-    assert COMPLETED | REFUSED | NO_MEDIA | {"transferred"} <= DOCUMENTED
+    assert COMPLETED | REFUSED | NO_MEDIA | UNANSWERED | {"transferred"} <= DOCUMENTED
 
 
 @pytest.mark.parametrize("reason", sorted(DOCUMENTED))
 def test_each_reason_has_its_result(reason):
     sets = {Result.COMPLETED: COMPLETED, Result.REFUSED: REFUSED, Result.NO_MEDIA: NO_MEDIA}
-    sets[Result.TRANSFERRED] = frozenset({"transferred"})
+    sets |= {Result.TRANSFERRED: frozenset({"transferred"}), Result.UNANSWERED: UNANSWERED}
     [result] = [result for result, reasons in sets.items() if reason in reasons] or [Result.FAILED]
     assert termination(reason) == Termination(result, reason)
 

@@ -134,7 +134,7 @@ def test_the_wait_for_each_reply_is_measured_by_agent_and_part():
     metrics = Metrics()
     kept = []
     log = metrics.metered(
-        SimpleNamespace(turn=lambda *turn: kept.append(turn), answered=0, state=0)
+        SimpleNamespace(turn=lambda *turn: kept.append(turn), dialled=0, answered=0, state=0)
     )
     at, call = datetime(2026, 1, 1, tzinfo=UTC), _call()
     for latency in (TurnLatency(), TurnLatency(heard=640.0, stt=180.0), TurnLatency(heard=1900.0)):
