@@ -14,6 +14,7 @@ from telebot.settings import Settings
 
 CARRIERS = {
     "twilio": "telebot.carriers.twilio:TwilioCarrier",
+    "telnyx": "telebot.carriers.telnyx:TelnyxCarrier",
     "sip": "telebot.carriers.sip:SipCarrier",
     "asterisk": "telebot.carriers.asterisk:AsteriskCarrier",
     "local": "telebot.carriers.local:LocalCarrier",

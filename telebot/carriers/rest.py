@@ -78,7 +78,7 @@ class JsonRest:
     ) -> Told:
         """`path` in its parts, each of which is quoted; a last one of '' ends it with a slash.
         Raises `CarrierError` on the line to the vendor, and where it goes on saying 429 or 5xx."""
-        url = "/".join((self._base, *(quote(part, safe="") for part in path)))
+        url = "/".join((self._base, *(quote(part, safe=":") for part in path)))
         headers = {"Authorization": self._authorization(), "Accept": "application/json"}
         data: bytes | Mapping[str, str] | None = form
         if json is not None:

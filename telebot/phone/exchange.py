@@ -25,6 +25,7 @@ EXCHANGES = {
     "asterisk": "telebot.phone.asterisk_exchange:AsteriskExchange",
     "local": "telebot.phone.twilio_exchange:TwilioExchange",
     "twilio": "telebot.phone.twilio_exchange:TwilioExchange",
+    "telnyx": "telebot.phone.telnyx_exchange:TelnyxExchange",
 }
 
 

@@ -5,21 +5,20 @@ Signing: https://www.twilio.com/docs/usage/security . The stream is `twilio_stre
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import aiohttp
 
 from telebot.phone import twiml
+from telebot.phone.asking import ask
 from telebot.phone.destination import CallRefused, CannotCall, Destination, port_of
+from telebot.phone.environment import needed
 from telebot.phone.exchange import Connection, open_socket
 from telebot.phone.microphone import Microphone
 from telebot.phone.twilio_stream import StreamIds, TwilioStream
-
-ANSWER_TIMEOUT_S = 15.0  # as long as Twilio waits for a webhook
 
 
 class TwilioExchange:
@@ -33,10 +32,7 @@ class TwilioExchange:
     def secret(server: str, carrier: str) -> str:
         """The secret of this machine's server, or the Twilio auth token. Raises `CannotCall`."""
         if carrier == "twilio":
-            token = os.environ.get("TWILIO_AUTH_TOKEN", "")
-            if not token:
-                raise CannotCall("--carrier twilio signs with TWILIO_AUTH_TOKEN, which is not set")
-            return token
+            return needed("TWILIO_AUTH_TOKEN", carrier)
         from telebot.call.local_access import discover
 
         secret = discover(port_of(server), os.environ) or _data_secret()
@@ -108,42 +104,19 @@ def _data_secret() -> str:
 async def _post(
     session: aiohttp.ClientSession, to: Destination, url: str, signed_url: str, form: dict[str, str]
 ) -> twiml.Answer:
-    headers = {"X-Twilio-Signature": signature(to.secret, signed_url, form)}
-    try:
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            async with session.post(url, data=form, headers=headers) as response:
-                status, kind = response.status, response.content_type
-                body = await _read(response)
-    except TimeoutError:
-        raise CannotCall(f"{url}: no answer in {ANSWER_TIMEOUT_S:.0f} s") from None
-    except aiohttp.ClientConnectorError as error:
-        why = error.strerror or error.os_error
-        raise CannotCall(f"{url}: cannot connect ({why}); is the server running?") from None
-    except aiohttp.ClientError as error:
-        raise CannotCall(f"{url}: {error}") from None
-    if status != 200:
-        raise CannotCall(f"{url}: HTTP {status}{_why(status)}")
-    if kind not in ("text/xml", "application/xml"):
-        raise CannotCall(f"{url}: answered with {kind}, not with TwiML")
+    headers = {
+        "X-Twilio-Signature": signature(to.secret, signed_url, form),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    body = await ask(
+        session,
+        "POST",
+        url,
+        headers=headers,
+        body=urlencode(form).encode(),
+        kinds=("text/xml", "application/xml"),
+    )
     try:
         return twiml.parse(body)
     except twiml.BadTwiml as error:
         raise CannotCall(f"{url}: {error}") from None
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, up to one byte more than an answer may have."""
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(16 * 1024):
-        body += chunk
-        if len(body) > twiml.MAX_TWIML_BYTES:
-            break
-    return bytes(body)
-
-
-def _why(status: int) -> str:
-    reasons = {
-        403: "; the signature was not accepted",
-        404: "; it takes no calls of this carrier",
-    }
-    return reasons.get(status, "")

@@ -7,7 +7,6 @@ Shapes: https://www.twilio.com/docs/voice/media-streams/websocket-messages . Dia
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +14,9 @@ from typing import Any
 import orjson
 
 from telebot.audio.g711 import RATE_HZ
+from telebot.phone.json_stream import JsonStream, inner
 from telebot.phone.microphone import FRAME, Microphone
-from telebot.phone.stream import CarrierStream, Message
+from telebot.phone.stream import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class StreamIds:
     account_sid: str
 
 
-class TwilioStream(CarrierStream):
+class TwilioStream(JsonStream):
     """One media stream from Twilio's end."""
 
     def __init__(
@@ -76,39 +76,20 @@ class TwilioStream(CarrierStream):
     def marks(self, names: Sequence[str]) -> Sequence[Message]:
         return [self._message("mark", {"name": name}) for name in names]
 
-    def obey(self, message: Message) -> Sequence[Message]:
-        try:
-            tree = orjson.loads(message)
-        except orjson.JSONDecodeError:
-            self.fault("not JSON")
-            return []
-        if not isinstance(tree, dict):
-            self.fault("not an object")
-            return []
+    def told(self, tree: dict[str, Any]) -> Sequence[Message]:
         if tree.get("streamSid") != self.ids.stream_sid:
             self.fault("wrong streamSid")
             return []
         match tree.get("event"):
             case "media":
-                self._queue(_inner(tree, "media", "payload"))
+                self.queue(inner(tree, "media", "payload"))
             case "mark":
-                name = _inner(tree, "mark", "name")
-                if name is not None:
-                    return self.mark(name)
-                self.fault("mark without a name")
+                return self.mark_named(inner(tree, "mark", "name"))
             case "clear":
                 return self.clear()
             case _:
                 self.fault("unknown event")
         return []
-
-    def _queue(self, payload: str | None) -> None:
-        try:
-            ulaw = base64.b64decode(payload or "", validate=True)
-        except (binascii.Error, ValueError):
-            self.fault("payload is not base64")
-        else:
-            self.play(ulaw)
 
     def _message(self, event: str, content: dict[str, Any]) -> str:
         self._sequence += 1
@@ -119,10 +100,3 @@ class TwilioStream(CarrierStream):
             event: content,
         }
         return orjson.dumps(tree).decode()
-
-
-def _inner(tree: dict[str, Any], group: str, name: str) -> str | None:
-    """``tree[group][name]`` where it is a text."""
-    content = tree.get(group)
-    value = content.get(name) if isinstance(content, dict) else None
-    return value if isinstance(value, str) else None

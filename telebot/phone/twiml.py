@@ -40,6 +40,7 @@ class Answer:
     said: str
     after: tuple[str, ...]
     redirect: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)  # of ``<Stream>``
 
 
 def parse(body: bytes) -> Answer:
@@ -50,10 +51,11 @@ def parse(body: bytes) -> Answer:
     if "Connect" not in names:
         return Answer(None, {}, said, tuple(names))
     at = names.index("Connect")
-    url, parameters = _stream(verbs[at])
+    url, parameters, attributes = _stream(verbs[at])
     after = verbs[at + 1 :]
     redirects = [verb.text.strip() for verb in after if verb.name == "Redirect"]
-    return Answer(url, parameters, said, tuple(names[at + 1 :]), next(iter(redirects), None))
+    redirect = next(iter(redirects), None)
+    return Answer(url, parameters, said, tuple(names[at + 1 :]), redirect, attributes)
 
 
 def _verbs(body: bytes) -> list[Verb]:
@@ -100,7 +102,7 @@ def _no_doctype(*_: object) -> None:
     raise BadTwiml("a document type is not allowed")
 
 
-def _stream(connect: Verb) -> tuple[str, dict[str, str]]:
+def _stream(connect: Verb) -> tuple[str, dict[str, str], dict[str, str]]:
     streams = [verb for verb in connect.inner if verb.name == "Stream"]
     if len(connect.inner) != 1 or not streams:
         raise BadTwiml("<Connect> must hold exactly one <Stream>")
@@ -112,7 +114,8 @@ def _stream(connect: Verb) -> tuple[str, dict[str, str]]:
         if len(name) + len(value) > MAX_PARAMETER_CHARS:
             raise BadTwiml(f"parameter {name!r}: over {MAX_PARAMETER_CHARS} characters")
         parameters[name] = value
-    return _stream_url(streams[0].attributes.get("url", "")), parameters
+    attributes = streams[0].attributes
+    return _stream_url(attributes.get("url", "")), parameters, attributes
 
 
 def _stream_url(url: str) -> str:

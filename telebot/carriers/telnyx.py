@@ -1,0 +1,256 @@
+"""Telnyx: TeXML webhooks signed by Ed25519, media streams, Call Control for what we do to a call.
+
+TeXML: https://developers.telnyx.com/docs/voice/programmable-voice/texml-verbs/stream . Signatures:
+https://developers.telnyx.com/docs/messaging/webhooks (``telnyx-signature-ed25519`` is over
+``timestamp|body``, five minutes at most, as in Telnyx's own libraries). The stream is
+`telnyx_codec.py`'s, the REST `telnyx_rest.py`'s. How to point a number at it:
+docs/carriers/telnyx.md.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from binascii import Error as NotBase64
+from binascii import a2b_base64
+from collections.abc import Callable
+from typing import Annotated, Any, Self
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import BeforeValidator, SecretStr
+
+from telebot.call.errors import BadRequest, CarrierError, NotAuthentic
+from telebot.call.events import MediaCodec
+from telebot.call.model import Call, CallOffer
+from telebot.call.ports import Way
+from telebot.carriers import fields
+from telebot.carriers.fields import Fields
+from telebot.carriers.markup import element, response
+from telebot.carriers.port import Answer, StatusUpdate, Webhook
+from telebot.carriers.replays import Replays
+from telebot.carriers.rest import rest_url
+from telebot.carriers.sentences import AGAIN, said
+from telebot.carriers.telnyx_codec import CALL_ID, TelnyxCodec
+from telebot.carriers.telnyx_rest import TelnyxRest
+from telebot.settings import Row, Settings, row
+
+REST_URL = "https://api.telnyx.com"
+TOLERANCE_S = 300
+KEY_BYTES = 32  # of an Ed25519 key; in DER (RFC 8410) it ends one of 44
+
+# of an outbound call that nobody answered; by the status of TeXML, or by the cause of Call Control
+REASONS = {
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "canceled": "no_answer",
+    "failed": "unreachable",
+}
+CAUSES = {
+    "user_busy": "busy",
+    "call_rejected": "declined",
+    "timeout": "no_answer",
+    "no_answer": "no_answer",
+    "originator_cancel": "no_answer",
+    "not_found": "unreachable",
+    "unspecified": "unreachable",
+}
+ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled", "call.hangup"})
+
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+
+
+def _public_key(value: Any) -> Any:
+    try:
+        whole = a2b_base64(str(value), strict_mode=True)
+    except NotBase64:
+        whole = b""
+    if value and len(whole) not in (KEY_BYTES, 44):
+        raise ValueError("write the public key as the portal shows it (base64 of 32 bytes)")
+    return value
+
+
+class TelnyxSettings(Row):
+    """`carriers.telnyx` in the configuration."""
+
+    public_key: Annotated[str, BeforeValidator(_public_key)] = row(
+        "", "checks webhooks, as the portal shows it", env="TELNYX_PUBLIC_KEY"
+    )
+    api_key: SecretStr = row(SecretStr(""), "opens the REST", env="TELNYX_API_KEY")
+    account_sid: str = row(
+        "", "account of the REST; empty: the one that calls", env="TELNYX_ACCOUNT_SID"
+    )
+    connection_id: str = row(
+        "", "Call Control application that outbound calls belong to", env="TELNYX_CONNECTION_ID"
+    )
+    base_url: Annotated[str, BeforeValidator(rest_url(REST_URL))] = row(
+        REST_URL, "Telnyx's REST", env="TELNYX_BASE_URL"
+    )
+
+
+class TelnyxCarrier:
+    """Telnyx (a `Carrier` that `AnswersWebhooks`, `StreamsMedia`, `HangsUp`, `Transfers`, `Dials`
+    and `SendsDigits`)."""
+
+    name = "telnyx"
+    subprotocols = ()
+
+    def __init__(self, settings: TelnyxSettings, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._account_sid = settings.account_sid
+        self._clock = clock
+        self._replays = Replays(2 * TOLERANCE_S, clock)
+        self._rest: TelnyxRest | None = None
+        if not self.off():
+            key = a2b_base64(settings.public_key)[-KEY_BYTES:]
+            self._key = Ed25519PublicKey.from_public_bytes(key)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Built by the registry."""
+        return cls(settings.carrier(cls.name, TelnyxSettings))
+
+    def off(self) -> str | None:
+        """Off without the key that checks webhooks."""
+        return None if self._settings.public_key else "TELNYX_PUBLIC_KEY is not set"
+
+    def parse_offer(self, webhook: Webhook) -> CallOffer:
+        """Verify a TeXML voice webhook and read the call. Raises `NotAuthentic`, `BadRequest`."""
+        given = self._verified(webhook)
+        call_id = fields.field(given, "CallSid")
+        if not CALL_ID.fullmatch(call_id):
+            raise BadRequest("CallSid is missing or is not one")
+        account_sid = fields.field(given, "AccountSid")
+        if not self._account_sid and CALL_ID.fullmatch(account_sid):
+            self._account_sid = account_sid
+        outbound = fields.field(given, "Direction").startswith("outbound")
+        return CallOffer(
+            carrier=self.name,
+            carrier_call_id=call_id,
+            phone_from=fields.field(given, "From"),
+            phone_to=fields.field(given, "To"),
+            agent=fields.agent(webhook.url),
+            direction="outbound" if outbound else "inbound",
+        )
+
+    def parse_status(self, webhook: Webhook) -> StatusUpdate:
+        """Verify a TeXML status callback, or an event of Call Control for a call that we dialled.
+        Raises `NotAuthentic`, `BadRequest`."""
+        given = self._verified(webhook)
+        call_id = fields.field(given, "CallSid")
+        status = fields.field(given, "CallStatus").lower()
+        reason = ""
+        if fields.dialled(webhook.url):
+            cause = fields.field(given, "HangupCause").lower()
+            reason = CAUSES.get(cause) or REASONS.get(status, "")
+        return StatusUpdate(call_id, status, status in ENDED, reason)
+
+    def answer(self, call: Call, token: str, media_url: str) -> Answer:
+        """Connect to the media stream; when it is over while the caller still is there, Telnyx
+        asks `/fallback`. ``rtp``: both ways, in frames; ``PCMU`` also where the call is A-law."""
+        attributes = {
+            "url": media_url,
+            "track": "inbound_track",
+            "codec": "PCMU",
+            "bidirectionalMode": "rtp",
+            "bidirectionalCodec": "PCMU",
+        }
+        parameter = element("Parameter", "", {"name": "token", "value": token})
+        base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        after = element("Redirect", f"{base}/fallback?after=stream", {"method": "POST"})
+        stream = element("Stream", "", attributes, parameter)
+        return response(element("Connect", "", None, stream), after)
+
+    def apology(self, reason: str) -> Answer:
+        """Say what is the matter, where something is, and hang up."""
+        if reason == AGAIN:
+            return response()
+        sentence = said(reason)
+        spoken = [element("Say", sentence)] if sentence else []
+        return response(*spoken, element("Hangup"))
+
+    def codec(self, request: Webhook) -> MediaCodec:
+        """A codec for one media stream; its `start` brings the token."""
+        return TelnyxCodec()
+
+    async def hang_up(self, call: Call) -> None:
+        """End the call at Telnyx; one that is over already is fine. Raises `CarrierError`."""
+        await self._opened().hang_up(call.offer.carrier_call_id)
+
+    async def transfer(self, call: Call, to: str) -> None:
+        """Dial `to` for the caller: by other TeXML where the call runs on it, else (a call that we
+        dialled) by Call Control. Raises `CarrierError`."""
+        rest, call_id = self._opened(), call.offer.carrier_call_id
+        if call.offer.direction == "outbound":
+            await rest.transfer(call_id, to)
+            return
+        if not self._account_sid:
+            raise CarrierError("TELNYX_ACCOUNT_SID is not set")
+        texml = response(element("Dial", "", None, element("Number", to))).body
+        await rest.update(self._account_sid, call_id, texml)
+
+    async def dial(self, call: Call, way: Way) -> str:
+        """Ring somebody up by Call Control, with the media stream on it from the moment they answer
+        and the token in its `client_state`. Raises `CarrierError`."""
+        rest = self._opened()
+        if not self._settings.connection_id:
+            raise CarrierError("TELNYX_CONNECTION_ID is not set")
+        return await rest.dial(
+            self._settings.connection_id, call.offer.phone_to, call.offer.phone_from, way
+        )
+
+    async def send_digits(self, call: Call, digits: str) -> None:
+        """Key digits towards the other party. Raises `CarrierError`."""
+        await self._opened().send_digits(call.offer.carrier_call_id, digits)
+
+    async def close(self) -> None:
+        """Close the REST client's connections."""
+        if self._rest is not None:
+            await self._rest.close()
+
+    def _opened(self) -> TelnyxRest:
+        # not in __init__: its HTTP session belongs to the running loop
+        if self._rest is None:
+            api_key = self._settings.api_key.get_secret_value()
+            if not api_key:
+                raise CarrierError("TELNYX_API_KEY is not set")
+            self._rest = TelnyxRest(api_key, self._settings.base_url)
+        return self._rest
+
+    def _verified(self, webhook: Webhook) -> Fields:
+        """The fields of a form, or of an event of Call Control by TeXML's names."""
+        signature = webhook.headers.get("telnyx-signature-ed25519", "")
+        timestamp = webhook.headers.get("telnyx-timestamp", "")
+        if not signature or not _TIMESTAMP.fullmatch(timestamp):
+            raise NotAuthentic("no signature")
+        if abs(self._clock() - int(timestamp)) > TOLERANCE_S:
+            raise NotAuthentic("signed too long ago, or our clocks differ")
+        try:
+            signed = a2b_base64(signature, strict_mode=True)
+            self._key.verify(signed, timestamp.encode() + b"|" + webhook.body)
+        except (NotBase64, ValueError, InvalidSignature):
+            raise NotAuthentic("wrong signature") from None
+        if not self._replays.first(f"{timestamp} {signature}"):
+            raise NotAuthentic("a request that was here before")
+        if fields.content_type(webhook) == fields.JSON:
+            return _event(webhook.body)
+        return fields.body(webhook)
+
+
+def _event(body: bytes) -> Fields:
+    """https://developers.telnyx.com/api-reference/callbacks/call-hangup"""
+    try:
+        tree = orjson.loads(body)
+        data = tree["data"]
+        payload = fields.texts(data["payload"], fields.MAX_FIELDS)
+        event = str(data["event_type"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRequest("this is no event of Call Control") from error
+    return Fields(
+        {
+            "CallSid": payload.get("call_control_id", ""),
+            "CallStatus": event,
+            "HangupCause": payload.get("hangup_cause", ""),
+        }
+    )
