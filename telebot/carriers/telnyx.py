@@ -44,7 +44,7 @@ KEY_BYTES = 32  # of an Ed25519 key; in DER (RFC 8410) it ends one of 44
 REASONS = {
     "busy": "busy",
     "no-answer": "no_answer",
-    "canceled": "no_answer",
+    "canceled": "cancelled",
     "failed": "unreachable",
 }
 CAUSES = {
@@ -52,7 +52,7 @@ CAUSES = {
     "call_rejected": "declined",
     "timeout": "no_answer",
     "no_answer": "no_answer",
-    "originator_cancel": "no_answer",
+    "originator_cancel": "cancelled",
     "not_found": "unreachable",
     "unspecified": "unreachable",
 }

@@ -15,6 +15,7 @@ from typing import Any
 
 from orjson import dumps
 
+from telebot.audio.g711 import BYTES_PER_MS, SILENCE
 from telebot.call.events import Notice
 from telebot.carriers.fields import texts
 from telebot.carriers.media_streams import (
@@ -24,6 +25,8 @@ from telebot.carriers.media_streams import (
 )
 
 CALL_ID = re.compile(r"[A-Za-z0-9:_=-]{1,256}")  # v3:KBnLO0ZK3DhKM5s7bE9VluaSmKsOchKht_fUYvxcp8
+
+FEWEST_BYTES = 20 * BYTES_PER_MS  # a message holds 20 ms to 30 s of audio
 
 
 class TelnyxCodec(JsonStreamCodec):
@@ -53,6 +56,10 @@ class TelnyxCodec(JsonStreamCodec):
         self._head = b'{"event":"media","media":{"payload":"'
         self._tail = b'"}}'
         self._clear = b'{"event":"clear"}'
+
+    def audio(self, ulaw: bytes) -> bytes:
+        """The message that plays `ulaw`, filled up with silence where it is too short for one."""
+        return super().audio(ulaw.ljust(FEWEST_BYTES, SILENCE))
 
     def mark(self, name: str) -> bytes:
         """The message that is echoed once everything before it was played."""

@@ -28,7 +28,9 @@ STOP_TIMEOUT_S = 60.0
 RECORD_TIMEOUT_S = 20.0  # the record is there a second after the end; this machine may be busy
 READY = re.compile(r"\bready\b.*\bhttp=(?:http://)?([\w.\[\]:]+:\d+)")
 # what the tests' own environment must not change about the server
-FOREIGN = re.compile(r"TELEBOT_|TWILIO_|ASTERISK_|_API_KEY$|_proxy$|_PROXY$")
+FOREIGN = re.compile(
+    r"TELEBOT_|TWILIO_|TELNYX_|PLIVO_|VONAGE_|EXOTEL_|ASTERISK_|_API_KEY$|_proxy$|_PROXY$"
+)
 
 
 Start = Callable[..., "Server"]

@@ -63,7 +63,6 @@ READS_ENVIRONMENT = {
     "telebot/phone/cli.py",  # another program's side, which has no settings
     "telebot/phone/environment.py",
     "telebot/phone/twilio_exchange.py",
-    "telebot/phone/environment.py",
 }
 # May say a carrier's name beside its own files and the registry.
 MAY_NAME_CARRIER = (

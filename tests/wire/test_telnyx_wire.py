@@ -8,6 +8,7 @@ https://developers.telnyx.com/docs/voice/programmable-voice/texml-verbs/stream .
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,10 @@ def test_what_is_said_is_read(codec):
 
 
 def test_what_we_send_is_what_telnyx_takes(codec):
-    assert json.loads(codec.audio(b"\x00\xff\x7e")) == {
-        "event": "media",
-        "media": {"payload": "AP9+"},
-    }
+    spoken = b"\x00\xff\x7e" * 100
+    message = json.loads(codec.audio(spoken))
+    assert message == {"event": "media", "media": {"payload": b64encode(spoken).decode()}}
+    short = json.loads(codec.audio(b"\x00"))["media"]["payload"]
+    assert b64decode(short) == b"\x00" + b"\xff" * 159  # Telnyx takes 20 ms at least
     assert json.loads(codec.mark('a "name"')) == {"event": "mark", "mark": {"name": 'a "name"'}}
     assert json.loads(codec.clear()) == {"event": "clear"}
