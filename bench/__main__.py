@@ -1,5 +1,5 @@
-"""`python -m bench [WHAT] …`: run (the default), ramp, noise, offline, failover, profile,
-load."""
+"""`python -m bench [WHAT] …`: run (the default), ramp, noise, offline, failover, sip-media,
+profile, load."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ MODULES = {
     "profile": "bench.cpu_profile",
     "load": "bench.phone_load",
     "noise-load": "bench.noise_load",
+    "sip-media": "bench.sip_media",
+    "sip-media-server": "bench.sip_media_server",
 }
 
 

@@ -37,7 +37,7 @@ from telebot.carriers.registry import Carriers
 from telebot.carriers.sip import SipCarrier
 from telebot.console import pages
 from telebot.console.sessions import Sessions
-from telebot.measures import measure
+from telebot.measures import measure, measure_rtp
 from telebot.providers import registry
 from telebot.providers.catalogue import Catalogue
 from telebot.providers.catalogue import load as load_catalogue
@@ -140,6 +140,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         _add_pages(app, archive, parts)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
+        measure_rtp(metrics, sip.ports)
         stack.push_async_callback(sip.close)
         await sip.open()
         gc.collect()

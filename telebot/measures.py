@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
@@ -17,6 +18,8 @@ from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.pacing import Pace, Pacing
 from telebot.providers.workers import WorkerStats
 from telebot.records.archive import Archive
+from telebot.sip.ports import Ports
+from telebot.sip.stats import COUNTED, MEASURED
 from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.speech.turn_model import TurnModelProcess
@@ -52,6 +55,25 @@ def measure(
     metrics.gauge("records_waiting_rows", "Rows not written yet", lambda: log.waiting_rows)
     metrics.total("records_lost_rows", "Rows that could not be kept", lambda: log.lost_rows)
     metrics.total("recordings_failed", "Recordings stopped by a fault", lambda: recorder.failed)
+
+
+def measure_rtp(metrics: Metrics, ports: Ports) -> None:
+    """The media of SIP calls; packets are counted when their call is over."""
+    totals, beats = ports.totals, ports.beats
+    metrics.gauge("rtp_ports_free", "Pairs of RTP ports left", lambda: ports.free)
+    metrics.total("rtp_beats_skipped", "Times of 10 ms without sending", lambda: beats.skipped)
+    for name in COUNTED:
+        metrics.total(f"rtp_{name}", f"RTP: {name}", partial(totals.count, name))
+    for name in MEASURED:
+        calls, total = partial(totals.calls, name), partial(totals.sum, name)
+        metrics.summary(f"rtp_{name}", f"RTP: {name} of a call", calls, total)
+    metrics.family(
+        CounterMetricFamily,
+        "rtp_junk",
+        "Datagrams dropped, by why",
+        ("why",),
+        lambda: [((why,), count) for why, count in totals.junk.items()],
+    )
 
 
 def _providers(metrics: Metrics, breakers: Breakers) -> None:

@@ -101,6 +101,8 @@ class SipSettings(Row):
     rtp_ports: tuple[int, int] = row(
         (20_000, 29_999), "first and last UDP port of RTP; a call takes two"
     )
+    wait_ms: int = row(200, "a late packet is waited for at most", unit="ms", ge=0, le=1000)
+    keepalive_s: float = row(0.0, "0 sends silence, else one packet each", unit="s", ge=0, le=30)
 
 
 class SpeechSettings(Row):

@@ -14,7 +14,8 @@ import structlog
 
 BEAT_S = 0.01
 BEAT_SAMPLES = 80
-MOST_LATE = 6  # beats (60 ms) made up for after a stall, so at most 3 packets of 20 ms in a row
+MOST_LATE = 6  # beats (60 ms) made up for after a stall
+MOST_IN_A_ROW = 3  # calls of one stream for them
 
 OnBeat = Callable[[int, float], None]  # the beat's number, the clock time
 log = structlog.get_logger(__name__)
@@ -67,17 +68,19 @@ class Beats:
             self.skipped += late - 1
             self.beat += late - 1
             late = 1
-        for _ in range(max(1, late)):
+        for left in range(max(1, late), 0, -1):
             self.beat += 1
-            self._call(now)
+            self._call(now, left)
         if not self._where:
             self._timer = None
             return
         self._timer = loop.call_at(self._began + (self.beat + 1) * BEAT_S, self._run, loop)
 
-    def _call(self, now: float) -> None:
+    def _call(self, now: float, left: int) -> None:
         beat = self.beat
         for period, slots in list(self._slots.items()):
+            if left > MOST_IN_A_ROW * period:
+                continue
             slot = slots[beat % period]
             for on_beat in list(slot) if slot else ():
                 try:

@@ -34,7 +34,7 @@ class Inbound:
 
     def __init__(self, deliver: Deliver, longest_wait_s: float = 0.2) -> None:
         self.deliver = deliver
-        self._longest_wait_s = longest_wait_s
+        self.longest_wait_s = longest_wait_s
         self._late_s = FIRST_WAIT_S  # how late packets of this stream come
         self._next = -1  # sequence number that is due, counted on past 65,535
         self._next_ts = 0
@@ -62,7 +62,7 @@ class Inbound:
     @property
     def wait_s(self) -> float:
         """How long a gap is waited for."""
-        return min(self._longest_wait_s, max(LEAST_WAIT_S, self._late_s))
+        return min(self.longest_wait_s, max(LEAST_WAIT_S, self._late_s))
 
     @property
     def highest(self) -> int:
@@ -167,9 +167,10 @@ class Inbound:
     def _out_of_order(self, seq: int, ts: int, ulaw: bytes, now: float) -> None:
         ahead = ((seq - self._next + 0x8000) & 0xFFFF) - 0x8000
         number = self._next + ahead
-        if -MOST_MISORDER <= ahead < 0:
+        past = -MOST_MISORDER <= ahead < 0
+        if past and (number in self._given_up or (ts - self._next_ts & MASK) >= HALF):
             self._past(number, now)
-        elif not 0 < ahead < MOST_DROPOUT:
+        elif past or not 0 < ahead < MOST_DROPOUT:
             if seq == self._restart_at:  # two in a row: it counts anew
                 self.new_source()
                 self.packets -= 1

@@ -33,7 +33,7 @@ class Outbound:
         self.ssrc = ssrc
         self._seq = first_seq
         self._first_ts = first_ts
-        self._keepalive_s = keepalive_s
+        self.keepalive_s = keepalive_s
         self._audio = bytearray()
         self._queued = self._taken = 0  # bytes of audio since the call began
         self._marks: deque[tuple[int, str]] = deque()
@@ -107,7 +107,7 @@ class Outbound:
             return
         else:
             payload = self._quiet
-            self._silent_until = now + self._keepalive_s
+            self._silent_until = now + self.keepalive_s
         self._send(self._type, ts != self._next_ts, ts, payload, send)
         self._next_ts = ts + self._samples & MASK
 

@@ -1,8 +1,8 @@
 """The UDP ports of RTP: pairs of an even one and the next (RFC 3550 section 11), out of a range.
 
-One `Ports` serves the process, and owns what its streams share: the range and the `Beats`. A pair
-that was given back is the last to be given out again, so that late packets of a call that is over
-do not reach the next one.
+One `Ports` serves the process, and owns what its streams share: the range, the `Beats` and the
+totals. A pair that was given back is the last to be given out again, so that late packets of a call
+that is over do not reach the next one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import deque
 
 from telebot.call.errors import Local
 from telebot.sip.beats import Beats
+from telebot.sip.stats import Totals
 
 FIRST, LAST = 16_384, 32_767
 TRIES = 64  # pairs of which another program may hold a port
@@ -34,6 +35,7 @@ class Ports:
         random.Random(seed).shuffle(pairs)  # a port is not to be guessed from the one before
         self._free = deque(pairs)
         self.beats = Beats()
+        self.totals = Totals()
 
     @property
     def free(self) -> int:
@@ -45,11 +47,14 @@ class Ports:
         is no address of this machine."""
         for _ in range(TRIES if self.first == 0 else min(TRIES, len(self._free))):
             port = self._free.popleft() if self.first else 0
-            pair = _bound(host, port)
+            pair = None
+            try:
+                pair = _bound(host, port)
+            finally:
+                if pair is None and port:
+                    self._free.append(port)
             if pair is not None:
                 return pair
-            if port:
-                self._free.append(port)
         where = f"in {self.first}-{self.last}" if self.first else "left"
         raise Busy(f"no free pair of RTP ports {where}; widen sip.rtp_ports")
 
@@ -71,6 +76,8 @@ def _bound(host: str, port: int) -> tuple[socket.socket, socket.socket] | None:
             one.setblocking(False)
         if family == socket.AF_INET:
             rtp.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, DSCP_EF)
+        else:
+            rtp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, DSCP_EF)
         rtp.bind((host, port))
         got = rtp.getsockname()[1]
         if got % 2 == 0:

@@ -27,7 +27,7 @@ from telebot.sip.sdp import Local, Negotiated
 from telebot.sip.source import Address, Source
 from telebot.sip.stats import RtpStats, gather
 
-SILENT_S = 20.0
+SILENT_S, LONGEST_WAIT_S = 20.0, 0.2
 WATCH_BEATS = 10  # a look at every call each 100 ms
 MOST_WAITING = 512  # pieces of caller audio that a slow sink may leave
 KEPT_BEFORE = 100  # of them are kept until there is a sink (2 s)
@@ -72,13 +72,18 @@ class RtpStream:
         advertised: str = "",
         silent_s: float = SILENT_S,
         keepalive_s: float = 0.0,
+        longest_wait_s: float = LONGEST_WAIT_S,
     ) -> RtpStream:
         """Bind a pair of ports on `host`. `advertised` is the address that peers are to send to,
-        where it is another; `keepalive_s` as in `Outbound`. Raises `Busy`, `OSError`."""
+        where it is another; `keepalive_s` as in `Outbound`, `longest_wait_s` as in `Inbound`.
+        Raises `Busy`, `OSError`."""
         pair = ports.take(host)
         loop = asyncio.get_running_loop()
         local = Local(advertised or host, pair[0].getsockname()[1], secrets.randbits(62))
-        stream = cls(local, ports, allowed, silent_s, keepalive_s)
+        stream = cls(local, ports, allowed)
+        stream._silent_s = silent_s
+        stream._out.keepalive_s = keepalive_s
+        stream._caller.incoming.longest_wait_s = longest_wait_s
         rtp, rtcp = _Port(stream.arrived), _Port(stream.report_arrived)
         try:
             stream._rtp, _ = await loop.create_datagram_endpoint(lambda: rtp, sock=pair[0])
@@ -92,29 +97,20 @@ class RtpStream:
             raise
         return stream
 
-    def __init__(
-        self,
-        local: Local,
-        ports: Ports,
-        allowed: Callable[[str], bool],
-        silent_s: float,
-        keepalive_s: float,
-    ) -> None:
+    def __init__(self, local: Local, ports: Ports, allowed: Callable[[str], bool]) -> None:
         self.local = local
         self.on_silent: Callable[[], None] = _nothing
         self.on_failed: Callable[[], None] = _nothing
         self._ports = ports
         self._beats = ports.beats
         self._source = Source(allowed)
-        self._silent_s = silent_s
+        self._silent_s = SILENT_S
         self._rtp: asyncio.DatagramTransport | None = None
         self._rtcp: asyncio.DatagramTransport | None = None
         self._open: list[_Port] = []
         self._clock = time.monotonic
         self._caller = Caller(self._say, ports.beats, self._clock)
-        self._out = Outbound(
-            secrets.randbits(32), secrets.randbits(16), secrets.randbits(32), keepalive_s
-        )
+        self._out = Outbound(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
         self._negotiated: Negotiated | None = None
         self._reports = Reports(self._out.ssrc, f"{local.session_id:x}@telebot", time.time)
         self._report_at = 0.0
@@ -179,6 +175,7 @@ class RtpStream:
                 await port.closed.wait()
         finally:
             self._ports.give_back(self.local.port)
+            self._ports.totals.add(self.stats())
 
     # --- the bot's side ------------------------------------------------------------------------
 
@@ -272,6 +269,8 @@ class RtpStream:
 
     def _say(self, what: bytes | str, at_ms: int) -> None:
         """For the sink: audio and its time in ms, a key and `KEY`, a mark's name and `MARK`."""
+        if len(self._queue) == MOST_WAITING:
+            self._junk["unheard"] += 1
         self._queue.append((what, at_ms))
         if (wake := self._wake) is not None and not wake.done():
             wake.set_result(None)

@@ -38,7 +38,7 @@ class SipServer:
         self._host, _, port = settings.server.sip.rpartition(":")
         self._host = self._host.strip("[]")
         self._advertised = settings.sip.advertise or own_address(self._host)
-        self._ports = Ports(*settings.sip.rtp_ports)
+        self.ports = Ports(*settings.sip.rtp_ports)
         self.calls = SipCalls(Surroundings(carrier, admission, conversations, self._open_media))
         agent = f"telebot/{telebot.__version__}"
         listening = Listening(self._host, int(port), self._advertised, agent)
@@ -63,7 +63,7 @@ class SipServer:
         """Hang up every call, then stop listening."""
         await self.calls.close()
         await self._stack.close()
-        self._ports.close()
+        self.ports.close()
 
     def check(self) -> tuple[bool, Mapping[str, Any]]:
         """SIP's part of `/health/ready`."""
@@ -71,7 +71,16 @@ class SipServer:
         return alive or not self.address, {"listening": self.address, "calls": len(self.calls)}
 
     async def _open_media(self, allowed: Callable[[str], bool]) -> RtpStream:
-        return await RtpStream.open(self._host, self._ports, allowed, advertised=self._advertised)
+        sip = self._settings.sip
+        return await RtpStream.open(
+            self._host,
+            self.ports,
+            allowed,
+            advertised=self._advertised,
+            silent_s=self._settings.media.idle_timeout_s,
+            keepalive_s=sip.keepalive_s,
+            longest_wait_s=sip.wait_ms / 1000,
+        )
 
 
 def own_address(host: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,40 @@ class RtpStats:
     sent_mos: float | None = None
     round_trip_ms: float | None = None
     junk: dict[str, int] = field(default_factory=dict)
+
+
+COUNTED = ("received", "lost", "late", "duplicate", "reordered", "concealed_ms", "sent")
+MEASURED = ("jitter_ms", "mos", "sent_mos", "round_trip_ms")
+
+
+class Totals:
+    """Of all calls of the process that are over, for the metrics."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._measured: dict[str, tuple[int, float]] = dict.fromkeys(MEASURED, (0, 0.0))
+        self.junk: Counter[str] = Counter()
+
+    def add(self, stats: RtpStats) -> None:
+        """One more call is over."""
+        self._counts.update({name: getattr(stats, name) for name in COUNTED})
+        self.junk.update(stats.junk)
+        for name in MEASURED:
+            value = getattr(stats, name)
+            if value is not None and stats.received:
+                calls, total = self._measured[name]
+                self._measured[name] = calls + 1, total + value
+
+    def count(self, name: str) -> int:
+        """One of `COUNTED`."""
+        return self._counts[name]
+
+    def calls(self, name: str) -> int:
+        """Of how many calls one of `MEASURED` is known."""
+        return self._measured[name][0]
+
+    def sum(self, name: str) -> float:
+        return self._measured[name][1]
 
 
 def gather(

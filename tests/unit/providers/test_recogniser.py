@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from words_heard import bare, word_errors
 
 from telebot.audio import g711
 from telebot.call.errors import ProviderError
@@ -36,20 +36,6 @@ PHRASES = (
     "Thank you very much.",
     "Goodbye.",
 )
-
-
-def bare(text: str) -> list[str]:
-    return re.sub(r"[^\w ]", "", text).lower().split()
-
-
-def word_errors(said: list[str], heard: list[str]) -> int:
-    """Levenshtein distance over words."""
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(said, 1):
-        last, row[0] = row[0], i
-        for j, other in enumerate(heard, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (word != other))
-    return row[-1]
 
 
 def pcm(samples: np.ndarray, peak: float = 0.3) -> bytes:

@@ -252,6 +252,16 @@ def test_sequence_numbers_that_begin_anew_are_believed_at_the_second():
     assert line.heard.endswith(b"b" * 160 + b"c" * 160)
 
 
+def test_sequence_numbers_that_go_back_a_little_with_new_audio_are_no_duplicates():
+    line = Line()
+    for n in range(60, 90):
+        line.packet(n, 160 * n, b"a" * 160, 1000 + 0.02 * n)
+    for n in range(90, 100):
+        line.packet(n - 40, 160 * n, b"b" * 160, 1000 + 0.02 * n)
+    assert line.heard.count(b"b") == 9 * 160
+    assert line.inbound.duplicate == 0
+
+
 def test_a_long_outage_is_one_gap_and_not_an_hour_of_noise():
     line = Line()
     line.packet(1, 160, b"a" * 160)
