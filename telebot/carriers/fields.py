@@ -77,12 +77,6 @@ def agent(url: str) -> str | None:
     return names[0] if names else None
 
 
-def dialled(url: str) -> bool:
-    """Whether a webhook is about a call that we dialled: its URL names the call then
-    (`call/ports.py`, `Way`)."""
-    return "call" in parse_qs(urlsplit(url).query)
-
-
 def texts(tree: object, most: int) -> dict[str, str]:
     """The texts of an object in a message; {} where it is none or has more than `most` members."""
     if not isinstance(tree, dict) or len(tree) > most:

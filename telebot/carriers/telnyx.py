@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BeforeValidator, SecretStr
 
-from telebot.call.errors import BadRequest, CarrierError, NotAuthentic
+from telebot.call.errors import BadRequest, NotAuthentic, Unable
 from telebot.call.events import MediaCodec
 from telebot.call.model import Call, CallOffer
 from telebot.call.ports import Way
@@ -140,11 +140,8 @@ class TelnyxCarrier:
         given = self._verified(webhook)
         call_id = fields.field(given, "CallSid")
         status = fields.field(given, "CallStatus").lower()
-        reason = ""
-        if fields.dialled(webhook.url):
-            cause = fields.field(given, "HangupCause").lower()
-            reason = CAUSES.get(cause) or REASONS.get(status, "")
-        return StatusUpdate(call_id, status, status in ENDED, reason)
+        cause = CAUSES.get(fields.field(given, "HangupCause").lower(), "")
+        return StatusUpdate(call_id, status, status in ENDED, cause or REASONS.get(status, ""))
 
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Connect to the media stream; when it is over while the caller still is there, Telnyx
@@ -186,7 +183,7 @@ class TelnyxCarrier:
             await rest.transfer(call_id, to)
             return
         if not self._account_sid:
-            raise CarrierError("TELNYX_ACCOUNT_SID is not set")
+            raise Unable("TELNYX_ACCOUNT_SID is not set")
         texml = response(element("Dial", "", None, element("Number", to))).body
         await rest.update(self._account_sid, call_id, texml)
 
@@ -195,7 +192,7 @@ class TelnyxCarrier:
         and the token in its `client_state`. Raises `CarrierError`."""
         rest = self._opened()
         if not self._settings.connection_id:
-            raise CarrierError("TELNYX_CONNECTION_ID is not set")
+            raise Unable("TELNYX_CONNECTION_ID is not set")
         return await rest.dial(
             self._settings.connection_id, call.offer.phone_to, call.offer.phone_from, way
         )
@@ -214,7 +211,7 @@ class TelnyxCarrier:
         if self._rest is None:
             api_key = self._settings.api_key.get_secret_value()
             if not api_key:
-                raise CarrierError("TELNYX_API_KEY is not set")
+                raise Unable("TELNYX_API_KEY is not set")
             self._rest = TelnyxRest(api_key, self._settings.base_url)
         return self._rest
 

@@ -6,6 +6,7 @@ CallSid is Call Control's id of the same call; the commands of Call Control hold
 
 from __future__ import annotations
 
+import math
 from binascii import b2a_base64
 from typing import Any
 
@@ -17,6 +18,7 @@ from telebot.carriers.rest import JsonRest, Told
 # 10005: there is none of that id
 GONE_CODES = frozenset({"90018", "90015", "10005"})
 GONE_STATUS = 404
+FEWEST_S, MOST_S = 5, 600  # how long Telnyx lets a call ring
 
 
 class TelnyxRest:
@@ -65,6 +67,7 @@ class TelnyxRest:
             "stream_bidirectional_mode": "rtp",
             "stream_bidirectional_codec": "PCMU",
             "client_state": b2a_base64(way.token.encode(), newline=False).decode(),
+            "timeout_secs": max(FEWEST_S, min(MOST_S, math.ceil(way.within_s))),
             "webhook_url": way.status_url,
             "webhook_url_method": "POST",
         }

@@ -63,7 +63,9 @@ def _action(needed: set[str]) -> Any:
 
 def _dial(request: web.Request, body: dict[str, Any]) -> tuple[int, Any]:
     needed = {"connection_id", "to", "from", "stream_url", "client_state", *STREAM}
-    members(body, needed, {"stream_codec", "webhook_url", "webhook_url_method"})
+    members(body, needed, {"stream_codec", "webhook_url", "webhook_url_method", "timeout_secs"})
+    if not 5 <= body.get("timeout_secs", 30) <= 600:
+        raise Refusal(422)
     if any(body[name] != value for name, value in STREAM.items()):
         raise Refusal(422)
     base64.b64decode(body["client_state"], validate=True)

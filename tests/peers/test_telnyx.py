@@ -142,9 +142,11 @@ async def carrier(peer):
 
 WAY = Way(
     "https://bot.example/telnyx/voice?call=id1",
+    "https://bot.example/telnyx/fallback?call=id1",
     "https://bot.example/telnyx/status?call=id1",
     "wss://bot.example/telnyx/media",
     "a.b.c",
+    45.0,
 )
 
 
