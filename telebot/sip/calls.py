@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from telebot.call.model import Call
@@ -25,6 +25,7 @@ class SipCalls:
         self._around = around
         self._tasks: dict[asyncio.Task[None], LiveCall] = {}
         self._live: dict[str, LiveCall] = {}
+        self._of_trunk: Counter[str] = Counter()
         self._names: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -32,7 +33,10 @@ class SipCalls:
 
     def invited(self, leg: Leg) -> None:
         """A leg knocks."""
-        live = LiveCall(self._around, leg, self._name(leg.invite.call_id))
+        trunk = leg.invite.trunk
+        full = self._of_trunk[trunk.name] >= trunk.settings.max_calls
+        live = LiveCall(self._around, leg, self._name(leg.invite.call_id), trunk_full=full)
+        self._of_trunk[trunk.name] += 1
         task = asyncio.create_task(live.run(self._admitted))
         self._tasks[task] = live
         task.add_done_callback(self._done)
@@ -65,7 +69,8 @@ class SipCalls:
         self._live.pop(call.id, None)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
+        live = self._tasks.pop(task)
+        self._of_trunk[live.trunk.name] -= 1
 
     def _name(self, call_id: str) -> str:
         """The Call-ID, told apart where a peer uses it again."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NORMAL_CLEARING = 16
-RETRY_AFTER_S = 10
+RETRY_AFTER_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Cause:
 
 # why we refuse or end: what the peer is told
 _TOLD = {
-    "capacity": Cause(486, 17, "all lines are busy", RETRY_AFTER_S),
+    "capacity": Cause(503, 42, "all lines are busy", RETRY_AFTER_S),
     "draining": Cause(503, 41, "shutting down", RETRY_AFTER_S),
     "unknown_number": Cause(404, 1, "no such number here"),
     "duplicate": Cause(482, 16),
@@ -41,6 +41,7 @@ _TOLD = {
     "max_duration": Cause(480, 31, "longest call reached"),
     "session_expired": Cause(480, 102, "session timer expired"),
 }
+TRUNK_FULL = Cause(486, 17, "the trunk is busy", RETRY_AFTER_S)
 
 
 def told(reason: str) -> Cause:

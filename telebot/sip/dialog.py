@@ -21,7 +21,7 @@ from sippy.UasStateUpdating import UasStateUpdating
 from sippy.UaStateConnected import UaStateConnected
 from sippy.UaStateDisconnected import UaStateDisconnected
 
-from telebot.sip import words
+from telebot.sip import bodies, words
 from telebot.sip.causes import Cause
 from telebot.sip.transport import header, headers
 
@@ -39,8 +39,12 @@ def sdp_body(sdp: bytes) -> Any:
 
 
 def body_of(message_body: Any) -> bytes | None:
-    """The bytes of a body that sippy read; None where there is none."""
-    return None if message_body is None else str(message_body).encode("latin-1")
+    """The session description in a body that sippy read; None where there is no body. Raises
+    `Unsupported`."""
+    if message_body is None:
+        return None
+    content = str(message_body).encode("latin-1", "replace")
+    return bodies.session_description(str(message_body.mtype), content)
 
 
 class Connected(UaStateConnected):  # type: ignore[misc]

@@ -1,28 +1,36 @@
 """What comes from the network and belongs to no call yet: the door.
 
 In sippy's thread. An INVITE that may come in becomes a `dialog.py:Dialog` with its `leg.py:Leg`,
-which is told to the loop; everything else is answered here.
+which is told to the loop; everything else is answered here. Whoever is not known gets 403, an
+INVITE above the rate 503 (`transport.py`), OPTIONS is answered for all.
 """
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sippy.Core.EventDispatcher import ED2
 from sippy.Time.Timeout import Timeout
 
-from telebot.sip import words
+from telebot.sip import bodies, words
 from telebot.sip.dialog import Dialog, body_of
 from telebot.sip.leg import Invite, Leg
 from telebot.sip.quiet import NoLog
+from telebot.sip.security import Guard, InviteRate, Verdict, parameters
 from telebot.sip.transport import Transactions, headers
+from telebot.sip.trunks import KnownTrunk
 
 if TYPE_CHECKING:
     from telebot.sip.stack import Listening, Stack
 
 FINISH_EVERY_S = 0.05
+LONGEST_NUMBER = 64
+ACCEPT = ("Accept", bodies.SDP)
 
 Answer = tuple[Any, Any, Any] | None
+Extra = tuple[tuple[str, str], ...]
 
 
 class Incoming:
@@ -31,16 +39,21 @@ class Incoming:
     def __init__(self, listening: Listening, stack: Stack) -> None:
         """Listens from here on. Raises OSError."""
         self._listening = listening
+        self._trunks = listening.trunks
         self._stack = stack
+        self._guard = Guard(time.monotonic)
+        self.refused: Counter[int] = Counter()  # by status
         self.config: dict[str, Any] = {
             "_sip_address": listening.host,
             "_sip_port": listening.port,
             "_sip_logger": NoLog(),
         }
         self.transactions = Transactions(self.config, self.request)
-        server = next(iter(self.transactions.l4r.cache_l2s.values()))
-        server.advertised = listening.advertised
-        self.port: int = server.uopts.laddress[1]
+        self.transactions.screen = self._screen
+        self.server = next(iter(self.transactions.l4r.cache_l2s.values()))
+        self.server.advertised = listening.advertised
+        self.rate = self.server.rate = InviteRate(time.monotonic, self._trunks.rate_of)
+        self.port: int = self.server.uopts.laddress[1]
         self.config |= {"_sip_tm": self.transactions, "_port": self.port}
 
     def close(self) -> None:
@@ -58,39 +71,131 @@ class Incoming:
         """A request outside of every dialog we know."""
         method = req.getMethod()
         if req.getHFBody("to").getTag() is not None:
-            return self._answer(req, 481)
+            return self._answer(req, 481), None, None
         if method == "INVITE":
             return self._invite(req, sip_t)
+        if method not in words.METHODS:
+            status = 405 if method in words.KNOWN else 501
+            return self._answer(req, status, (words.ALLOW,)), None, None
+        if unknown := _unknown_extensions(req):
+            return self._answer(req, 420, (("Unsupported", unknown),)), None, None
         if method == "OPTIONS":
-            return self._answer(req, 200, (*words.CAPABILITIES, ("Accept", "application/sdp")))
-        return self._answer(req, 405 if method in words.KNOWN else 501, (words.ALLOW,))
+            return self._answer(req, 200, (*words.CAPABILITIES, ACCEPT)), None, None
+        return self._answer(req, 481), None, None  # BYE, INFO … of a call that is none
+
+    def _screen(self, invite: Any) -> Any:
+        """The answer to an INVITE that may not come in, or None; then its trunk and its session
+        description hang on it."""
+        if wrong := self._malformed(invite):
+            return self._refusal(invite, *wrong)
+        address = invite.getSource()[0]
+        trunks = self._trunks.of(address)
+        if not trunks:
+            return self._refusal(invite, 403)
+        number = _text(invite.getRURI().username)
+        by_address = [trunk for trunk in trunks if trunk.credentials is None]
+        trunk: KnownTrunk | None = next((one for one in by_address if one.takes(number)), None)
+        if trunk is None and len(by_address) < len(trunks):
+            found = self._authenticated(invite, address, [t for t in trunks if t.credentials])
+            if not isinstance(found, KnownTrunk):
+                return found
+            trunk = found
+        if trunk is None or not trunk.takes(number):
+            return self._refusal(invite, 404)
+        invite.trunk = trunk
+        return None
+
+    def _authenticated(self, invite: Any, address: str, trunks: list[KnownTrunk]) -> Any:
+        """The trunk whose digest an INVITE bears, or the answer to it."""
+        header = next((str(one.body) for one in invite.getHFs("authorization")), None)
+        trunk = _named(header, trunks)
+        assert trunk.credentials is not None
+        verdict = self._guard.judge(header, trunk.credentials, "INVITE", address)
+        if verdict is Verdict.GOOD:
+            return trunk
+        if verdict is Verdict.LOCKED:
+            return self._refusal(invite, 403)
+        stale = verdict is Verdict.STALE
+        asked = self._guard.challenges(address, trunk.credentials.realm, stale=stale)
+        return self._refusal(invite, 401, tuple(("WWW-Authenticate", one) for one in asked))
+
+    def _malformed(self, invite: Any) -> tuple[int, Extra] | None:
+        """What an INVITE must have beyond what every request must."""
+        if unknown := _unknown_extensions(invite):
+            return 420, (("Unsupported", unknown),)
+        if invite.countHFs("contact") != 1 or invite.getHFBody("contact").asterisk:
+            return 400, ()
+        encodings = {str(one.body).lower() for one in invite.getHFs("content-encoding")}
+        if encodings - {"identity"}:
+            return 415, (("Accept-Encoding", "identity"),)
+        if not _accepts_sdp(invite):
+            return 406, (ACCEPT,)
+        try:
+            invite.session_description = body_of(invite.getBody())
+        except bodies.Unsupported:
+            return 415, (ACCEPT,)
+        return None
 
     def _invite(self, req: Any, sip_t: Any) -> Answer:
-        if req.countHFs("contact") != 1:
-            return self._answer(req, 400)
-        if req.getSource()[0] != "127.0.0.1":
-            return self._answer(req, 403)
+        if self._came_another_way(req):
+            return self._answer(req, 482), None, None
         dialog = Dialog(self.config, self._listening, self._stack)
         leg = dialog.leg = Leg(self._stack, dialog, _invite_of(req))
         answer: Answer = dialog.recvRequest(req, sip_t)
         self._stack.tell(self._stack.invited, leg)
         return answer
 
-    def _answer(self, req: Any, status: int, extra: tuple[tuple[str, str], ...] = ()) -> Answer:
+    def _came_another_way(self, req: Any) -> bool:
+        """Whether a proxy sent us the same request twice (RFC 3261 section 8.2.2.2)."""
+        consumers = self.transactions.req_consumers.get(str(req.getHFBody("call-id")), ())
+        tag, number = req.getHFBody("from").getTag(), req.getHFBody("cseq").getCSeqNum()
+        return any(one.cobj.rUri.getTag() == tag and one.cobj.rCSeq == number for one in consumers)
+
+    def _refusal(self, req: Any, status: int, extra: Extra = ()) -> Any:
+        self.refused[status] += 1
+        return self._answer(req, status, extra)
+
+    def _answer(self, req: Any, status: int, extra: Extra = ()) -> Any:
         response = req.genResponse(status, words.reason(status), server=self._listening.user_agent)
         response.appendHeaders(headers(extra))
-        return response, None, None
+        return response
 
 
 def _invite_of(req: Any) -> Invite:
-    uri = req.getHFBody("from").getUrl()
     return Invite(
-        call_id=str(req.getHFBody("call-id")),
-        phone_from=_text(uri.username),
-        phone_to=_text(req.getRURI().username),
+        call_id=_text(str(req.getHFBody("call-id"))),
+        phone_from=_number(req.getHFBody("from").getUrl().username),
+        phone_to=_number(req.getRURI().username),
         source=req.getSource(),
-        sdp=body_of(req.getBody()),
+        sdp=req.session_description,
+        trunk=req.trunk,
     )
+
+
+def _named(header: str | None, trunks: list[KnownTrunk]) -> KnownTrunk:
+    """The trunk whose user the credentials name, else the first."""
+    user = parameters(header or "").get("username")
+    of_user = (one for one in trunks if one.credentials and one.credentials.user == user)
+    return next(of_user, trunks[0])
+
+
+def _unknown_extensions(req: Any) -> str:
+    """What `Require` wants and we do not know, as `Unsupported` lists it."""
+    wanted = ",".join(str(one.body) for one in req.getHFs("require")).split(",")
+    named = [one.strip() for one in wanted if one.strip()]
+    return ", ".join(one for one in named if one.lower() not in words.EXTENSIONS)
+
+
+def _accepts_sdp(req: Any) -> bool:
+    accepts = ",".join(str(one.body) for one in req.getHFs("accept"))
+    kinds = {bodies.kind(one) for one in accepts.split(",") if one.strip()}
+    return not kinds or bool(kinds & {bodies.SDP, "application/*", "*/*"})
+
+
+def _number(user: str | None) -> str:
+    """A number as a record may keep it."""
+    text = "".join(char for char in _text(user) if char.isprintable())
+    return text[:LONGEST_NUMBER]
 
 
 def _text(value: str | None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from telebot.sip.causes import Cause
+from telebot.sip.trunks import KnownTrunk
 
 if TYPE_CHECKING:
     from telebot.sip.dialog import Dialog
@@ -25,6 +26,7 @@ class Invite:
     phone_to: str
     source: tuple[str, int]
     sdp: bytes | None
+    trunk: KnownTrunk
 
 
 class Listener(Protocol):

@@ -18,7 +18,7 @@ from telebot.call.errors import Refused
 from telebot.call.events import Conversations, MediaSink
 from telebot.call.model import Call, CallOffer, WireEvent
 from telebot.sip import sdp
-from telebot.sip.causes import Cause, read, told
+from telebot.sip.causes import TRUNK_FULL, Cause, read, told
 from telebot.sip.leg import Leg
 from telebot.sip.ports import Busy
 from telebot.sip.rtp import RtpStream
@@ -62,9 +62,13 @@ class Wire:
 class LiveCall:
     """The leg's `Listener`, and the call on it once it was admitted."""
 
-    def __init__(self, around: Surroundings, leg: Leg, carrier_call_id: str) -> None:
+    def __init__(
+        self, around: Surroundings, leg: Leg, carrier_call_id: str, *, trunk_full: bool = False
+    ) -> None:
         self._around = around
         self._leg = leg
+        self.trunk = leg.invite.trunk
+        self._trunk_full = trunk_full
         self._carrier_call_id = carrier_call_id
         self.call: Call | None = None
         self._token = ""
@@ -83,6 +87,9 @@ class LiveCall:
             self.call, self._token = self._admit()
             forget = admitted(self, self.call)
             structlog.contextvars.bind_contextvars(call_id=self.call.id)
+            if self._trunk_full:
+                self._fail("capacity", TRUNK_FULL)
+                return
             self._leg.listen(self)
             await self._answer()
             if await self._acknowledgement():
@@ -152,7 +159,12 @@ class LiveCall:
     async def _answer(self) -> None:
         """From 180 to 200."""
         invite = self._leg.invite
-        self._note("invite", source=invite.source[0], late_offer=invite.sdp is None)
+        self._note(
+            "invite",
+            trunk=self.trunk.name,
+            source=invite.source[0],
+            late_offer=invite.sdp is None,
+        )
         self._leg.ring()
         async with asyncio.timeout(OPEN_WITHIN_S):
             self._stream = stream = await self._around.open_media(self._may_talk_with)
@@ -200,7 +212,10 @@ class LiveCall:
         self, stream: RtpStream, theirs: sdp.MediaDescription | None
     ) -> tuple[bytes, sdp.Negotiated | None]:
         local = replace(stream.local, version=self._version)
-        return (sdp.offer(local), None) if theirs is None else sdp.answer(theirs, local)
+        codecs = self.trunk.settings.codecs
+        if theirs is None:
+            return sdp.offer(local, codecs), None
+        return sdp.answer(theirs, local, codecs)
 
     def _take(self, answer: bytes) -> None:
         """Their answer to our offer. Raises `NotAcceptable`, `BadSdp`."""
@@ -215,7 +230,7 @@ class LiveCall:
             self.stop("bad_media")
 
     def _may_talk_with(self, address: str) -> bool:
-        return address == self._leg.invite.source[0]
+        return self.trunk.may_talk_with(address, self._leg.invite.source[0])
 
     def _fail(self, reason: str, cause: Cause) -> None:
         self._reason = self._reason or reason

@@ -14,6 +14,7 @@ COPIED = (b"via", b"from", b"to", b"call-id", b"cseq")
 COMPACT = {b"v": b"via", b"f": b"from", b"t": b"to", b"i": b"call-id"}
 MOST_BYTES = 8192
 FOLDED = re.compile(rb"\r?\n[ \t]+")
+END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 LINES = re.compile(rb"\r\n|\n|\r")
 TAG = re.compile(rb";\s*tag\s*=", re.IGNORECASE)
 
@@ -65,6 +66,12 @@ def reply(
     return b"\r\n".join([*lines, b"Content-Length: 0", b"", b""])
 
 
+def body(data: bytes) -> bytes:
+    """What stands behind the headers."""
+    parts = END.split(data, maxsplit=1)
+    return parts[1] if len(parts) > 1 else b""
+
+
 def _head(data: bytes) -> list[bytes]:
-    head = re.split(rb"\r\n\r\n|\n\n|\r\r", data[:MOST_BYTES], maxsplit=1)[0]
+    head = END.split(data[:MOST_BYTES], maxsplit=1)[0]
     return LINES.split(FOLDED.sub(b" ", head))

@@ -16,6 +16,7 @@ from telebot.call.admission import Admission
 from telebot.call.errors import ConfigError
 from telebot.call.events import Conversations
 from telebot.settings import Settings
+from telebot.sip import trunks
 from telebot.sip.calls import SipCalls
 from telebot.sip.live import Surroundings
 from telebot.sip.ports import Ports
@@ -33,16 +34,17 @@ class SipServer:
     def __init__(
         self, settings: Settings, admission: Admission, conversations: Conversations, carrier: str
     ) -> None:
-        """`carrier` is the name that its calls bear."""
+        """`carrier` is the name that its calls bear. Raises `SettingsError`."""
         self._settings = settings
         self._host, _, port = settings.server.sip.rpartition(":")
         self._host = self._host.strip("[]")
         self._advertised = settings.sip.advertise or own_address(self._host)
+        self.trunks = trunks.load(settings.config_dir, settings.environ)
         self.ports = Ports(*settings.sip.rtp_ports)
         self.calls = SipCalls(Surroundings(carrier, admission, conversations, self._open_media))
         agent = f"telebot/{telebot.__version__}"
-        listening = Listening(self._host, int(port), self._advertised, agent)
-        self._stack = Stack(listening, self.calls.invited)
+        listening = Listening(self._host, int(port), self._advertised, agent, self.trunks)
+        self.stack = Stack(listening, self.calls.invited)
         self.address = ""  # that it really listens on; "" where it does not
         self.why_off = ""
 
@@ -50,7 +52,7 @@ class SipServer:
         """Listen. Where nobody asked for SIP, an address that another program has is no fault: a
         PBX may live on this machine. Raises `ConfigError`."""
         try:
-            port = await self._stack.open()
+            port = await self.stack.open()
         except ConfigError as error:
             if "server.sip" in self._settings.sources:
                 raise
@@ -62,12 +64,12 @@ class SipServer:
     async def close(self) -> None:
         """Hang up every call, then stop listening."""
         await self.calls.close()
-        await self._stack.close()
+        await self.stack.close()
         self.ports.close()
 
     def check(self) -> tuple[bool, Mapping[str, Any]]:
         """SIP's part of `/health/ready`."""
-        alive = self._stack.alive
+        alive = self.stack.alive
         return alive or not self.address, {"listening": self.address, "calls": len(self.calls)}
 
     async def _open_media(self, allowed: Callable[[str], bool]) -> RtpStream:

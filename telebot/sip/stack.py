@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from telebot.call.errors import ConfigError
+from telebot.sip.trunks import Trunks
 
 if TYPE_CHECKING:
     from telebot.sip.incoming import Incoming
@@ -37,6 +38,7 @@ class Listening:
     port: int
     advertised: str  # our address in Via and Contact
     user_agent: str
+    trunks: Trunks
 
 
 class Stack:

@@ -10,7 +10,8 @@ is answered 400 from its raw lines; nothing is printed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -23,9 +24,12 @@ from sippy.SipHeader import SipHeader
 from sippy.SipRequest import SipRequest
 from sippy.Udp_server import Udp_server, Udp_server_opts
 
-from telebot.sip import proper, raw, words
+from telebot.sip import checks, raw, words
+from telebot.sip.security import InviteRate
 
 MOST_WAITING = 2000  # messages received and not looked at yet; more are dropped, as UDP may
+RETRY_AFTER = "5"  # seconds, of a flood
+RECEIVED_BYTES = 4 << 20  # that may wait in the system: a burst of some thousand messages
 SHORTEST = 32  # bytes; what is shorter is a keep-alive
 # what sippy's parser raises on messages that are none
 UNREADABLE = (
@@ -36,7 +40,7 @@ UNREADABLE = (
     AssertionError,
     SipParseError,
 )
-NEEDED = ("via", "from", "to", "call-id", "cseq")
+READ = ("via", "from", "to", "contact", "record-route", "max-forwards")
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +86,7 @@ class Server(Udp_server):  # type: ignore[misc]
     waiting = 0
     dropped = 0
     advertised = ""  # our address as peers see it; "": the one that is listened on
+    rate: InviteRate | None = None
 
     def __init__(self, config: dict[str, Any], options: Any) -> None:
         try:
@@ -89,12 +94,15 @@ class Server(Udp_server):  # type: ignore[misc]
         except OSError:
             self.skt.close()  # sippy leaves it open
             raise
+        self.skt.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)
 
     def handle_read(
         self, data: bytes, address: tuple[str, int], rtime: Any, delayed: bool = False
     ) -> None:
         """A datagram, in the receiver's thread."""
         if not data:
+            return
+        if data.startswith(b"INVITE ") and self._too_many(data, address):
             return
         if self.waiting >= MOST_WAITING:
             self.dropped += 1
@@ -112,6 +120,15 @@ class Server(Udp_server):  # type: ignore[misc]
         if isinstance(data, str):
             data = data.encode("latin-1", "replace")
         super().send_to(data, address, delayed)
+
+    def _too_many(self, invite: bytes, address: tuple[str, int]) -> bool:
+        """Answer a flood without looking closer; calls that are up are no part of it."""
+        if self.rate is None or raw.in_dialog(invite) or self.rate.allows(address[0], invite):
+            return False
+        answer = raw.reply(invite, 503, words.reason(503), (("Retry-After", RETRY_AFTER),))
+        if answer is not None:
+            self.send_to(answer, address)
+        return True
 
     def _handle(self, data: bytes, address: Any, rtime: Any) -> None:
         self.waiting -= 1
@@ -139,22 +156,20 @@ class OneServer(transactions.local4remote):  # type: ignore[misc]
 
 
 class Unreadable(SipParseError):  # type: ignore[misc]
-    """A request that cannot be parsed or goes no further, and the answer to it."""
+    """A request that is none, and the answer to it."""
 
-    def __init__(self, data: str, why: proper.Refusal | None = None) -> None:
+    def __init__(self, data: bytes, fault: checks.Fault) -> None:
         super().__init__("unreadable")
-        self._data = data.encode("latin-1")
-        self._why = why or proper.Refusal(400)
+        answer = raw.reply(data, fault.status, words.reason(fault.status), fault.extra)
+        self._answer = answer
 
     def getResponse(self, req: object = None) -> Unreadable | None:
-        """sippy sends this as if it were a response."""
-        return self if raw.is_request(self._data) and raw.headers(self._data) else None
+        """sippy sends this as if it were a response, to where the request came from."""
+        return self if self._answer is not None else None
 
     def localStr(self, local_addr: object = None, compact: bool = False) -> str:
-        """The answer's text. Its Via is the request's own; it goes where the request came from."""
-        status, extra = self._why.status, self._why.extra
-        answer = raw.reply(self._data, status, words.reason(status), extra)
-        return answer.decode("latin-1") if answer else ""
+        """The answer's text."""
+        return (self._answer or b"").decode("latin-1")
 
 
 class Request(SipRequest):  # type: ignore[misc]
@@ -162,26 +177,26 @@ class Request(SipRequest):  # type: ignore[misc]
 
     def __init__(self, buf: str) -> None:
         """Raises `Unreadable`."""
-        refused = proper.refusal(buf.encode("latin-1"))
-        if refused is not None:
-            raise Unreadable(buf, refused)
+        data = buf.encode("latin-1")
+        fault = checks.fault(data)
+        if fault is not None:
+            log.debug("sip_request_refused", status=fault.status)
+            raise Unreadable(data, fault)
         try:
-            present = {name for name, _ in raw.headers(buf.encode("latin-1"))}
-            if not present.issuperset(name.encode() for name in NEEDED):
-                raise ValueError("a header is missing")
             super().__init__(buf)
             self.getTIds()
-            for name in (*NEEDED, "contact", "record-route", "max-forwards", "content-length"):
+            for name in READ:
                 self.getHFBodys(name)
-        except UNREADABLE as fault:
-            log.debug("sip_unreadable", fault=type(fault).__name__)
-            raise Unreadable(buf) from None
+        except UNREADABLE as unreadable:
+            log.debug("sip_unreadable", fault=type(unreadable).__name__)
+            raise Unreadable(data, checks.Fault(400)) from None
 
 
 class Transactions(transactions.SipTransactionManager):  # type: ignore[misc]
     """sippy's transactions. `req_cb` gets what belongs to no dialog."""
 
     model_udp_server = (Server, ServerOptions)
+    screen: Callable[[Any], Any] | None = None  # the answer to an INVITE that may not come in
 
     def handleIncoming(self, data_in: str, ra: Any, server: Any, rtime: Any) -> None:
         """A message, as text whose characters are its bytes."""
@@ -197,7 +212,22 @@ class Transactions(transactions.SipTransactionManager):  # type: ignore[misc]
             via.params["received"] = host
         if "rport" in via.params:
             via.params["rport"] = str(port)
+        if msg.getMethod() == "INVITE" and self._turned_away(msg, checksum, server):
+            return
         super().incomingRequest(msg, checksum, tids, server)
+
+    def _turned_away(self, invite: Any, checksum: bytes, server: Any) -> bool:
+        """Answer an INVITE that may not come in, without a transaction (RFC 3261 section 8.2.7):
+        nothing is kept of it but the answer to its retransmissions."""
+        known = invite.getTId(wBRN=True) in self.tserver
+        if self.screen is None or known or invite.getHFBody("to").getTag() is not None:
+            return False
+        answer = self.screen(invite)
+        if answer is None:
+            return False
+        answer.getHFBody("to").genTag()
+        self.transmitMsg(server, answer, answer.getHFBody("via").getTAddr(), checksum)
+        return True
 
 
 # where sippy's own code makes them

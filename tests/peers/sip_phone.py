@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,6 +78,8 @@ class Phone(asyncio.DatagramProtocol):
         phone.transport, _ = await loop.create_datagram_endpoint(
             lambda: phone, local_addr=(host, 0)
         )
+        taken = phone.transport.get_extra_info("socket")
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         phone.host, phone.port = phone.transport.get_extra_info("sockname")
         return phone
 
@@ -198,9 +201,11 @@ class Line:
     listeners: Listeners
     admission: Admission
     port: int
+    phones: list[Phone] = field(default_factory=list)
 
     async def phone(self, host: str = "127.0.0.1") -> Phone:
-        return await Phone.open(("127.0.0.1", self.port), host)
+        self.phones.append(await Phone.open(("127.0.0.1", self.port), host))
+        return self.phones[-1]
 
     async def until(self, condition: Any) -> None:
         async with asyncio.timeout(WITHIN_S):
@@ -213,13 +218,18 @@ class Line:
 
 @asynccontextmanager
 async def sip_line(
-    folder: Path, *, max_calls: int = 10, trunks: str = "", **overrides: Any
+    folder: Path,
+    *,
+    max_calls: int = 10,
+    trunks: str = "",
+    environ: Mapping[str, str] | None = None,
+    **overrides: Any,
 ) -> AsyncIterator[Line]:
     """A server; `trunks` is the text of its trunks.yaml; `overrides` are settings, `__` for the
     dot."""
     (folder / "trunks.yaml").write_text(trunks or "trunks: {}\n")
     settings = load(
-        environ={},
+        environ=environ or {},
         overrides={
             "server.data": str(folder),
             "server.sip": "127.0.0.1:0",
@@ -241,7 +251,10 @@ async def sip_line(
     )
     server = SipServer(settings, admission, listeners, "sip")
     await server.open()
+    line = Line(server, log, listeners, admission, int(server.address.rpartition(":")[2]))
     try:
-        yield Line(server, log, listeners, admission, int(server.address.rpartition(":")[2]))
+        yield line
     finally:
         await server.close()
+        for phone in line.phones:
+            phone.close()

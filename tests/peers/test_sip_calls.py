@@ -21,9 +21,7 @@ async def line(tmp_path):
 
 @pytest.fixture
 async def phone(line: Line):
-    phone = await line.phone()
-    yield phone
-    phone.close()
+    return await line.phone()
 
 
 async def test_a_call_rings_is_answered_and_ends_with_the_callers_bye(line: Line, phone: Phone):
@@ -128,18 +126,17 @@ async def test_no_common_codec_is_488_and_no_description_is_400(line: Line, phon
     assert len(line.log.reasons()) == 2
 
 
-async def test_an_unknown_number_is_404_and_a_full_house_486(tmp_path):
+async def test_an_unknown_number_is_404_and_a_full_house_503(tmp_path):
     async with sip_line(tmp_path, max_calls=1) as line:
         phone = await line.phone()
         phone.dialog("999").send("INVITE", sdp())
         await phone.hear(404)
         await phone.dialog().answered()
         phone.dialog().send("INVITE", sdp())
-        assert (await phone.hear(486)).header("Retry-After")
+        assert (await phone.hear(503)).header("Retry-After")
         line.admission.draining = True
         phone.dialog().send("INVITE", sdp())
         assert (await phone.hear(503)).header("Retry-After")
-        phone.close()
 
 
 async def test_going_down_hangs_up_and_waits_for_the_answer(tmp_path):
@@ -155,7 +152,6 @@ async def test_going_down_hangs_up_and_waits_for_the_answer(tmp_path):
         call.reply(again)
         await closing
         assert line.log.reasons() == ["drained"]
-        phone.close()
 
 
 async def test_options_is_a_health_check(phone: Phone):

@@ -1,0 +1,199 @@
+"""Who may call over SIP, and how: `config/trunks.yaml`, typed and checked.
+
+Pure, but for reading the file. `incoming.py` asks which trunk a peer belongs to, `live.py` what its
+calls may do. A trunk is known by the addresses of its peers, by digest, or by both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, model_validator
+
+from telebot.config_file import ConfigFile, SettingsError, read
+from telebot.setting_types import Networks
+from telebot.settings import Row, row
+
+FILE = "trunks.yaml"
+ANY = "*"
+USER_ENV, PASSWORD_ENV = "TELEBOT_SIP_USER", "TELEBOT_SIP_PASSWORD"
+PATTERN = re.compile(r"[^\s*]*\*?")
+STRANGERS_RATE = 5.0  # INVITEs a second of an address that no trunk names
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def _patterns(value: object) -> object:
+    if isinstance(value, str | int):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        raise ValueError('write a list, for example ["+441632960*"]')
+    for one in value:
+        if isinstance(one, int):  # YAML forgets the plus
+            raise ValueError(f'put numbers in quotation marks, like "+{one}"')
+        if not one or not PATTERN.fullmatch(str(one)):
+            raise ValueError(f'write numbers, or their beginning and *, like "+44*" (got {one!r})')
+    return tuple(value)
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
+
+
+class TrunkAuth(Row):
+    """The digest that a peer has to show (RFC 8760: SHA-256 or MD5). Passwords stand in the
+    environment alone."""
+
+    user: str = row("", f"the user's name; empty: what `{USER_ENV}` holds")
+    password_env: str = row(PASSWORD_ENV, "the variable that holds the password")
+    realm: str = row("telebot", "what the password is for", pattern=r'^[^"\\\r\n]{1,64}$')
+
+
+class Trunk(Row):
+    """One trunk."""
+
+    peers: Networks = row((), "addresses and networks that signalling comes from")
+    auth: TrunkAuth | None = row(None, "digest; with `peers` both are asked for")
+    numbers: Patterns = row((ANY,), "numbers that may be called here; `*` at the end: any more")
+    codecs: tuple[Literal["PCMU", "PCMA"], ...] = row(
+        ("PCMU", "PCMA"), "codecs that are taken; of several the peer chooses", min_length=1
+    )
+    max_calls: int = row(100, "calls at once; one more is busy", unit="calls", ge=1, le=10_000)
+    rate: float = row(
+        30.0, "new calls a second of one address, twice as many at once", unit="calls/s", gt=0
+    )
+    media_peers: Networks = row((), "more addresses that audio may come from and go to")
+    prefixes: Patterns = row((), "numbers that may be called out, as in `numbers`; none: no calls")
+    session_expires_s: int = row(
+        1800, "a call whose peer is gone is noticed after; 0: never", unit="s", ge=0, le=86_400
+    )
+
+    @model_validator(mode="after")
+    def _known_by_something(self) -> Trunk:
+        if not self.peers and self.auth is None:
+            raise ValueError("name its `peers`, or demand a digest by `auth:`")
+        if 0 < self.session_expires_s < 90:
+            raise ValueError("session_expires_s: 90 at least (RFC 4028), or 0")
+        return self
+
+
+class TrunksFile(Row):
+    """`config/trunks.yaml`."""
+
+    trunks: dict[str, Trunk] = row({}, "every trunk by its name")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A trunk's digest, its password looked up."""
+
+    user: str
+    password: str
+    realm: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTrunk:
+    """A trunk, its name and what its peer must show."""
+
+    name: str
+    settings: Trunk
+    credentials: Credentials | None = None
+
+    def has_peer(self, address: str) -> bool:
+        """Whether an IP address is one of its peers."""
+        return _within(address, self.settings.peers)
+
+    def takes(self, number: str) -> bool:
+        """Whether `number` may be called from it."""
+        return matches(number, self.settings.numbers)
+
+    def may_dial(self, number: str) -> bool:
+        """Whether `number` may be called over it."""
+        return matches(number, self.settings.prefixes)
+
+    def may_talk_with(self, address: str, signalling: str) -> bool:
+        """Whether audio may come from and go to `address`, where signalling comes from another."""
+        return address == signalling or _within(
+            address, (*self.settings.media_peers, *self.settings.peers)
+        )
+
+
+class Trunks:
+    """All of them."""
+
+    def __init__(self, known: Iterable[KnownTrunk]) -> None:
+        self._known = {trunk.name: trunk for trunk in known}
+        self._anywhere = [trunk for trunk in self if not trunk.settings.peers]
+
+    def __iter__(self) -> Iterator[KnownTrunk]:
+        return iter(self._known.values())
+
+    def get(self, name: str) -> KnownTrunk | None:
+        """The trunk of that name."""
+        return self._known.get(name)
+
+    def of(self, address: str) -> list[KnownTrunk]:
+        """The trunks that a peer of this address may belong to, those that name it first."""
+        return [trunk for trunk in self if trunk.has_peer(address)] + self._anywhere
+
+    def rate_of(self, address: str) -> float:
+        """New calls a second that this address may try. A digest takes two INVITEs a call."""
+        trunks = self.of(address)
+        rates = [trunk.settings.rate * (2 if trunk.credentials else 1) for trunk in trunks]
+        return max(rates, default=STRANGERS_RATE)
+
+
+def load(config_dir: Path, environ: Mapping[str, str]) -> Trunks:
+    """The trunks of `trunks.yaml`. Without any: who has the digest of the environment, or where
+    there is none this machine (127.0.0.1). Raises `SettingsError`."""
+    path = config_dir / FILE
+    file = read(path) if path.is_file() else ConfigFile()
+    trunks = file.checked(TrunksFile).trunks
+    if trunks:
+        known = [_known(name, trunk, environ, path) for name, trunk in trunks.items()]
+    elif environ.get(USER_ENV) and environ.get(PASSWORD_ENV):
+        known = [_known("digest", Trunk(auth=TrunkAuth()), environ, path)]
+    else:
+        known = [KnownTrunk("this-machine", Trunk(peers=("127.0.0.1",)))]
+    return Trunks(known)
+
+
+def _known(name: str, trunk: Trunk, environ: Mapping[str, str], path: Path) -> KnownTrunk:
+    where = f"{path}: trunks.{name}"
+    if not NAME.fullmatch(name):
+        raise SettingsError(f"{where}: write letters, digits, - and _")
+    if trunk.auth is None:
+        return KnownTrunk(name, trunk)
+    user = trunk.auth.user or environ.get(USER_ENV, "")
+    password = environ.get(trunk.auth.password_env, "")
+    if not user:
+        raise SettingsError(f"{where}.auth.user: name one, or set {USER_ENV}")
+    if not password:
+        raise SettingsError(f"{where}.auth: {trunk.auth.password_env} is not set")
+    return KnownTrunk(name, trunk, Credentials(user, password, trunk.auth.realm))
+
+
+def matches(number: str, patterns: Iterable[str]) -> bool:
+    """Whether a number is one of `patterns`, or begins as one that ends in ``*``."""
+    return any(
+        number.startswith(pattern[:-1]) if pattern.endswith(ANY) else number == pattern
+        for pattern in patterns
+    )
+
+
+def _within(address: str, networks: Iterable[str]) -> bool:
+    try:
+        one = ip_address(address.strip("[]"))
+    except ValueError:
+        return False
+    return any(one in _network(network) for network in networks)
+
+
+@lru_cache(maxsize=1024)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
