@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from socket import SOCK_DGRAM
 
 from telebot.call.errors import Local
 from telebot.carriers.registry import Carriers
@@ -23,6 +24,7 @@ from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.records.store import Store
 from telebot.settings import Settings, load_agents, load_numbers
+from telebot.sip import trunks
 from telebot.speech.agents import KINDS, AgentLoader
 from telebot.speech.chains import DIALOG, Chains, probed
 from telebot.speech.phrases import PhraseStore
@@ -89,6 +91,22 @@ def _is_telebot(host: str, port: int) -> bool:
         return False
     finally:
         line.close()
+
+
+def _trunks(settings: Settings) -> Iterator[Finding]:
+    what = f"sip {settings.server.sip}"
+    host, _, port = settings.server.sip.rpartition(":")
+    host = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, int(port)))
+        except OSError as error:
+            yield "warn", what, f"{error.strerror}; name another by --sip"
+        else:
+            yield "ok", what, ""
+    for trunk in trunks.load(settings.config_dir, settings.environ):
+        known = [*trunk.settings.peers, *(["digest"] if trunk.credentials else [])]
+        yield "ok", f"trunk {trunk.name}", f"known by {', '.join(known)}"
 
 
 def _carriers(settings: Settings) -> Iterator[Finding]:
@@ -172,4 +190,4 @@ def _speech(_: Settings) -> Iterator[Finding]:
     yield "ok", "local speech", ""
 
 
-CHECKS = (_data_folder, _address, _carriers, _agents, _database, _speech)
+CHECKS = (_data_folder, _address, _trunks, _carriers, _agents, _database, _speech)

@@ -26,6 +26,7 @@ from telebot.settings import (
     VendorLimits,
     rows,
 )
+from telebot.sip.trunks import Trunk, TrunkAuth
 
 INTRODUCTION = """\
 # Settings
@@ -64,6 +65,11 @@ pacing:
 ```
 
 A model with a row of its own is counted by that alone. More: [providers.md](providers.md).
+"""
+
+TRUNKS_TEXT = """\
+Rows of `config/trunks.yaml`, in the folder `config_dir`; how to connect a PBX or a provider is told
+in [carriers/sip.md](carriers/sip.md).
 """
 
 AGENT_TEXT = """\
@@ -114,6 +120,9 @@ def page() -> str:
     for name, info in Settings.model_fields.items():
         if _is_group(info.annotation):
             parts.append(_section(f"`{name}`", info.annotation, f"{name}."))
+    parts.append(f"## SIP trunks\n\n{TRUNKS_TEXT}")
+    parts.append(_section("`trunks.NAME` of trunks.yaml", Trunk, "trunks.NAME."))
+    parts.append(_section("`trunks.NAME.auth`", TrunkAuth, "trunks.NAME.auth."))
     parts.append(f"## Carriers\n\n{CARRIERS_TEXT}")
     parts += [
         _section(f"`carriers.{carrier}`", model, f"carriers.{carrier}.")

@@ -13,9 +13,9 @@ from telebot.carriers.port import Carrier, CarrierClass
 from telebot.settings import Settings
 
 CARRIERS = {
+    "sip": "telebot.carriers.sip:SipCarrier",
     "twilio": "telebot.carriers.twilio:TwilioCarrier",
     "telnyx": "telebot.carriers.telnyx:TelnyxCarrier",
-    "sip": "telebot.carriers.sip:SipCarrier",
     "asterisk": "telebot.carriers.asterisk:AsteriskCarrier",
     "local": "telebot.carriers.local:LocalCarrier",
 }

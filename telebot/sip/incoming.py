@@ -123,7 +123,7 @@ class Incoming:
         """What an INVITE must have beyond what every request must."""
         if unknown := _unknown_extensions(invite):
             return 420, (("Unsupported", unknown),)
-        if invite.countHFs("contact") != 1 or invite.getHFBody("contact").asterisk:
+        if [one.body.body == "*" for one in invite.getHFs("contact")] != [False]:
             return 400, ()
         encodings = {str(one.body).lower() for one in invite.getHFs("content-encoding")}
         if encodings - {"identity"}:

@@ -45,8 +45,7 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
 
 
 class TrunkAuth(Row):
-    """The digest that a peer has to show (RFC 8760: SHA-256 or MD5). Passwords stand in the
-    environment alone."""
+    """The digest that a peer has to show (RFC 8760); the password stands in the environment."""
 
     user: str = row("", f"the user's name; empty: what `{USER_ENV}` holds")
     password_env: str = row(PASSWORD_ENV, "the variable that holds the password")

@@ -31,6 +31,7 @@ from telebot.settings import (
     rows,
 )
 from telebot.settings_page import carrier_rows
+from telebot.sip.trunks import Trunk, TrunkAuth
 
 pytestmark = pytest.mark.unit
 
@@ -40,6 +41,8 @@ MODELS: list[type[Row]] = [
     AgentSpeech,
     AgentCall,
     VendorLimits,
+    Trunk,
+    TrunkAuth,
     *(model for carrier in CARRIERS for model in carrier_rows(carrier)),
 ]
 # The names that stay (what operators and images set).
