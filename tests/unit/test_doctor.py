@@ -67,7 +67,7 @@ def test_a_data_folder_that_cannot_be_written(
 
 @pytest.mark.parametrize(
     ("url", "levels"),
-    [("", ["off", "ok"]), ("https://a.example", ["off", "ok"]), ("http://a.example", ["fault"])],
+    [("", ["ok"]), ("https://a.example", ["ok"]), ("http://a.example", ["fault"])],
 )
 def test_carriers_that_are_off_and_a_public_url_they_cannot_use(
     settings_of: Callable[..., Settings], url: str, levels: list[str]
