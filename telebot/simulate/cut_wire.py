@@ -10,6 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+QUIET_S = 0.1  # a server that has sent nothing for this long has sent what it had
+LONGEST_S = 1.0  # how long a cut waits for that, and for the client to take it
+LOOK_S = 0.01
+
 
 class CutWire:
     """Listens on `host` and passes everything on to `port`, until it is cut."""
@@ -26,10 +30,12 @@ class CutWire:
         self._server = await loop.create_server(lambda: _Near(self), self.host, 0)
         return int(self._server.sockets[0].getsockname()[1])
 
-    def cut(self, seen_port: int) -> None:
-        """Cut the connection that the server sees as coming from `seen_port`, without a word."""
+    async def cut(self, seen_port: int) -> None:
+        """Cut the connection that the server sees as coming from `seen_port`, without a word. What
+        the server has sent by now is delivered first; it must send nothing until this returns."""
         near = self._near.get(seen_port)
         if near is not None:
+            await near.delivered()
             near.abort()
 
     def close(self) -> None:
@@ -74,6 +80,7 @@ class _Near(asyncio.Protocol):
         self._waiting = bytearray()
         self._joining: asyncio.Task[None] | None = None
         self._forget: Callable[[], object] = int
+        self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -94,6 +101,21 @@ class _Near(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+            self._sent_at = asyncio.get_running_loop().time()
+
+    async def delivered(self) -> None:
+        """Until the server has been quiet for a moment and all that it said is in the hands of the
+        client's system; bounded."""
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        while clock() - begun < LONGEST_S:
+            await asyncio.sleep(LOOK_S)
+            if clock() - max(begun, self._sent_at) >= QUIET_S and not self._unsent():
+                return
+
+    def _unsent(self) -> int:
+        """Bytes for the client that its system did not take yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -110,7 +110,7 @@ class _Google:
             except Garbage:
                 yield b"\xff\x00\xff not a message"
             except Dropped:
-                self._cut(context)
+                await self._cut(context)
 
         return method
 
@@ -140,6 +140,6 @@ class _Google:
         elif not self.sim.good(sent["authorization"].removeprefix("Bearer ")):
             raise BAD_TOKEN
 
-    def _cut(self, context: Any) -> None:
+    async def _cut(self, context: Any) -> None:
         """``ipv4:127.0.0.1:PORT`` is where the request seems to come from."""
-        self._wire.cut(int(context.peer().rpartition(":")[2]))
+        await self._wire.cut(int(context.peer().rpartition(":")[2]))

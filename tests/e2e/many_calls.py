@@ -20,6 +20,7 @@ from telebot.phone.phone import Phone
 SIDE_BY_SIDE = 4
 POOLED = 8  # threads that pools may still start: connections to the database, asyncio's own
 QUIET_TRIES = 150  # a fifth of a second each: until everything has come back
+SETTLED_TRIES = 5  # that find the same
 GAUGES = ("tasks", "conversations", "vad_slots", "calls", "stt_queue", "tts_queue")
 AGENTS = ("hasty", "front-desk")  # of no cost, and with all its models
 QUESTION = "What are your opening hours?"
@@ -77,6 +78,18 @@ def _files(pid: int) -> Iterator[str]:
 def _children(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [int(one) for task in tasks for one in (task / "children").read_text().split()]
+
+
+async def settled(server: Server) -> Holding:
+    """What it holds once nothing comes or goes for a second: no connection that is just ending."""
+    now, same = await holding(server), 0
+    for _ in range(QUIET_TRIES):
+        await asyncio.sleep(0.2)
+        before, now = now, await holding(server)
+        same = same + 1 if now.counted == before.counted else 0
+        if same == SETTLED_TRIES:
+            break
+    return now
 
 
 async def at_rest(server: Server, before: Holding) -> Holding:

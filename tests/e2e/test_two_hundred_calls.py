@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from many_calls import POOLED, Holding, at_rest, calls, holding
+from many_calls import POOLED, Holding, at_rest, calls, settled
 from serving import Dial, Start
 
 pytestmark = pytest.mark.soak
@@ -20,7 +20,7 @@ def tell(calls: int, now: Holding) -> None:
 
 async def test_two_hundred_calls_leave_nothing(start: Start, dial: Dial) -> None:
     server = start()
-    fresh = await holding(server)
+    fresh = await settled(server)
     tell(0, fresh)
     await calls(server, dial, 0, WARM)
     before = after = await at_rest(server, fresh)
