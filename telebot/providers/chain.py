@@ -8,9 +8,11 @@ and the caller, notice as little of it as possible. `chain_stt.py`, `chain_llm.p
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
+from time import monotonic
 from typing import Any, Protocol
 
 import structlog
@@ -21,10 +23,12 @@ from pipecat.frames.frames import (
     Frame,
     MetricsFrame,
     StartFrame,
+    TTSAudioRawFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from telebot.call.errors import ProviderError
+from telebot.providers.doorbell import Doorbell
 from telebot.providers.failure import Cause, Failure, of_error
 from telebot.providers.hosted import Hosted
 from telebot.providers.link import Link, Port, Ports, failure_of
@@ -69,24 +73,62 @@ class Inbox:
     """What one link's service pushes, for the piece of work under way."""
 
     def __init__(self) -> None:
-        self._frames: asyncio.Queue[Frame] = asyncio.Queue()
+        self._frames: deque[Frame] = deque()
+        self._bell = Doorbell()
+        self._wanted_s = 0.0  # less audio than this does not ring
+        self._audio_s = 0.0
+        self._put_at = 0.0
 
     async def put(self, frame: Frame) -> None:
-        self._frames.put_nowait(frame)
+        self._frames.append(frame)
+        self._put_at = monotonic()
+        if isinstance(frame, TTSAudioRawFrame):
+            self._audio_s += frame.num_frames / frame.sample_rate
+            if self._audio_s < self._wanted_s:
+                return
+        self._bell.ring()
 
-    def empty(self) -> bool:
-        return self._frames.empty()
+    def quiet_s(self) -> float:
+        """Since it got something last."""
+        return monotonic() - self._put_at if self._put_at else 0.0
+
+    async def gather(self, audio_s: float, timeout_s: float) -> None:
+        """Until so much audio lies here, or something else, at the longest for so long."""
+        if self._audio_s < audio_s and all(isinstance(f, TTSAudioRawFrame) for f in self._frames):
+            self._wanted_s = audio_s
+            try:
+                await self._bell.wait(timeout_s)
+            finally:
+                self._wanted_s = 0.0
 
     async def get(self, timeout_s: float) -> Frame:
-        """The next frame. Raises TimeoutError; `LinkFailed` for an error of the service."""
-        if self._frames.empty():
-            async with asyncio.timeout(timeout_s):
-                frame = await self._frames.get()
-        else:
-            frame = self._frames.get_nowait()
+        """The next frame, audio that lies behind audio joined. Raises TimeoutError; `LinkFailed`
+        for an error of the service."""
+        if not self._frames and not await self._bell.wait(timeout_s):
+            raise TimeoutError
+        frame = self._frames.popleft()
+        if isinstance(frame, TTSAudioRawFrame):
+            return self._joined(frame)
         if isinstance(frame, ErrorFrame):
             raise LinkFailed(of_error(frame))
         return frame
+
+    def _joined(self, first: TTSAudioRawFrame) -> TTSAudioRawFrame:
+        """The audio that comes next, whole."""
+        pieces, frames = [first.audio], self._frames
+        while frames and isinstance(frames[0], TTSAudioRawFrame) and _alike(frames[0], first):
+            pieces.append(frames[0].audio)
+            frames.popleft()
+        channels, rate_hz = first.num_channels, first.sample_rate
+        whole = first
+        if len(pieces) > 1:
+            whole = TTSAudioRawFrame(b"".join(pieces), rate_hz, channels)
+        self._audio_s = max(0.0, self._audio_s - whole.num_frames / rate_hz)
+        return whole
+
+
+def _alike(one: TTSAudioRawFrame, other: TTSAudioRawFrame) -> bool:
+    return one.sample_rate == other.sample_rate and one.num_channels == other.num_channels
 
 
 class Chain(FrameProcessor):

@@ -37,6 +37,7 @@ from telebot.providers.word_clock import WordClock, Yardstick
 
 SPARE_S = 0.2  # of audio still to play when a stalled voice is given up
 LONGEST_STALL_S = 4.0  # however much audio lies ahead
+PLENTY_S, JOINED_S = 0.4, 0.2  # of audio ahead: small pieces are handed on joined to larger ones
 SHORT = 0.45  # of the yardstick's length: no voice speaks this fast
 FAST = 0.85  # less than this may be a fast voice, or one that stopped before the end
 MISSING = 2  # words at the end that tell the one from the other
@@ -292,10 +293,12 @@ class _Part:
         return said
 
     async def _next(self, inbox: Inbox) -> Frame | None:
-        stall_s = self._port.link.patience.stall_s
-        wait_s = min(LONGEST_STALL_S, max(stall_s, self._chain.ahead_s() - SPARE_S))
+        stall_s, chain = self._port.link.patience.stall_s, self._chain
+        if (ahead_s := chain.ahead_s()) > PLENTY_S:
+            await inbox.gather(JOINED_S, min(LONGEST_STALL_S, ahead_s - SPARE_S))
+        wait_s = min(LONGEST_STALL_S, max(stall_s, chain.ahead_s() + inbox.quiet_s() - SPARE_S))
         try:
-            frame = await inbox.get(wait_s)
+            frame = await inbox.get(wait_s - inbox.quiet_s())
         except TimeoutError:
             raise LinkFailed(Failure(Cause.STALLED)) from None
         return None if isinstance(frame, TTSStoppedFrame) else frame

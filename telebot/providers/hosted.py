@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from pipecat.frames.frames import CancelFrame, ErrorFrame, Frame, StartFrame
 from pipecat.processors.frame_processor import (
+    FrameCallback,
     FrameDirection,
     FrameProcessor,
     FrameProcessorSetup,
@@ -29,15 +30,21 @@ Take = Callable[[Frame], Awaitable[None]]
 
 
 class _End(FrameProcessor):
-    """What stands before and behind the service, and hands on what arrives."""
+    """What stands before and behind the service, and hands on what arrives as it arrives."""
 
     def __init__(self, take: Take) -> None:
         super().__init__(enable_direct_mode=True)
         self._take = take
 
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
+    async def queue_frame(
+        self,
+        frame: Frame,
+        direction: FrameDirection = DOWN,
+        callback: FrameCallback | None = None,
+    ) -> None:
         await self._take(frame)
+        if callback is not None:
+            await callback(self, frame, direction)
 
 
 class Hosted:

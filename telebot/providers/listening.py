@@ -9,6 +9,7 @@ from pipecat.frames.frames import Frame, InputAudioRawFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.stt_service import STTService
 
+from telebot.providers.doorbell import Doorbell
 from telebot.providers.hosted import Hosted
 from telebot.providers.voicing import find_speech, to_float
 
@@ -94,7 +95,8 @@ class Feed:
     def __init__(self, hosted: Hosted, service: STTService) -> None:
         self._hosted = hosted
         self._service = service
-        self._frames: asyncio.Queue[Frame | None] = asyncio.Queue(WAITING + 1)
+        self._frames: deque[Frame] = deque()
+        self._bell = Doorbell()
         self._seconds = 0.0
         self._closed = False
 
@@ -102,9 +104,10 @@ class Feed:
         """Put a frame on its way. False where the recogniser has not taken any for long."""
         if self._closed:
             return True
-        if self._frames.qsize() >= WAITING:
+        if len(self._frames) >= WAITING:
             return False
-        self._frames.put_nowait(frame)
+        self._frames.append(frame)
+        self._bell.ring()
         return True
 
     def take_seconds(self) -> float:
@@ -115,19 +118,20 @@ class Feed:
     def close(self) -> None:
         """No more; what waits is dropped."""
         self._closed = True
-        while not self._frames.empty():
-            self._frames.get_nowait()
-        self._frames.put_nowait(None)
+        self._frames.clear()
+        self._bell.ring()
 
     async def run(self) -> None:
         """The pump; ends when the feed is closed."""
-        while True:
-            frame = await self._frames.get()
-            if frame is None:
-                return
-            if isinstance(frame, InputAudioRawFrame):
+        frames, service, audio = self._frames, self._service, InputAudioRawFrame
+        while not self._closed:
+            if not frames:
+                await self._bell.wait()
+                continue
+            frame = frames.popleft()
+            if isinstance(frame, audio):
                 self._seconds += _seconds(frame)
-                await self._service.process_audio_frame(frame, FrameDirection.DOWNSTREAM)
+                await service.process_audio_frame(frame, FrameDirection.DOWNSTREAM)
             else:
                 await self._hosted.feed_through(frame, EVENT_S)  # audio goes past its queue
 

@@ -74,33 +74,50 @@ def _path(
 ) -> list[tuple[int, int]]:
     """The cheapest way through both, as pairs of frames, from their beginnings."""
     rows, columns = len(ours), len(theirs)
-    distance = np.sqrt(
-        np.maximum(
-            (ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None, :] - 2 * ours @ theirs.T, 0.0
-        )
-    ) / np.sqrt(CEPSTRA)
-    cost = np.full((rows + 1, columns + 1), np.inf)
-    cost[0, 0] = 0.0
-    came = np.zeros((rows + 1, columns + 1), np.int8)
-    for total in range(2, rows + columns + 1):  # along the diagonals, whose cells are independent
-        i = np.arange(max(1, total - columns), min(rows, total - 1) + 1)
-        j = total - i
-        steps = np.stack([cost[i - 1, j - 1], cost[i - 1, j] + STRETCH, cost[i, j - 1] + STRETCH])
-        best = steps.argmin(axis=0)
-        cost[i, j] = steps[best, np.arange(len(i))] + distance[i - 1, j - 1]
-        came[i, j] = best
+    cost = _costs(_distances(ours, theirs))
     if whole:
         at = (rows, columns)
     else:  # all of theirs, and as much of ours as fits best, by the cost of a step
-        ends = cost[1:, columns] / (np.arange(1, rows + 1) + columns)
-        at = (int(ends.argmin()) + 1, columns)
+        i = np.arange(1, rows + 1)
+        at = (int((cost[i + columns, i] / (i + columns)).argmin()) + 1, columns)
     path = []
     while at != (0, 0):
         i_, j_ = at
         path.append((i_ - 1, j_ - 1))
-        step = came[i_, j_]
-        at = (i_ - (step != 2), j_ - (step != 1))
+        total = i_ + j_
+        down, right = cost.item(total - 1, i_ - 1), cost.item(total - 1, i_)
+        if cost.item(total - 2, i_ - 1) <= min(down, right) + STRETCH:
+            at = (i_ - 1, j_ - 1)
+        else:
+            at = (i_ - 1, j_) if down <= right else (i_, j_ - 1)
     return path[::-1]
+
+
+def _distances(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How unlike two frames are, ``[i + j, i]``: a diagonal lies in one row; infinite elsewhere."""
+    rows, columns = len(ours), len(theirs)
+    squares = (ours**2).sum(1)[:, None] + (theirs**2).sum(1)[None, :] - 2 * ours @ theirs.T
+    slanted = np.full((rows, rows + columns), np.inf, np.float32)
+    down, right = slanted.strides
+    by_frame = np.lib.stride_tricks.as_strided(slanted, (rows, columns), (down + right, right))
+    by_frame[:] = np.sqrt(np.maximum(squares, 0.0) / CEPSTRA)
+    return np.ascontiguousarray(slanted.T)
+
+
+def _costs(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cost of the cheapest way to each pair, ``[i + j, i]``, both counted from one: row by
+    row, since the cells of a diagonal do not depend on each other."""
+    totals, rows = distance.shape
+    cost = np.full((totals + 1, rows + 1), np.inf, np.float32)
+    cost[0, 0] = 0.0
+    straight = np.empty(rows, np.float32)
+    for total in range(2, totals + 1):
+        before, here = cost[total - 1], cost[total, 1:]
+        np.minimum(before[:-1], before[1:], out=straight)
+        np.add(straight, STRETCH, out=straight)  # silence is not stretched for free
+        np.minimum(straight, cost[total - 2, :-1], out=straight)
+        np.add(straight, distance[total - 2], out=here)
+    return cost
 
 
 def _mel() -> NDArray[np.float64]:
