@@ -8,7 +8,8 @@ behind them. A stall counts only once the audio already handed on is about to ru
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
@@ -208,11 +209,23 @@ class ChainTTS(Chain):
             return 0.0
         return max(0.0, self._sent_s - (self._clock() - self._first_at))
 
-    async def place(self, utterance: Utterance, words: Sequence[Word], *, again: bool) -> None:
+    async def place(
+        self,
+        utterance: Utterance,
+        words: Sequence[Word],
+        *,
+        again: bool,
+        exactly: Callable[[], Awaitable[Sequence[Word]]] | None = None,
+    ) -> None:
         """Tell where in the reply these words lie; `again`: instead of what was told before."""
         if words or again:
             frame = WordTimesFrame(
-                "", tuple(words), utterance.audio_s, at_s=utterance.at_s, replaces=again
+                "",
+                tuple(words),
+                utterance.audio_s,
+                at_s=utterance.at_s,
+                replaces=again,
+                exactly=exactly,
             )
             await self.push_frame(frame)
 
@@ -354,7 +367,14 @@ class _Part:
         yardstick = await self._yardstick
         if await self._is_short(yardstick):
             raise LinkFailed(Failure(Cause.SHORT))
-        await self._chain.place(self.utterance, await self._placed(whole=True), again=True)
+        if told := self.utterance.told:
+            await self._chain.place(self.utterance, told, again=True)
+            return
+        guess, exactly = (
+            self.utterance.stretched(yardstick.words, *yardstick.sounds()),
+            partial(self._placed, whole=True),
+        )
+        await self._chain.place(self.utterance, guess, again=True, exactly=exactly)
 
     async def _is_short(self, yardstick: Yardstick) -> bool:
         """The audio ended before its text did, and nobody said so."""

@@ -23,7 +23,8 @@ class Doorbell:
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Until somebody rings; False where nobody has for so long."""
         loop = asyncio.get_running_loop()
-        waiting = self._waiting = loop.create_future()
+        waiting: asyncio.Future[bool] = loop.create_future()
+        self._waiting = waiting
         timer = None
         if timeout_s is not None:
             timer = loop.call_later(max(0.0, timeout_s), _give_up, waiting)

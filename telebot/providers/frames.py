@@ -5,7 +5,7 @@ They travel from a provider in `providers/` to the phone transport and the turn 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,8 @@ class WordTimesFrame(DataFrame):
     is the length of that sentence's audio, and word times count from its first sample. Several may
     belong to one `context_id` (one reply). With `at_s`, the sentence begins there in the reply's
     audio, and the frame may come at any time; `replaces`: it is right about the words from there
-    on, and what was said of them before was a guess.
+    on, and what was said of them before was a guess. `exactly`: these are a guess as well, and it
+    finds out, which costs too much to do it for words that are heard to their end.
     """
 
     context_id: str
@@ -44,6 +45,7 @@ class WordTimesFrame(DataFrame):
     audio_s: float
     at_s: float | None = None
     replaces: bool = False
+    exactly: Callable[[], Awaitable[Sequence[Word]]] | None = None
 
     def spoken(self) -> SpokenText:
         """The same words with their text joined."""

@@ -40,6 +40,7 @@ class Utterance:
         self.at_s = at_s
         self.pcm = bytearray()  # handed on so far
         self.loud_s = 0.0
+        self.sounds_from_s = 0.0
         self.sounds_until_s = 0.0  # of what was handed on
         self._held = bytearray()
         self._rest = b""
@@ -116,6 +117,16 @@ class Utterance:
             count += 1
         return count
 
+    def stretched(self, words: Sequence[Word], from_s: float, to_s: float) -> tuple[Word, ...]:
+        """The times of `words` in other audio, which sounds between these two, laid evenly over
+        what sounds here."""
+        here_s = self.sounds_from_s
+        pace = (self.sounds_until_s - here_s) / max(to_s - from_s, 0.001)
+        return tuple(
+            Word(here_s + (w.start_s - from_s) * pace, here_s + (w.end_s - from_s) * pace, w.text)
+            for w in words
+        )
+
     def _piece(self, piece: bytes, out: bytearray) -> None:
         level = levels.rms(piece)
         if level > QUIET_RMS:
@@ -123,6 +134,8 @@ class Utterance:
             out += self._held + piece
             self._held.clear()
             self._quiet_s = 0.0
+            if not self.loud_s:
+                self.sounds_from_s = (len(self.pcm) + len(out) - PIECE) / 2 / RATE_HZ
             self.loud_s += PIECE / 2 / RATE_HZ
             self.sounds_until_s = (len(self.pcm) + len(out)) / 2 / RATE_HZ
             return

@@ -11,6 +11,7 @@ import numpy as np
 from telebot.call.errors import ProviderError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.spoken import Word
+from telebot.providers.utterance import PIECE, QUIET_RMS, RATE_HZ
 from telebot.providers.voicing import Floats, to_float
 from telebot.providers.word_alignment import place_words
 
@@ -27,6 +28,15 @@ class Yardstick:
     @property
     def seconds(self) -> float:
         return self.words[-1].end_s if self.words else 0.0
+
+    def sounds(self) -> tuple[float, float]:
+        """From when to when something is to be heard."""
+        size = PIECE // 2
+        pieces = self.audio[: len(self.audio) // size * size].reshape(-1, size)
+        loud = np.flatnonzero(np.square(pieces).mean(axis=1) > (QUIET_RMS / 32768) ** 2)
+        if not len(loud):
+            return 0.0, self.seconds
+        return int(loud[0]) * size / RATE_HZ, (int(loud[-1]) + 1) * size / RATE_HZ
 
 
 class WordClock:

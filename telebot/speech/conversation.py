@@ -193,6 +193,7 @@ class Conversation:
     def silence_voice(self) -> None:
         self.note_event("clear")
         self.parts.replies.silence()
+        self._beside(self.parts.replies.place_exactly(), "word times")
 
     def resume_voice(self) -> None:
         self.note_event("resume")
@@ -233,9 +234,13 @@ class Conversation:
             probability = await model.probability(audio, timeout_s)
             turns.probability(1.0 if probability is None else probability, pause)
 
-        asking = asyncio.create_task(ask(), name="turn model question")
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
+        self._beside(ask(), "turn model question")
+
+    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Have `work` done beside the call's own task; it ends with the call at the latest."""
+        task = asyncio.create_task(work, name=name)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     def take_turn(self, text: str) -> None:
         """The caller's turn is over: have it answered."""

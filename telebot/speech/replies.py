@@ -7,7 +7,7 @@ one `Turn` of the record and one message of the context, with only the words tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -16,9 +16,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from telebot.audio.g711 import RATE_HZ
 from telebot.call.model import Turn
 from telebot.call.ports import Clock, WallClock
-from telebot.providers.frames import WordTimesFrame
+from telebot.providers.frames import Word, WordTimesFrame
 from telebot.speech.phrases import Phrase
-from telebot.speech.reply import Filler, Reply
+from telebot.speech.reply import Filler, Guess, Reply
 from telebot.speech.script import Script
 from telebot.speech.voice import Voice
 
@@ -145,6 +145,17 @@ class Replies:
             position = max(reply.start, word - ONSET)
         self._voice.resume(position)
 
+    async def place_exactly(self) -> None:
+        """Find out where the words lie in the middle of which the voice was silenced, where that
+        was a guess: the caller may take the floor there."""
+        reply, position = self.current, self._cut
+        for guess in [] if reply is None else list(reply.guesses):
+            if reply is not None and guess.start <= position < guess.end:
+                reply.guesses.remove(guess)
+                words = _timed(await guess.exactly())
+                if words:
+                    reply.script.correct(guess.start, guess.end, words)
+
     @property
     def occupied(self) -> bool:
         """Something is wanted, or being said."""
@@ -170,14 +181,19 @@ class Replies:
         reply = self._live()
         if reply is None:
             return
-        words = [(word.start_s, word.end_s, word.text) for word in frame.words]
-        begins = self._voice.queued if reply.start is None else reply.start
+        words = _timed(frame.words)
         if frame.at_s is None:
             reply.script.place(self._voice.queued, words)
-        elif frame.replaces:
-            reply.script.replace(begins + int(frame.at_s * RATE_HZ), words)
+            return
+        begins = self._voice.queued if reply.start is None else reply.start
+        start = begins + int(frame.at_s * RATE_HZ)
+        if frame.replaces:
+            reply.script.replace(start, words)
         else:
-            reply.script.place(begins + int(frame.at_s * RATE_HZ), words)
+            reply.script.place(start, words)
+        if frame.exactly is not None:
+            end = start + int(frame.audio_s * RATE_HZ)
+            reply.guesses.append(Guess(start, end, frame.exactly))
 
     def reply_text(self, text: str, position_s: float | None) -> None:
         reply = self._live()
@@ -264,3 +280,7 @@ class Replies:
         if reply is not None and reply.first_played_ms is None:
             end_ms = self._frame_end_ms()
             reply.first_played_ms = max(0.0, end_ms - samples * 1000 / RATE_HZ)
+
+
+def _timed(words: Sequence[Word]) -> list[tuple[float, float, str]]:
+    return [(word.start_s, word.end_s, word.text) for word in words]

@@ -6,10 +6,12 @@ Lives from the moment a reply is wanted until what was heard of it is known; the
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from telebot.call.model import Turn, TurnLatency
+from telebot.providers.spoken import Word
 from telebot.speech.script import Script
 
 
@@ -24,6 +26,15 @@ class Filler:
     def heard(self, played: int) -> str:
         """Its words that were heard when `played` was reached."""
         return self.script.heard(played, self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Words between two positions that were placed by a guess; `exactly` finds out."""
+
+    start: int
+    end: int
+    exactly: Callable[[], Awaitable[Sequence[Word]]]
 
 
 @dataclass(slots=True)
@@ -53,6 +64,7 @@ class Reply:
     counted: bool = False  # enough was heard that the turn cannot be taken back
     script: Script = field(default_factory=Script)
     filler: Filler | None = None  # what was said before its first audio
+    guesses: list[Guess] = field(default_factory=list)
 
     @property
     def audible(self) -> bool:

@@ -49,6 +49,14 @@ class Script:
         self._placed = [word for word in self._placed if word.start < start]
         self.place(start, words)
 
+    def correct(self, start: int, end: int, words: Iterable[tuple[float, float, str]]) -> None:
+        """The same between two positions; what lies before and behind them stays."""
+        before = [word for word in self._placed if word.start < start]
+        behind = [word for word in self._placed if word.start >= end]
+        self._placed = before
+        self.place(start, words)
+        self._placed += behind
+
     def add(self, position: int, text: str) -> None:
         """Untimed text that came when audio up to `position` was queued."""
         if text.strip():

@@ -70,6 +70,10 @@ async def test_a_voice_speaks_and_its_words_are_placed(vendor, speech, name):
     yardstick = await chain.chains._word_clock.yardstick(WORDS)
     for (at_s, _), word in zip(placed, yardstick.words, strict=True):
         assert abs(at_s - word.start_s) < 0.15, (placed, yardstick.words)
+    for frame in chain.line.sink.of(WordTimesFrame):
+        if frame.exactly is not None:
+            for found, word in zip(await frame.exactly(), yardstick.words, strict=True):
+                assert abs(found.start_s - word.start_s) < 0.15
     assert [(u, n) for u, n, _ in chain.told.used] == [(name, float(len(TEXT)))]
 
 
