@@ -18,7 +18,7 @@ from sippy.Core.EventDispatcher import ED2
 LONGEST_SLEEP_S = 1.0
 MOST_AT_ONCE = 64  # calls from outside between two looks at the timers
 
-_first = ED2.elp  # kept: it is not made to be freed
+ED2.elp._hndl = None  # sippy's first clock is never freed: its library dies of that at exit
 
 
 class Waker:
