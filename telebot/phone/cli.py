@@ -68,7 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("url", metavar="URL", help="the server, e.g. http://127.0.0.1:8080")
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        help="the server, e.g. http://127.0.0.1:8080, or sip:100@127.0.0.1:5060",
+    )
     say = parser.add_argument_group("what the caller does")
     for flag, metavar, text in (
         ("--say", "TEXT", "say this and wait for the answer"),
@@ -125,7 +129,10 @@ def _timeout(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Make the call; returns the exit status."""
     try:
-        port_of(args.url)  # before anything is loaded
+        if args.url.startswith("sip:"):
+            args.carrier = "sip"
+        else:
+            port_of(args.url)  # before anything is loaded
         if args.record and not args.record.absolute().parent.is_dir():
             raise CannotCall(f"{args.record}: there is no folder {args.record.parent}")
         return asyncio.run(_call(args))

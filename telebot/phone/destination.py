@@ -59,8 +59,6 @@ def port_of(server: str) -> int:
         port = parts.port
     except ValueError:
         raise CannotCall(f"{server}: the port cannot be read") from None
-    if parts.scheme in ("sip", "sips"):
-        raise CannotCall("SIP calls come with the SIP trunk, which this version does not have yet")
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise CannotCall(f"{server}: write a URL such as http://127.0.0.1:8080")
     return port or DEFAULT_PORTS[parts.scheme]

@@ -24,6 +24,7 @@ CLOSE_TIMEOUT_S = 3.0
 EXCHANGES = {
     "asterisk": "telebot.phone.asterisk_exchange:AsteriskExchange",
     "local": "telebot.phone.twilio_exchange:TwilioExchange",
+    "sip": "telebot.phone.sip_exchange:SipExchange",
     "twilio": "telebot.phone.twilio_exchange:TwilioExchange",
     "telnyx": "telebot.phone.telnyx_exchange:TelnyxExchange",
 }

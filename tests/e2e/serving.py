@@ -27,6 +27,7 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 RECORD_TIMEOUT_S = 20.0  # the record is there a second after the end; this machine may be busy
 READY = re.compile(r"\bready\b.*\bhttp=(?:http://)?([\w.\[\]:]+:\d+)")
+SIP = re.compile(r"\bready\b.*\bsip=(?:sip:)?[\w.\[\]:]+:(\d+)")
 # what the tests' own environment must not change about the server
 FOREIGN = re.compile(
     r"TELEBOT_|TWILIO_|TELNYX_|PLIVO_|VONAGE_|EXOTEL_|ASTERISK_|_API_KEY$|_proxy$|_PROXY$"
@@ -94,6 +95,11 @@ class Server:
     def process(self) -> subprocess.Popen[str]:
         assert self._process
         return self._process
+
+    @property
+    def sip_port(self) -> int:
+        """Where it takes calls over SIP."""
+        return next(int(found[1]) for line in self.log if (found := SIP.search(line)))
 
     def terminate(self) -> None:
         """SIGTERM: take no more calls, let the live ones finish."""

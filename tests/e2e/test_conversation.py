@@ -6,36 +6,19 @@ import asyncio
 import io
 import json
 import wave
-from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
+from bookings import EXAMPLE, check_booking
 from serving import TELEBOT, Dial, Server
 
 pytestmark = pytest.mark.e2e
-
-EXAMPLE = (
-    "Are you open on Mondays?",
-    "A table for four on Friday at half past seven, the name is Johnson",
-    "Yes please",
-    "Goodbye",
-)
 
 
 def replies(record: dict[str, Any]) -> list[dict[str, Any]]:
     """The turns that answer the caller."""
     return [turn for turn in record["turns"] if turn["caller_text"] is not None]
-
-
-def check_booking(record: dict[str, Any]) -> None:
-    (note,) = record["notes"]
-    assert note["kind"] == "booking"
-    fields = {name: str(value) for name, value in note["fields"].items()}
-    assert fields["party_size"] == "4"
-    assert date.fromisoformat(fields["day"]).weekday() == 4
-    assert fields["time"].startswith("19:30")
-    assert "johnson" in fields["name"].lower()
 
 
 async def test_the_example_of_the_readme(server: Server) -> None:

@@ -56,13 +56,14 @@ async def sipp(
     text = (SCENARIOS / f"{scenario}.xml").read_text()
     file.write_text(text.replace("[status]", str(status)))
     argv = [found("sipp", "sip-tester"), f"{host}:{port}", "-sf", str(file)]
-    argv += ["-i", host, "-p", str(own), "-mi", host, "-mp", str(media_port or free_ports(2))]
+    argv += ["-i", host, "-p", str(own), "-mi", host]
     argv += ["-s", to, "-m", str(calls), "-r", str(rate), "-l", str(at_once), "-nostdin"]
     argv += ["-timeout", f"{within_s:.0f}s", "-timeout_error", "-recv_timeout", "10000"]
     argv += ["-trace_msg", "-message_file", f"{name}.messages", "-message_overwrite", "true"]
     argv += ["-trace_err", "-error_file", f"{name}.errors"]
     argv += ["-au", user, "-ap", password] if user else []
     argv += ["-d", str(pause_ms), "-key", "payloads", payloads, "-key", "ptime", str(ptime)]
+    argv += ["-key", "audio_port", str(media_port or free_ports(2))]
     program = Program(argv, folder, name)
     program.start()
     code = await program.ended(within_s + 10)

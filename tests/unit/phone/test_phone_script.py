@@ -80,11 +80,13 @@ def test_usage_errors_exit_with_2(argv: list[str], capsys: pytest.CaptureFixture
     assert "--" in capsys.readouterr().err
 
 
-def test_sip_is_refused_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(parsed("sip:127.0.0.1:5060", "--say", "hello")) == 2
+@pytest.mark.parametrize("url", ["sip:", "sip:100@", "sip:100@host:99999", "sip:a b@host"])
+def test_a_sip_address_that_is_none_is_refused(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(parsed(url, "--say", "hello")) == 2
     error = capsys.readouterr().err
-    assert error.startswith("telebot call: SIP calls come with the SIP trunk")
-    assert error.count("\n") == 1
+    assert error == f"telebot call: {url}: write a SIP address such as sip:100@127.0.0.1:5060\n"
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://x", "http://x:99999", "http://"])

@@ -1,0 +1,131 @@
+"""sipp against the server: the ways of a call, as a carrier's machine goes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from rtp_line import PCMA, PCMU, RtpLine, rtp_line
+from sip_line import sip_line as by_hand
+from sip_phone import Line, sip_line
+from sipp import Outcome, sipp
+
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Line]:
+    async with sip_line(tmp_path, max_calls=2) as running:
+        yield running
+
+
+async def run(folder: Path, server: Line, scenario: str, **options: object) -> Outcome:
+    """A run that must pass, of a call to the number 100."""
+    options.setdefault("to", "100")
+    outcome = await sipp(folder, scenario, server.port, **options)  # type: ignore[arg-type]
+    assert outcome.passed, f"{scenario} {outcome}"
+    return outcome
+
+
+@pytest.mark.parametrize("scenario", ["call", "early_bye", "hold", "late_offer"])
+async def test_a_call_that_its_caller_ends(tmp_path: Path, server: Line, scenario: str) -> None:
+    await run(tmp_path, server, scenario)
+    await server.until(server.log.reasons)
+    assert server.log.reasons() == ["caller_hangup"]
+    assert len(server.log.calls) == 1
+
+
+async def test_a_call_that_the_bot_ends(tmp_path: Path, server: Line) -> None:
+    running = asyncio.create_task(run(tmp_path, server, "answered"))
+    await server.until(lambda: server.listeners.all)
+    await server.listeners.all[0].wire.close()
+    await running
+    assert server.log.reasons() == ["bot_hangup"]
+
+
+async def test_health(tmp_path: Path, server: Line) -> None:
+    await run(tmp_path, server, "options", calls=20, rate=100)
+    assert server.log.calls == []
+
+
+async def test_a_number_that_is_nobodys_and_a_third_call_for_two_lines(
+    tmp_path: Path, server: Line
+) -> None:
+    await run(tmp_path, server, "refused", to="+15550199", status=404)
+    holding = [
+        asyncio.create_task(run(tmp_path, server, "call", pause_ms=2500, ptime=20))
+        for _ in range(2)
+    ]
+    await server.until(lambda: len(server.listeners.all) == 2)
+    outcome = await run(tmp_path, server, "refused", status=486)
+    assert "Retry-After:" in outcome.messages
+    await asyncio.gather(*holding)
+    assert sorted(server.log.reasons()) == [
+        "caller_hangup", "caller_hangup", "capacity", "unknown_number",
+    ]  # fmt: skip
+
+
+async def test_an_invite_that_is_sent_again_is_no_second_call(tmp_path: Path, server: Line) -> None:
+    async with by_hand() as line:
+        invite = line.request("INVITE", server.port, "100")
+        for _ in range(5):
+            line.send(invite.text(), ("127.0.0.1", server.port))
+        answer = await line.final(invite.call_id, "INVITE")
+        line.send(invite.text(), ("127.0.0.1", server.port))
+        line.send(line.ack(invite, answer), answer.source)
+        await server.until(lambda: server.listeners.all)
+        line.send(line.ack(invite, answer), answer.source)
+        assert len({m.header("To") for m in line.messages if m.status > 100}) == 1
+    assert len(server.log.calls) == 1
+    assert len(server.listeners.all) == 1
+
+
+async def talk(server: Line, rtp: RtpLine, outcome: asyncio.Task[Outcome]) -> None:
+    """The call is up and `rtp` knows where it goes."""
+    await server.until(lambda: server.listeners.all or outcome.done())
+    assert server.listeners.all, str(outcome.result())
+    (packet, *_) = await rtp.until(1)
+    rtp.peer = packet.source
+
+
+@pytest.mark.parametrize("ptime", [10, 20, 30, 60])
+@pytest.mark.parametrize("kind", [PCMU, PCMA])
+async def test_media_of_every_packet_time_and_law(
+    tmp_path: Path, server: Line, ptime: int, kind: int
+) -> None:
+    """What the caller says arrives whole, what the bot says comes in packets of the time asked."""
+    said = bytes(range(160)) * 30
+    async with rtp_line() as rtp:
+        outcome = asyncio.create_task(
+            run(
+                tmp_path, server, "call", payloads=f"{kind} 101", ptime=ptime,
+                media_port=rtp.port, pause_ms=1200,
+            )
+        )  # fmt: skip
+        await talk(server, rtp, outcome)
+        (heard,) = server.listeners.all
+        await rtp.speak(said if kind == PCMU else ulaw_to_alaw(said), kind, ptime)
+        heard.wire.send_audio(b"\x55" * 1600)
+        await rtp.press("7")
+        await outcome
+        assert {packet.payload_type for packet in rtp.packets} == {kind}
+        assert {len(packet.payload) for packet in rtp.packets} == {ptime * 8}
+        audio = b"".join(ulaw for ulaw, _ in heard.frames)
+        expected = said if kind == PCMU else alaw_to_ulaw(ulaw_to_alaw(said))
+        assert expected[800:-800] in audio
+        assert heard.digits == ["7"]
+
+
+def ulaw_to_alaw(ulaw: bytes) -> bytes:
+    import audioop
+
+    return audioop.lin2alaw(audioop.ulaw2lin(ulaw, 2), 2)
+
+
+def alaw_to_ulaw(alaw: bytes) -> bytes:
+    import audioop
+
+    return audioop.lin2ulaw(audioop.alaw2lin(alaw, 2), 2)
