@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from faulty_network import FaultyNetwork, Faults, faulty_network
+from faulty_network import Faults, FaultyNetwork, faulty_network
 from serving import Server
 
 from telebot.phone.destination import Destination

@@ -12,7 +12,6 @@ from sip_line import sip_line as by_hand
 from sip_phone import Line, sip_line
 from sipp import Outcome, sipp
 
-
 pytestmark = pytest.mark.peers
 
 
