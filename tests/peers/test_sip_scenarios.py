@@ -59,7 +59,7 @@ async def test_a_number_that_is_nobodys_and_a_third_call_for_two_lines(
         for _ in range(2)
     ]
     await server.until(lambda: len(server.listeners.all) == 2)
-    outcome = await run(tmp_path, server, "refused", status=486)
+    outcome = await run(tmp_path, server, "refused", status=503)
     assert "Retry-After:" in outcome.messages
     await asyncio.gather(*holding)
     assert sorted(server.log.reasons()) == [
