@@ -32,6 +32,7 @@ from telebot.call.errors import ConfigError
 from telebot.call.model import Call
 from telebot.call.ports import CallLog, Transfers
 from telebot.call.tokens import StreamTokens
+from telebot.carriers.audiosocket import AudioSocketCarrier
 from telebot.carriers.dialling import Dialling
 from telebot.carriers.registry import Carriers
 from telebot.carriers.sip import SipCarrier
@@ -53,8 +54,10 @@ from telebot.speech.agents import KINDS, Agent, AgentLoader
 from telebot.speech.chains import Chains, Plan
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
+from telebot.web.audiosocket import AudioSocketServer
 from telebot.web.auth import Gate
 from telebot.web.hangups import HangUps
+from telebot.web.media_socket import SOCKETS
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
 
@@ -69,12 +72,13 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Server:
-    """A server that takes calls. `http` and `sip` are the addresses it really listens on; no `sip`
-    where another program has its place."""
+    """A server that takes calls. `http`, `sip` and `audiosocket` are the addresses it really
+    listens on; the latter two are empty where another program has their place."""
 
     settings: Settings
     http: str
     sip: str
+    audiosocket: str
     carriers: Carriers
     admission: Admission
     speech: Speech
@@ -143,10 +147,12 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         measure_rtp(metrics, sip.ports)
         stack.push_async_callback(sip.close)
         await sip.open()
+        audiosocket = await _audiosocket(stack, settings, carriers, app)
         gc.collect()
         gc.freeze()  # what is loaded now never needs scanning again
         gc.set_threshold(*GC_THRESHOLDS)
-        yield Server(settings, http, sip.address, carriers, admission, speech, archive)
+        listening = (http, sip.address, audiosocket.address)
+        yield Server(settings, *listening, carriers, admission, speech, archive)
 
 
 async def serve(settings: Settings, ready: Callable[[Server], None]) -> None:
@@ -281,6 +287,20 @@ def _sip(settings: Settings, carriers: Carriers, admission: Admission, speech: S
     carrier = carriers.get(SipCarrier.name)
     if isinstance(carrier, SipCarrier):
         carrier.attach(server)
+    return server
+
+
+async def _audiosocket(
+    stack: AsyncExitStack, settings: Settings, carriers: Carriers, app: web.Application
+) -> AudioSocketServer:
+    """The listener; it closes before the edge does, which ends what is up."""
+    asked = "server.audiosocket" in settings.sources
+    carrier = carriers.get(AudioSocketCarrier.name)
+    if not isinstance(carrier, AudioSocketCarrier):
+        raise ConfigError("no carrier of that name is registered")
+    server = AudioSocketServer(settings.server.audiosocket, carrier, app[SOCKETS], asked=asked)
+    stack.push_async_callback(server.close)
+    await server.open()
     return server
 
 

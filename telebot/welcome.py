@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from telebot.app import Server
-from telebot.carriers.port import AnswersWebhooks, Carrier, OnThisMachine
+from telebot.carriers.port import AnswersWebhooks, Carrier, OffersOnMedia, OnThisMachine
 
 
 def welcome(server: Server) -> str:
     """The lines; the first begins with ``ready`` and holds every address."""
     settings = server.settings.server
-    ready = f"ready http={server.http} sip={server.sip or 'off'} audiosocket={settings.audiosocket}"
+    sip, audiosocket = server.sip or "off", server.audiosocket or "off"
+    ready = f"ready http={server.http} sip={sip} audiosocket={audiosocket}"
     url = f"http://{server.http}"
     lines = [ready, "", f'  talk to it    {_command()} call {url} --say "Are you open on Mondays?"']
     given = server.settings.security.admin_key.get_secret_value()
@@ -25,12 +26,13 @@ def welcome(server: Server) -> str:
             lines.append(f"  {carrier.name:12}  off: {why_off}")
         elif settings.public_url and _has_webhooks(carrier):
             lines.append(f"  {carrier.name:12}  {settings.public_url}/{carrier.name}/voice")
-    lines.append("  AudioSocket is not served by this version; nothing listens there.")
     return "\n".join(lines)
 
 
 def _has_webhooks(carrier: Carrier) -> bool:
-    return isinstance(carrier, AnswersWebhooks) and not isinstance(carrier, OnThisMachine)
+    """A PBX's dialplan needs none, and knows the server by another URL."""
+    asks = isinstance(carrier, AnswersWebhooks)
+    return asks and not isinstance(carrier, OnThisMachine | OffersOnMedia)
 
 
 def _command() -> str:

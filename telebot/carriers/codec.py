@@ -62,7 +62,7 @@ class PacedCodec(PlainCodec):
     """A wire whose peer keeps no audio: it is sent in time, and our own clock tells what was
     played."""
 
-    lead_ms = PACED_LEAD_MS
+    lead_ms: int | None = PACED_LEAD_MS
     echoes_marks = False
 
 

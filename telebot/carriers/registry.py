@@ -17,6 +17,7 @@ CARRIERS = {
     "twilio": "telebot.carriers.twilio:TwilioCarrier",
     "telnyx": "telebot.carriers.telnyx:TelnyxCarrier",
     "asterisk": "telebot.carriers.asterisk:AsteriskCarrier",
+    "audiosocket": "telebot.carriers.audiosocket:AudioSocketCarrier",
     "local": "telebot.carriers.local:LocalCarrier",
 }
 

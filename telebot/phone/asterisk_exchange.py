@@ -16,6 +16,7 @@ from telebot.phone.asterisk_stream import AsteriskStream
 from telebot.phone.destination import Destination
 from telebot.phone.environment import given
 from telebot.phone.exchange import Connection, open_socket
+from telebot.phone.form import about, basic
 from telebot.phone.microphone import Microphone
 
 
@@ -37,14 +38,10 @@ class AsteriskExchange:
         """Open the stream. Raises `CannotCall`."""
         to = self._to
         unique_id = f"{int(time.time())}.{to.call_sid[-6:]}"
-        fields = {"id": unique_id, "from": to.phone_from, "to": to.phone_to, "agent": to.agent}
-        told = urlencode({name: value for name, value in fields.items() if value})
-        headers = {}
-        if to.secret:
-            headers["Authorization"] = aiohttp.encode_basic_auth(*to.secret.split(":", 1))
+        told = urlencode(about(to, unique_id))
         stream = AsteriskStream(unique_id, microphone, json=self.json)
         wire = await open_socket(
-            session, f"{to.media_url()}?{told}", headers=headers, protocols=("media",)
+            session, f"{to.media_url()}?{told}", headers=basic(to.secret), protocols=("media",)
         )
         return Connection(stream, wire)
 

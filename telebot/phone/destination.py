@@ -28,7 +28,8 @@ def _sid(prefix: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Whom to call and as whom. `server` is the server's own URL, `public_url` the one it is known
-    by to the carrier where that differs; `secret` signs the webhook."""
+    by to the carrier where that differs; `secret` signs the webhook; `media` is the address of the
+    streams (HOST:PORT) of a carrier whose streams are no WebSockets."""
 
     server: str
     secret: str
@@ -37,6 +38,7 @@ class Destination:
     phone_to: str = "+441632960000"
     phone_from: str = "+441632960961"
     public_url: str | None = None
+    media: str = ""
     call_sid: str = field(default_factory=lambda: _sid("CA"))
     stream_sid: str = field(default_factory=lambda: _sid("MZ"))
     account_sid: str = field(default_factory=lambda: _sid("AC"))

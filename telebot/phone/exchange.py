@@ -22,6 +22,7 @@ MAX_MESSAGE_BYTES = 1 << 20
 CLOSE_TIMEOUT_S = 3.0
 
 EXCHANGES = {
+    "audiosocket": "telebot.phone.audiosocket_exchange:AudioSocketExchange",
     "asterisk": "telebot.phone.asterisk_exchange:AsteriskExchange",
     "local": "telebot.phone.twilio_exchange:TwilioExchange",
     "sip": "telebot.phone.sip_exchange:SipExchange",

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from telebot.call.errors import Unable
 from telebot.call.model import Call
-from telebot.carriers.port import OnThisMachine, StreamsMedia
+from telebot.carriers.port import OnThisMachine, StreamsMedia, Webhook
 from telebot.carriers.registry import Carriers
 from telebot.web.errors import error
 from telebot.web.media_stream import (
@@ -23,6 +23,7 @@ from telebot.web.media_stream import (
     MediaStream,
     Surroundings,
 )
+from telebot.web.media_wire import MessageSocket
 from telebot.web.public_url import PublicUrl
 
 PATIENCE_S = 5.0  # with streams that have been stopped, when the server goes down
@@ -61,6 +62,20 @@ class MediaSockets:
         await socket.prepare(request)
         await self.serve(stream)
         return socket
+
+    async def take(
+        self,
+        carrier: StreamsMedia,
+        request: Webhook,
+        socket: MessageSocket,
+        transport: asyncio.Transport,
+    ) -> None:
+        """Serve a connection that is no WebSocket, in its own task; `request` says who opened
+        it."""
+        stream = MediaStream(
+            self._around, carrier, request, socket, transport, started=self._started
+        )
+        await self.serve(stream)
 
     async def serve(self, stream: MediaStream) -> None:
         """Run a stream to its end, in the task of its connection."""
@@ -109,3 +124,6 @@ class MediaSockets:
     def _started(self, stream: MediaStream, call: Call) -> None:
         self._waiting.pop(stream, None)
         self._live[call.id] = stream
+
+
+SOCKETS = web.AppKey("sockets", MediaSockets)

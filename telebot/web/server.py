@@ -23,7 +23,7 @@ from telebot.web.errors import Handler, errors
 from telebot.web.hangups import HangUps
 from telebot.web.health import Check, live, ready
 from telebot.web.limits import MAX_UPLOAD_BYTES
-from telebot.web.media_socket import MediaSockets
+from telebot.web.media_socket import SOCKETS, MediaSockets
 from telebot.web.media_stream import Surroundings
 from telebot.web.metrics import Metrics
 from telebot.web.public_url import PublicUrl
@@ -63,6 +63,7 @@ def build_app(parts: Parts) -> web.Application:
         middlewares=[errors, parts.gate.middleware], client_max_size=MAX_UPLOAD_BYTES
     )
     lines = _lines(parts)
+    app[SOCKETS] = lines.sockets
     parts.metrics.watch(parts.admission)
     parts.metrics.gauge("hangups_pending", "Hang-ups under way", lambda: parts.hang_ups.pending)
     app.add_routes(

@@ -26,11 +26,14 @@ TELEBOT = Path(sys.executable).parent / "telebot"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
 RECORD_TIMEOUT_S = 20.0  # the record is there a second after the end; this machine may be busy
-READY = re.compile(r"\bready\b.*\bhttp=(?:http://)?([\w.\[\]:]+:\d+)")
+READY = re.compile(
+    r"\bready\b.*\bhttp=(?:http://)?([\w.\[\]:]+:\d+)(?:.*\baudiosocket=([\w.\[\]:]+:\d+))?"
+)
 SIP = re.compile(r"\bready\b.*\bsip=(?:sip:)?[\w.\[\]:]+:(\d+)")
 # what the tests' own environment must not change about the server
 FOREIGN = re.compile(
-    r"TELEBOT_|TWILIO_|TELNYX_|PLIVO_|VONAGE_|EXOTEL_|ASTERISK_|_API_KEY$|_proxy$|_PROXY$"
+    r"TELEBOT_|TWILIO_|TELNYX_|PLIVO_|VONAGE_|EXOTEL_|ASTERISK_|AUDIOSOCKET_|FREESWITCH_|AUDIOFORK_"
+    r"|JAMBONZ_|GENESYS_|_API_KEY$|_proxy$|_PROXY$"
 )
 
 
@@ -51,7 +54,7 @@ class Server:
     def __init__(self, data: Path, config: Path, http: str = "127.0.0.1:0", **environ: str) -> None:
         self.data = data
         self._http = http
-        self.url = ""
+        self.url = self.audiosocket = ""
         self.log: list[str] = []
         self._config = config
         self._environ = environ
@@ -172,4 +175,5 @@ class Server:
             if line is None:
                 raise AssertionError(f"the server ended:\n{self.tail()}")
             if found := READY.search(line):
+                self.audiosocket = found[2] or ""
                 return found[1]

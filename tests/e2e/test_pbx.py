@@ -11,7 +11,7 @@ from telebot.phone.voices import LocalSpeech
 
 pytestmark = pytest.mark.e2e
 
-CARRIERS = ["asterisk"]
+CARRIERS = ["asterisk", "audiosocket"]
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
@@ -19,7 +19,7 @@ async def test_a_question_an_interruption_and_a_goodbye(
     server: Server, speech: LocalSpeech, carrier: str
 ) -> None:
     before = len((await server.get("/v1/calls"))["data"])
-    to = Destination(server.url, "", carrier=carrier, phone_to="100")
+    to = Destination(server.url, "", carrier=carrier, phone_to="100", media=server.audiosocket)
     async with Phone(to, speech) as phone:
         assert await phone.heard()
         answer = await phone.say("Are you open on Mondays?")

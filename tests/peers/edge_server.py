@@ -25,8 +25,10 @@ from telebot.carriers.registry import Carriers
 from telebot.records.keys import ApiKey, NoKey, Scope
 from telebot.records.store import RecordsAway
 from telebot.settings import load
+from telebot.web.audiosocket import AudioSocketServer
 from telebot.web.auth import Gate
 from telebot.web.hangups import HangUps
+from telebot.web.media_socket import SOCKETS
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
 
@@ -137,6 +139,7 @@ class Edge:
     metrics: Metrics
     carriers: Carriers
     app: web.Application
+    audiosocket: str = ""
 
     async def until(self, condition: Any) -> None:
         """Give the server its turns until `condition()`; fails after half a minute."""
@@ -234,7 +237,11 @@ async def edge(
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
+    tcp = AudioSocketServer("127.0.0.1:0", carriers.get("audiosocket"), app[SOCKETS], asked=True)
+    await tcp.open()
+    url = f"http://127.0.0.1:{port}"
     try:
-        yield Edge(f"http://127.0.0.1:{port}", log, listeners, admission, metrics, carriers, app)
+        yield Edge(url, log, listeners, admission, metrics, carriers, app, tcp.address)
     finally:
+        await tcp.close()
         await runner.cleanup()

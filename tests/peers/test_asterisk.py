@@ -11,7 +11,7 @@ from pbx_call import calling, heard
 from telebot.call.errors import CarrierError
 from telebot.call.model import Call, CallOffer
 from telebot.call.ports import Dials, HangsUp, SendsDigits, Transfers, Way
-from telebot.carriers import asterisk_ami
+from telebot.carriers import ami as manager
 from telebot.phone.asterisk_exchange import AsteriskExchange
 
 pytestmark = pytest.mark.peers
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.peers
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(asterisk_ami, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(asterisk_ami, "KEY_MS", 1)
-    monkeypatch.setattr(asterisk_ami, "PAUSE_S", 0.01)
+    monkeypatch.setattr(manager, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(manager, "KEY_MS", 1)
+    monkeypatch.setattr(manager, "PAUSE_S", 0.01)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ BOUNDARIES = {
     "telebot/web/webhooks.py": "a webhook's task: the caller hears an apology",
 }
 # Words that are carriers' names and also plain words of the code.
-PLAIN_CARRIERS = {"local", "sip"}
+PLAIN_CARRIERS = {"audiosocket", "local", "sip"}
 # Names of vendors; ours (local, scripted) are plain words.
 VENDORS = re.compile(
     r"\b(?:deepgram|openai|anthropic|elevenlabs|cartesia|groq|gemini|assemblyai|rime|playht|hume)\b"
@@ -67,6 +67,7 @@ READS_ENVIRONMENT = {
 }
 # May say a carrier's name beside its own files and the registry.
 MAY_NAME_CARRIER = (
+    "telebot/carriers/ami.py",  # the manager interface of the PBX behind several carriers
     "telebot/carriers/twiml.py",  # a language of its own, written by its maker's package
     "telebot/carriers/media_streams.py",  # the wire of several carriers, by whose page it is
     "telebot/phone/",  # the carrier's side of the wire

@@ -16,14 +16,21 @@ pytestmark = pytest.mark.unit
 def lines(data: Path, **environ: str) -> list[str]:
     settings = load(environ=environ, overrides={"server.data": str(data)})
     server = Server(
-        settings, "127.0.0.1:4711", "127.0.0.1:4712", Carriers(settings), None, None, None
+        settings,
+        "127.0.0.1:4711",
+        "127.0.0.1:4712",
+        "127.0.0.1:4713",
+        Carriers(settings),
+        None,
+        None,
+        None,
     )  # type: ignore[arg-type]
     return welcome(server).splitlines()
 
 
 def test_the_first_line_is_for_programs(tmp_path: Path) -> None:
     first = lines(tmp_path)[0]
-    assert first == "ready http=127.0.0.1:4711 sip=127.0.0.1:4712 audiosocket=127.0.0.1:9092"
+    assert first == "ready http=127.0.0.1:4711 sip=127.0.0.1:4712 audiosocket=127.0.0.1:4713"
 
 
 def test_a_carrier_that_is_off_says_why(tmp_path: Path) -> None:

@@ -20,7 +20,11 @@ pytestmark = pytest.mark.unit
 
 PACKAGE = Path(telebot.__file__).parent
 # words that mean other things elsewhere: `local` is a provider and a carrier, `sip` a room
-COMMON = {"local": ("web", "call", "carriers"), "sip": ("web", "api", "call", "speech")}
+COMMON = {
+    "local": ("web", "call", "carriers"),
+    "sip": ("web", "api", "call", "speech"),
+    "audiosocket": ("web", "api", "call", "speech", "carriers"),
+}
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""Asterisk's manager interface over its HTTP server: end, move, place calls, and key digits.
+"""Asterisk's manager interface over its HTTP server: end, move, place calls, and key digits. The
+carriers whose calls are channels of Asterisk share it.
 
 https://docs.asterisk.org/Configuration/Interfaces/Asterisk-Manager-Interface-AMI/ and `/rawman` of
 `main/manager.c`: a login gives a cookie, each action is a form, the answer is text (``Response:
@@ -11,11 +12,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from typing import Annotated, Any
 from uuid import uuid4
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, CookieJar
+from pydantic import BeforeValidator, SecretStr
 
 from telebot.call.errors import CarrierError
+from telebot.call.model import Call
+from telebot.call.ports import Way
+from telebot.settings import Row, row
 
 TIMEOUT_S = 5.0
 TRIES = 3
@@ -30,7 +36,89 @@ GONE = ("no such channel", "channel not specified", "channel does not exist")
 # and no slash in front, which would make it a pattern of channels
 _PLAIN = re.compile(r"[A-Za-z0-9+*#._:@-][A-Za-z0-9+*#._:@/-]{0,255}")
 
+_URL = re.compile(r"https?://[^\s?#]+")
+
 Form = list[tuple[str, str]]
+
+
+def _ami_url(value: Any) -> Any:
+    if value and not _URL.fullmatch(str(value)):
+        raise ValueError(
+            f"write http://HOST:8088, with Asterisk's HTTP prefix if any (got {value!r})"
+        )
+    return value
+
+
+class AmiSettings(Row):
+    """The manager interface, the same for every carrier that shares it."""
+
+    base_url: Annotated[str, BeforeValidator(_ami_url)] = row(
+        "", "Asterisk's HTTP server, for its manager interface", env="ASTERISK_BASE_URL"
+    )
+    ami_user: str = row("", "user in manager.conf", env="ASTERISK_AMI_USER")
+    ami_secret: SecretStr = row(
+        SecretStr(""),
+        "its secret; empty: no transfers, no calls of ours",
+        env="ASTERISK_AMI_SECRET",
+    )
+    transfer_context: str = row("telebot-transfer", "dialplan context of a transfer")
+    dial_context: str = row("telebot-dial", "dialplan context that rings a number up")
+    answered_context: str = row("telebot-answered", "and the one for whom it reached")
+
+    @property
+    def managed(self) -> bool:
+        """True where the interface is set up."""
+        return bool(self.base_url and self.ami_user)
+
+
+class ManagedChannels:
+    """Calls that are channels of Asterisk, by their unique ids (`HangsUp`, `Transfers`, `Dials`,
+    `SendsDigits`)."""
+
+    def __init__(self, settings: AmiSettings) -> None:
+        self._settings = settings
+        self._ami: Ami | None = None
+
+    async def hang_up(self, call: Call) -> None:
+        """End the caller's channel; one that is gone is fine. Raises `CarrierError`."""
+        await self._opened().hang_up(call.offer.carrier_call_id)
+
+    async def transfer(self, call: Call, to: str) -> None:
+        """Send the caller's channel to `to` in the transfer context. Raises `CarrierError`."""
+        channel, context = call.offer.carrier_call_id, self._settings.transfer_context
+        await self._opened().redirect(channel, context, to)
+
+    async def dial(self, call: Call, way: Way) -> str:
+        """Ring up by the dial context; who answers is put into the answered context. Returns the
+        channel's id. Raises `CarrierError`."""
+        settings, offer = self._settings, call.offer
+        return await self._opened().originate(
+            f"Local/{offer.phone_to}@{settings.dial_context}",
+            settings.answered_context,
+            offer.phone_from,
+            {
+                "TELEBOT_TOKEN": way.token,
+                "TELEBOT_STATUS": way.status_url,
+                "TELEBOT_FROM": offer.phone_from,
+            },
+        )
+
+    async def send_digits(self, call: Call, digits: str) -> None:
+        """Key towards the caller. Raises `CarrierError`."""
+        await self._opened().digits(call.offer.carrier_call_id, digits)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._ami is not None:
+            await self._ami.close()
+
+    def _opened(self) -> Ami:
+        # not in __init__: its HTTP session belongs to the running loop
+        if self._ami is None:
+            settings = self._settings
+            secret = settings.ami_secret.get_secret_value()
+            self._ami = Ami(settings.base_url, settings.ami_user, secret)
+        return self._ami
 
 
 class Ami:
