@@ -26,7 +26,6 @@ from telebot.settings import Row, row
 TIMEOUT_S = 5.0
 TRIES = 3
 FIRST_PAUSE_S = 0.2
-RING_MS = 60_000
 KEY_MS = 120
 PAUSE_S = 0.5  # what a ``w`` is
 MAX_ANSWER_BYTES = 64 * 1024
@@ -96,6 +95,7 @@ class ManagedChannels:
             f"Local/{offer.phone_to}@{settings.dial_context}",
             settings.answered_context,
             offer.phone_from,
+            way.within_s,
             {
                 "TELEBOT_TOKEN": way.token,
                 "TELEBOT_STATUS": way.status_url,
@@ -145,17 +145,22 @@ class Ami:
             raise CarrierError(f"transfer refused: {answer.message}")
 
     async def originate(
-        self, channel: str, context: str, caller: str, variables: Mapping[str, str]
+        self,
+        channel: str,
+        context: str,
+        caller: str,
+        within_s: float,
+        variables: Mapping[str, str],
     ) -> str:
-        """Ring `channel` up, and put who answers into `context` (extension ``s``). Returns the id
-        that the channel gets. Raises `CarrierError`."""
+        """Ring `channel` up for so long, and put who answers into `context` (extension ``s``).
+        Returns the id that the channel gets. Raises `CarrierError`."""
         channel_id = f"telebot-{uuid4().hex}"
         form = [
             ("Channel", _plain(channel)),
             ("Context", context),
             ("Exten", "s"),
             ("Priority", "1"),
-            ("Timeout", str(RING_MS)),
+            ("Timeout", str(round(within_s * 1000))),
             ("CallerID", _plain(caller)),
             ("Async", "true"),
             ("ChannelId", channel_id),

@@ -156,6 +156,15 @@ async def test_a_status_ends_a_call_whose_stream_never_came(server, http):
     form = {"id": "1.1", "status": "BUSY"}
     async with http.post(f"{server.url}/asterisk/status", data=form) as response:
         assert response.status == 200
+    assert server.log.reasons() == ["carrier_ended"]
+
+
+async def test_what_became_of_a_call_of_ours(server, http):
+    offer = CallOffer("asterisk", "", "+441632960000", "+441632960007", direction="outbound")
+    placed, _ = server.admission.place(offer, 60)
+    url = f"{server.url}/asterisk/status?call={placed.id}"
+    async with http.post(url, data={"status": "BUSY"}) as response:
+        assert response.status == 200
     assert server.log.reasons() == ["busy"]
 
 
@@ -217,13 +226,14 @@ async def test_a_transfer(carrier, peer):
 
 
 async def test_a_call_of_ours(carrier, peer):
-    way = Way("", "https://bot.example/asterisk/status?call=id1", "wss://bot.example/", "a.b.c")
+    status = "https://bot.example/asterisk/status?call=id1"
+    way = Way("", "", status, "wss://bot.example/asterisk/media", "a.b.c", 45.0)
     channel = await carrier.dial(call("+441632960007"), way)
     [(action, fields)] = peer.actions
     assert action == "Originate"
     assert fields["Channel"] == "Local/+441632960007@telebot-dial"
     assert (fields["ChannelId"], fields["Context"]) == (channel, "telebot-answered")
-    assert fields["CallerID"] == "+441632960000"
+    assert (fields["CallerID"], fields["Timeout"]) == ("+441632960000", "45000")
     assert peer.variables == [
         "TELEBOT_TOKEN=a.b.c",
         "TELEBOT_STATUS=https://bot.example/asterisk/status?call=id1",
