@@ -16,6 +16,7 @@ CARRIERS = {
     "sip": "telebot.carriers.sip:SipCarrier",
     "twilio": "telebot.carriers.twilio:TwilioCarrier",
     "telnyx": "telebot.carriers.telnyx:TelnyxCarrier",
+    "plivo": "telebot.carriers.plivo:PlivoCarrier",
     "asterisk": "telebot.carriers.asterisk:AsteriskCarrier",
     "audiosocket": "telebot.carriers.audiosocket:AudioSocketCarrier",
     "local": "telebot.carriers.local:LocalCarrier",

@@ -28,6 +28,7 @@ EXCHANGES = {
     "sip": "telebot.phone.sip_exchange:SipExchange",
     "twilio": "telebot.phone.twilio_exchange:TwilioExchange",
     "telnyx": "telebot.phone.telnyx_exchange:TelnyxExchange",
+    "plivo": "telebot.phone.plivo_exchange:PlivoExchange",
 }
 
 

@@ -45,7 +45,7 @@ class Answer:
 
 def parse(body: bytes) -> Answer:
     """The first ``<Connect><Stream>`` of a response. Raises `BadTwiml`."""
-    verbs = _verbs(body)
+    verbs = verbs_of(body)
     names = [verb.name for verb in verbs]
     said = " ".join(verb.text.strip() for verb in verbs if verb.name == "Say")
     if "Connect" not in names:
@@ -58,7 +58,8 @@ def parse(body: bytes) -> Answer:
     return Answer(url, parameters, said, tuple(names[at + 1 :]), redirect, attributes)
 
 
-def _verbs(body: bytes) -> list[Verb]:
+def verbs_of(body: bytes) -> list[Verb]:
+    """What ``<Response>`` encloses. Raises `BadTwiml`."""
     if len(body) > MAX_TWIML_BYTES:
         raise BadTwiml(f"{len(body)} bytes, Twilio takes {MAX_TWIML_BYTES}")
     reader = _Reader()
