@@ -103,6 +103,11 @@ class SipSettings(Row):
     )
     wait_ms: int = row(200, "a late packet is waited for at most", unit="ms", ge=0, le=1000)
     keepalive_s: float = row(0.0, "0 sends silence, else one packet each", unit="s", ge=0, le=30)
+    nameserver: str = row(
+        "",
+        "who is asked where trunks' hosts are, IP:PORT; empty: the system's own",
+        pattern=r"^([0-9.]+(:[0-9]{1,5})?)?$",
+    )
 
 
 class SpeechSettings(Row):

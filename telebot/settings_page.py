@@ -26,7 +26,7 @@ from telebot.settings import (
     VendorLimits,
     rows,
 )
-from telebot.sip.trunks import Trunk, TrunkAuth
+from telebot.sip.trunks import Trunk, TrunkAuth, TrunkOutbound
 
 INTRODUCTION = """\
 # Settings
@@ -116,13 +116,14 @@ LIMITS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
 
 def page() -> str:
     """The whole page as Markdown."""
-    parts = [INTRODUCTION, "## The server\n", _table(Settings, only_own=True)]
+    parts = [INTRODUCTION, "## The server\n", _table(Settings)]
     for name, info in Settings.model_fields.items():
         if _is_group(info.annotation):
             parts.append(_section(f"`{name}`", info.annotation, f"{name}."))
     parts.append(f"## SIP trunks\n\n{TRUNKS_TEXT}")
     parts.append(_section("`trunks.NAME` of trunks.yaml", Trunk, "trunks.NAME."))
     parts.append(_section("`trunks.NAME.auth`", TrunkAuth, "trunks.NAME.auth."))
+    parts.append(_section("`trunks.NAME.outbound`", TrunkOutbound, "trunks.NAME.outbound."))
     parts.append(f"## Carriers\n\n{CARRIERS_TEXT}")
     parts += [
         _section(f"`carriers.{carrier}`", model, f"carriers.{carrier}.")
@@ -160,10 +161,11 @@ def _section(title: str, model: Any, prefix: str) -> str:
     return f"### {title}\n\n{about}\n\n{_table(model, prefix)}"
 
 
-def _table(model: type[BaseModel], prefix: str = "", *, only_own: bool = False) -> str:
+def _table(model: type[BaseModel], prefix: str = "") -> str:
+    """Its own rows; groups within it have a table of theirs."""
     lines = [HEAD]
     for name, default, unit, env, help_line in rows(model):
-        if only_own and "." in name:
+        if "." in name:
             continue
         cells = [
             _code(prefix + name),

@@ -1,19 +1,23 @@
 """SIP trunks as the rest of the house sees them; their work is done in `telebot/sip/`.
 
-Calls come in by SIP itself (`sip/calls.py`), not by webhook or media socket.
+Calls come in by SIP itself (`sip/calls.py`), not by webhook or media socket, and go out over the
+trunk that may dial the number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Self
 
+from telebot.call.errors import Unable
 from telebot.call.model import Call
+from telebot.call.ports import Way
 from telebot.settings import Settings
 from telebot.sip.server import SipServer
 
 
 class SipCarrier:
-    """Every trunk of this server (a `Carrier` that `HangsUp`)."""
+    """Every trunk of this server (a `Carrier` that `HasTrunks`, `HangsUp` and `Dials`)."""
 
     name = "sip"
 
@@ -34,6 +38,19 @@ class SipCarrier:
         if self._server is not None and self._server.why_off:
             return self._server.why_off
         return None
+
+    @property
+    def trunks(self) -> Collection[str]:
+        """Those that calls may go out over."""
+        known = self._server.trunks if self._server is not None else ()
+        return [trunk.name for trunk in known if trunk.hosts and trunk.settings.prefixes]
+
+    async def dial(self, call: Call, way: Way) -> str:
+        """Ring somebody up over the call's trunk, or the first that may dial the number. Raises
+        `Unable`, `CarrierError`."""
+        if self._server is None or not self._server.address:
+            raise Unable(self.off() or "SIP is not up")
+        return self._server.dial(call, way.token, way.within_s)
 
     async def hang_up(self, call: Call) -> None:
         """BYE, CANCEL or a refusal, as the call's state wants it."""

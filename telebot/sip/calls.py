@@ -10,9 +10,13 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 
+from telebot.call.errors import CarrierError
 from telebot.call.model import Call
 from telebot.sip.leg import Leg
 from telebot.sip.live import END_WITHIN_S, LiveCall, Surroundings
+from telebot.sip.placed import PlacedCall
+from telebot.sip.placing import Placing, new_call_id
+from telebot.sip.trunks import KnownTrunk
 
 PATIENCE_S = 5.0  # with calls that have been stopped, when the server goes down
 REMEMBERED = 4096  # Call-IDs; one that comes again, after a refusal, is another call
@@ -36,7 +40,23 @@ class SipCalls:
         trunk = leg.invite.trunk
         full = self._of_trunk[trunk.name] >= trunk.settings.max_calls
         live = LiveCall(self._around, leg, self._name(leg.invite.call_id), trunk_full=full)
-        self._of_trunk[trunk.name] += 1
+        self._begin(live)
+
+    def place(
+        self, placing: Placing, trunk: KnownTrunk, call: Call, token: str, within_s: float
+    ) -> str:
+        """Make a call; its Call-ID. Raises `CarrierError` where the trunk is full."""
+        if self._of_trunk[trunk.name] >= trunk.settings.max_calls:
+            raise CarrierError(f"{trunk.name}: all its lines are busy")
+        call_id = new_call_id(trunk.domain)
+        placed = PlacedCall(
+            self._around, placing, trunk, call, token=token, call_id=call_id, within_s=within_s
+        )
+        self._begin(placed)
+        return call_id
+
+    def _begin(self, live: LiveCall) -> None:
+        self._of_trunk[live.trunk.name] += 1
         task = asyncio.create_task(live.run(self._admitted))
         self._tasks[task] = live
         task.add_done_callback(self._done)

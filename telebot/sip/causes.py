@@ -52,3 +52,41 @@ def told(reason: str) -> Cause:
 def read(cause: Cause) -> str:
     """The termination reason of a call that its peer ended with BYE or CANCEL."""
     return "caller_hangup"
+
+
+# refusals of a call that we make (RFC 3261 section 21.4 and 21.6)
+_MISSED = {
+    401: "dial_failed",
+    403: "declined",
+    407: "dial_failed",
+    408: "no_answer",
+    480: "no_answer",
+    486: "busy",
+    487: "no_answer",
+    488: "bad_media",
+    600: "busy",
+    603: "declined",
+    606: "bad_media",
+    607: "declined",  # unwanted (RFC 8197)
+    608: "declined",  # rejected (RFC 8688)
+}
+# what a gateway knows better than its status says (RFC 3398 section 8.2.6.1)
+_MISSED_Q850 = {
+    1: "unreachable",  # unallocated number
+    3: "unreachable",  # no route
+    17: "busy",
+    18: "no_answer",
+    19: "no_answer",
+    21: "declined",
+    22: "unreachable",  # number changed
+    28: "unreachable",  # invalid number
+}
+
+
+def missed(cause: Cause) -> str:
+    """The termination reason of a call of ours that nobody took."""
+    known = _MISSED.get(cause.status)
+    vague = known is None or cause.status in (403, 408, 480)
+    if vague and cause.q850 in _MISSED_Q850:
+        return _MISSED_Q850[cause.q850]
+    return known or "unreachable"

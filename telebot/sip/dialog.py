@@ -16,12 +16,12 @@ from sippy.SipContact import SipContact
 from sippy.SipContentType import SipContentType
 from sippy.SipReason import SipReason
 from sippy.SipURL import SipURL
-from sippy.UA import UA
 from sippy.UasStateUpdating import UasStateUpdating
 from sippy.UaStateConnected import UaStateConnected
 from sippy.UaStateDisconnected import UaStateDisconnected
 
 from telebot.sip import bodies, words
+from telebot.sip.asking import Asking
 from telebot.sip.causes import Cause
 from telebot.sip.transport import header, headers
 
@@ -96,7 +96,7 @@ class Ended(UaStateDisconnected):  # type: ignore[misc]
             req.sendResponse(481, words.reason(481))
 
 
-class Dialog(UA):  # type: ignore[misc]
+class Dialog(Asking):
     """sippy's user agent for one leg; every method here belongs to sippy's thread."""
 
     UaStateConnected = Connected
@@ -185,13 +185,13 @@ class Dialog(UA):  # type: ignore[misc]
             case CCEvents.CCEventUpdate():
                 self._stack.tell(leg.offered, body_of(data))
             case CCEvents.CCEventDisconnect():
-                self._stack.tell(leg.over, _cause(event))
+                self._stack.tell(leg.over, cause_of(event))
             case CCEvents.CCEventFail():
                 self._stack.tell(leg.over, Cause(status=data[0], text=str(data[1])))
 
 
-def _cause(event: Any) -> Cause:
-    """What a BYE or CANCEL says about itself (RFC 3326)."""
+def cause_of(event: Any) -> Cause:
+    """What a BYE, a CANCEL or a refusal says about itself (RFC 3326)."""
     reason = event.reason_rfc3326
     if reason is None:
         return Cause()

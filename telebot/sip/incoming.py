@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sippy.Core.EventDispatcher import ED2
 from sippy.Time.Timeout import Timeout
 
 from telebot.sip import bodies, words
+from telebot.sip.asking import Outside
 from telebot.sip.dialog import Dialog, body_of
 from telebot.sip.leg import Invite, Leg
+from telebot.sip.messages import Address, Question, Reply
 from telebot.sip.quiet import NoLog
 from telebot.sip.security import Guard, InviteRate, Verdict, parameters
 from telebot.sip.transport import Transactions, headers
@@ -67,6 +70,10 @@ class Incoming:
         else:
             Timeout(self.finish, FINISH_EVERY_S, 1, within_s - FINISH_EVERY_S)
 
+    def ask(self, question: Question, address: Address, told: Callable[[Reply], object]) -> None:
+        """A request of ours outside of every call."""
+        Outside(self.config, self._listening, question, told).send(address)
+
     def request(self, req: Any, sip_t: Any) -> Answer:
         """A request outside of every dialog we know."""
         method = req.getMethod()
@@ -92,15 +99,15 @@ class Incoming:
         trunks = self._trunks.of(address)
         if not trunks:
             return self._refusal(invite, 403)
-        number = _text(invite.getRURI().username)
         by_address = [trunk for trunk in trunks if trunk.credentials is None]
-        trunk: KnownTrunk | None = next((one for one in by_address if one.takes(number)), None)
+        ours = (one for one in by_address if one.takes(_called(invite, one)))
+        trunk: KnownTrunk | None = next(ours, None)
         if trunk is None and len(by_address) < len(trunks):
             found = self._authenticated(invite, address, [t for t in trunks if t.credentials])
             if not isinstance(found, KnownTrunk):
                 return found
             trunk = found
-        if trunk is None or not trunk.takes(number):
+        if trunk is None or not trunk.takes(_called(invite, trunk)):
             return self._refusal(invite, 404)
         invite.trunk = trunk
         return None
@@ -164,12 +171,20 @@ class Incoming:
 def _invite_of(req: Any) -> Invite:
     return Invite(
         call_id=_text(str(req.getHFBody("call-id"))),
-        phone_from=_number(req.getHFBody("from").getUrl().username),
-        phone_to=_number(req.getRURI().username),
+        phone_from=_number(_text(req.getHFBody("from").getUrl().username)),
+        phone_to=_number(_called(req, req.trunk)),
         source=req.getSource(),
         sdp=req.session_description,
         trunk=req.trunk,
     )
+
+
+def _called(invite: Any, trunk: KnownTrunk) -> str:
+    """The number that is called. A registrar that sends to our Contact says it in To."""
+    user = _text(invite.getRURI().username)
+    if user and user == trunk.registered_user:
+        return _text(invite.getHFBody("to").getUrl().username) or user
+    return user
 
 
 def _named(header: str | None, trunks: list[KnownTrunk]) -> KnownTrunk:
@@ -192,10 +207,9 @@ def _accepts_sdp(req: Any) -> bool:
     return not kinds or bool(kinds & {bodies.SDP, "application/*", "*/*"})
 
 
-def _number(user: str | None) -> str:
+def _number(user: str) -> str:
     """A number as a record may keep it."""
-    text = "".join(char for char in _text(user) if char.isprintable())
-    return text[:LONGEST_NUMBER]
+    return "".join(char for char in user if char.isprintable())[:LONGEST_NUMBER]
 
 
 def _text(value: str | None) -> str:

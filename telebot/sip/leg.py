@@ -6,10 +6,14 @@ want goes to the dialog in sippy's thread and returns at once. Used by `calls.py
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from telebot.sip.causes import Cause
+from telebot.sip.messages import Notice, Question, Reply
 from telebot.sip.trunks import KnownTrunk
 
 if TYPE_CHECKING:
@@ -46,6 +50,19 @@ class Listener(Protocol):
         ...
 
 
+class Caller(Listener, Protocol):
+    """Whoever holds a leg that we began."""
+
+    def ringing(self, status: int, sdp: bytes | None) -> None:
+        """A provisional response, 100 too. `sdp` is early media: a ringing tone or a word of the
+        network's, nobody has answered."""
+        ...
+
+    def accepted(self, sdp: bytes | None) -> None:
+        """Somebody has answered. `sdp` answers our offer, if it is not the early one's."""
+        ...
+
+
 class Leg:
     """One dialog."""
 
@@ -56,6 +73,7 @@ class Leg:
         self._stack = stack
         self._dialog = dialog
         self._ended: Cause | None = None  # before there was a listener
+        self.on_notice: Callable[[Notice], None] | None = None  # of a REFER of ours
 
     def listen(self, listener: Listener) -> None:
         """From now on, also what has happened already."""
@@ -87,7 +105,23 @@ class Leg:
             self.gone = True
             self._stack.call(self._dialog.hang_up, cause)
 
+    async def ask(self, question: Question) -> Reply:
+        """A request within the call; 408 where nobody answers, 481 where there is no call."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def told(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self._stack.call(self._dialog.ask, question, partial(self._stack.tell, told))
+        return await future
+
     # what the dialog tells
+
+    def notified(self, notice: Notice) -> None:
+        """For `Dialog`."""
+        if self.on_notice is not None:
+            self.on_notice(notice)
 
     def acknowledged(self, sdp: bytes | None) -> None:
         """For `Dialog`."""
@@ -107,3 +141,25 @@ class Leg:
         self._ended = cause
         if self.listener is not None:
             self.listener.over(cause)
+
+
+class OutgoingLeg(Leg):
+    """A leg that we began. Its listener is a `Caller` until it was accepted."""
+
+    caller: Caller | None = None
+
+    def call(self, caller: Caller, begin: Callable[[], None]) -> None:
+        """Send the INVITE, and tell `caller` what becomes of it."""
+        self.caller = self.listener = caller
+        begin()
+
+    def ringing(self, status: int, sdp: bytes | None) -> None:
+        """For `Outgoing`."""
+        if self.caller is not None and not self.gone:
+            self.caller.ringing(status, sdp)
+
+    def accepted(self, sdp: bytes | None) -> None:
+        """For `Outgoing`."""
+        if self.caller is not None and not self.gone:
+            self.caller.accepted(sdp)
+            self.caller = None

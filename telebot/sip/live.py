@@ -87,12 +87,7 @@ class LiveCall:
             self.call, self._token = self._admit()
             forget = admitted(self, self.call)
             structlog.contextvars.bind_contextvars(call_id=self.call.id)
-            if self._trunk_full:
-                self._fail("capacity", TRUNK_FULL)
-                return
-            self._leg.listen(self)
-            await self._answer()
-            if await self._acknowledgement():
+            if await self._connect():
                 await self._converse(self.call)
         except Refused as refused:
             self._leg.hang_up(told(refused.reason))
@@ -148,6 +143,15 @@ class LiveCall:
         self.stop(read(cause))
 
     # its way
+
+    async def _connect(self) -> bool:
+        """Until both sides hear each other; False where the call ended before that."""
+        if self._trunk_full:
+            self._fail("capacity", TRUNK_FULL)
+            return False
+        self._leg.listen(self)
+        await self._answer()
+        return await self._acknowledgement()
 
     def _admit(self) -> tuple[Call, str]:
         invite = self._leg.invite

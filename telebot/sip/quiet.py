@@ -15,6 +15,8 @@ import sippy.SipMsg
 import sippy.SipRequest
 import sippy.SipTransactionManager
 import sippy.SipURL
+import sippy.UacStateRinging
+import sippy.UacStateTrying
 import sippy.UaStateConnected
 import sippy.Udp_server
 import structlog
@@ -27,6 +29,8 @@ _LOUD: tuple[ModuleType, ...] = (
     sippy.SipRequest,
     sippy.SipTransactionManager,
     sippy.SipURL,
+    sippy.UacStateRinging,
+    sippy.UacStateTrying,
     sippy.Udp_server,
     sippy.UaStateConnected,
 )

@@ -13,15 +13,20 @@ import structlog
 
 import telebot
 from telebot.call.admission import Admission
-from telebot.call.errors import ConfigError
+from telebot.call.errors import ConfigError, Unable
 from telebot.call.events import Conversations
+from telebot.call.model import Call
 from telebot.settings import Settings
 from telebot.sip import trunks
 from telebot.sip.calls import SipCalls
 from telebot.sip.live import Surroundings
+from telebot.sip.placing import Placing
 from telebot.sip.ports import Ports
+from telebot.sip.registrations import Registration, Registrations
 from telebot.sip.rtp import RtpStream
 from telebot.sip.stack import Listening, Stack
+from telebot.sip.targets import Targets, split
+from telebot.sip.trunks import KnownTrunk
 
 SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
 
@@ -45,6 +50,10 @@ class SipServer:
         agent = f"telebot/{telebot.__version__}"
         listening = Listening(self._host, int(port), self._advertised, agent, self.trunks)
         self.stack = Stack(listening, self.calls.invited)
+        nameserver = settings.sip.nameserver and split(settings.sip.nameserver)
+        self._targets = Targets((nameserver[0], nameserver[1] or 53) if nameserver else None)
+        self.placing = Placing(self.stack, self._targets)
+        self.registrations = Registrations([])
         self.address = ""  # that it really listens on; "" where it does not
         self.why_off = ""
 
@@ -60,17 +69,46 @@ class SipServer:
             log.warning("sip_off", why=self.why_off)
             return
         self.address = f"{self._host}:{port}"
+        own = f"{self._advertised}:{port}"
+        self.registrations = Registrations(
+            [
+                Registration(trunk, self.trunks, self._targets, self.stack.ask, own=own)
+                for trunk in self.trunks
+                if trunk.settings.outbound.registers
+            ]
+        )
+        self.registrations.open()
 
     async def close(self) -> None:
-        """Hang up every call, then stop listening."""
+        """Take no more calls from registrars, hang up every call, then stop listening."""
+        await self.registrations.close()
         await self.calls.close()
         await self.stack.close()
         self.ports.close()
 
+    def dial(self, call: Call, token: str, within_s: float) -> str:
+        """Make a call; its Call-ID. Raises `Unable` where no trunk may dial the number,
+        `CarrierError` where its lines are busy."""
+        trunk = self.trunk_for(call.offer.phone_to, call.offer.trunk)
+        return self.calls.place(self.placing, trunk, call, token, within_s)
+
+    def trunk_for(self, number: str, name: str = "") -> KnownTrunk:
+        """The trunk of that name, or the first, that may dial `number`. Raises `Unable`."""
+        asked = [trunk for trunk in self.trunks if not name or trunk.name == name]
+        for trunk in asked:
+            if trunk.hosts and trunk.may_dial(number):
+                return trunk
+        which = f"trunk {name}" if name else "no trunk"
+        verb = "may not" if name else "may"
+        raise Unable(f"{which} {verb} dial this number: see `prefixes` and `outbound.hosts`")
+
     def check(self) -> tuple[bool, Mapping[str, Any]]:
         """SIP's part of `/health/ready`."""
         alive = self.stack.alive
-        return alive or not self.address, {"listening": self.address, "calls": len(self.calls)}
+        known: dict[str, Any] = {"listening": self.address, "calls": len(self.calls)}
+        if registrations := self.registrations.states():
+            known["registrations"] = registrations  # one that is lost is no reason to send no calls
+        return alive or not self.address, known
 
     async def _open_media(self, allowed: Callable[[str], bool]) -> RtpStream:
         sip = self._settings.sip

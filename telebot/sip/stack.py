@@ -13,16 +13,18 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from telebot.call.errors import ConfigError
-from telebot.sip.trunks import Trunks
+from telebot.sip.leg import Caller, Invite, Leg, OutgoingLeg
+from telebot.sip.messages import Address, Order, Question, Reply
+from telebot.sip.trunks import KnownTrunk, Trunks
 
 if TYPE_CHECKING:
     from telebot.sip.incoming import Incoming
-    from telebot.sip.leg import Leg
 
 STOP_WITHIN_S = 5.0
 FAREWELL_S = 2.0  # for the answers to our last BYEs; lost ones are sent again until then
@@ -100,6 +102,30 @@ class Stack:
         """Have `function` called on our loop, in order. For sippy's thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)
+
+    def invite(self, order: Order, address: Address, trunk: KnownTrunk, caller: Caller) -> Leg:
+        """Send an INVITE to an address; `caller` is told what becomes of it."""
+        from telebot.sip.outgoing import Outgoing
+
+        assert self.incoming is not None
+        # made here, nothing of it happens before it is in the thread
+        dialog = Outgoing(self.incoming.config, self._listening, self)
+        said = Invite(order.call_id, order.sender, order.to, address, None, trunk)
+        leg = dialog.leg = OutgoingLeg(self, dialog, said)
+        leg.call(caller, partial(self.call, dialog.invite, order, address))
+        return leg
+
+    async def ask(self, question: Question, address: Address) -> Reply:
+        """A request outside of every call; 408 where nobody answers."""
+        future: asyncio.Future[Reply] = self._loop.create_future()
+
+        def told(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        assert self.incoming is not None
+        self.call(self.incoming.ask, question, address, partial(self.tell, told))
+        return await future
 
     def invited(self, leg: Leg) -> None:
         """An INVITE that may become a call. On the loop."""

@@ -10,8 +10,10 @@ is answered 400 from its raw lines; nothing is printed.
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Callable, Sequence
+from hashlib import md5
 from typing import Any
 
 import structlog
@@ -22,6 +24,7 @@ from sippy.Network_server import Remote_address
 from sippy.SipGenericHF import SipGenericHF
 from sippy.SipHeader import SipHeader
 from sippy.SipRequest import SipRequest
+from sippy.SipResponse import SipResponse
 from sippy.Udp_server import Udp_server, Udp_server_opts
 
 from telebot.sip import checks, raw, words
@@ -70,6 +73,15 @@ def header(name: str, value: str) -> Any:
 def headers(pairs: Sequence[tuple[str, str]]) -> tuple[Any, ...]:
     """Several of them."""
     return tuple(header(name, value) for name, value in pairs)
+
+
+def is_ip(host: str) -> bool:
+    """Whether the host of a URI is an IP address."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 class ServerOptions(Udp_server_opts):  # type: ignore[misc]
@@ -198,10 +210,51 @@ class Transactions(transactions.SipTransactionManager):  # type: ignore[misc]
     model_udp_server = (Server, ServerOptions)
     screen: Callable[[Any], Any] | None = None  # the answer to an INVITE that may not come in
 
+    def __init__(self, config: dict[str, Any], req_cb: Any) -> None:
+        super().__init__(config, req_cb)
+        # calls of ours that were answered, by Call-ID: a fork may answer once more
+        self.answered: dict[str, Callable[[Any, bytes], bool]] = {}
+
     def handleIncoming(self, data_in: str, ra: Any, server: Any, rtime: Any) -> None:
         """A message, as text whose characters are its bytes."""
-        if len(data_in) >= SHORTEST:
-            super().handleIncoming(data_in, ra, server, rtime)
+        if len(data_in) < SHORTEST:
+            return
+        if self.answered and data_in.startswith("SIP/2.0 2") and self._of_a_fork(data_in, ra):
+            return
+        super().handleIncoming(data_in, ra, server, rtime)
+
+    def newTransaction(self, msg: Any, *rest: Any, **options: Any) -> Any:
+        """A request of ours. How its INVITE went out is kept for the ACK of a refusal."""
+        made = super().newTransaction(msg, *rest, **options)
+        if made.ack is not None:
+            made.ack_as = (made.ack.getRURI(), [one.getCopy() for one in msg.getHFs("route")])
+        return made
+
+    def transmitReq(self, t: Any, msg: Any, address: Any, checksum: Any = None) -> None:
+        """An ACK. sippy sends that of a refusal to where its Contact points; it belongs to the
+        INVITE's own hop and bears its route (RFC 3261 section 17.1.1.3). An address is an IP
+        address; a name stands for where the INVITE went."""
+        if msg.getHFBody("via").getBranch() == t.tid[-1]:
+            uri, routes = t.ack_as
+            msg.setRURI(uri)
+            msg.delHFs("route")
+            msg.appendHeaders(routes)
+            address = t.address
+        elif not is_ip(str(address[0])):
+            address = t.address
+        super().transmitReq(t, msg, address, checksum)
+
+    def _of_a_fork(self, data_in: str, ra: Any) -> bool:
+        """A 2xx that no INVITE waits for any more, dealt with."""
+        try:
+            resp = SipResponse(data_in)
+            if resp.getTId(True, True) in self.tclient or resp.getHFBody("cseq").method != "INVITE":
+                return False
+            told = self.answered.get(str(resp.getHFBody("call-id")))
+            resp.setSource(ra)
+            return told is not None and told(resp, md5(data_in.encode()).digest())
+        except UNREADABLE:
+            return False
 
     def incomingRequest(self, msg: Any, checksum: bytes, tids: Any, server: Any) -> None:
         """A parsed request, before its transaction: its answers go to where it came from."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, model_validator
 from telebot.config_file import ConfigFile, SettingsError, read
 from telebot.setting_types import Networks
 from telebot.settings import Row, row
+from telebot.sip.targets import split as split_host
 
 FILE = "trunks.yaml"
 ANY = "*"
@@ -52,6 +53,35 @@ class TrunkAuth(Row):
     realm: str = row("telebot", "what the password is for", pattern=r'^[^"\\\r\n]{1,64}$')
 
 
+def _hosts(value: object) -> object:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        raise ValueError("write a list, for example [sip.example.com]")
+    for host in value:
+        split_host(str(host))
+    return tuple(value)
+
+
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+
+
+class TrunkOutbound(Row):
+    """Calls that we make over a trunk, and whether we register there."""
+
+    hosts: Hosts = row(
+        (),
+        "where calls go, HOST or HOST:PORT, each after the one before is silent; a name alone is "
+        "looked up as SRV, then A; none: the address in `peers`, where it is one",
+    )
+    domain: str = row("", "what stands behind the @ in numbers; empty: the first host")
+    user: str = row("", "our digest user there; empty: no digest")
+    password_env: str = row("", "the variable that holds the password")
+    caller_id: str = row("", "the number that is shown, whatever the call's own says")
+    registers: bool = row(False, "register there, so that the peer sends us calls")
+    register_s: int = row(300, "for how long at a time", unit="s", ge=30, le=86_400)
+
+
 class Trunk(Row):
     """One trunk."""
 
@@ -71,9 +101,17 @@ class Trunk(Row):
         1800, "a call whose peer is gone is noticed after; 0: never", unit="s", ge=0, le=86_400
     )
 
+    transfer: Literal["refer", "bridge"] = row(
+        "refer",
+        "refer: the peer is asked to connect the caller elsewhere; where it refuses, or with "
+        "bridge, both legs are connected here",
+    )
+    digits: Literal["rtp", "info"] = row("rtp", "keys are sent as RFC 4733 events, or by INFO")
+    outbound: TrunkOutbound = row(TrunkOutbound(), "calls over it, and registration")
+
     @model_validator(mode="after")
     def _known_by_something(self) -> Trunk:
-        if not self.peers and self.auth is None:
+        if not self.peers and self.auth is None and not self.outbound.registers:
             raise ValueError("name its `peers`, or demand a digest by `auth:`")
         if 0 < self.session_expires_s < 90:
             raise ValueError("session_expires_s: 90 at least (RFC 4028), or 0")
@@ -96,23 +134,55 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Who we are at a peer."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class KnownTrunk:
     """A trunk, its name and what its peer must show."""
 
     name: str
     settings: Trunk
     credentials: Credentials | None = None
+    account: Account | None = None
 
     def has_peer(self, address: str) -> bool:
         """Whether an IP address is one of its peers."""
         return _within(address, self.settings.peers)
 
+    @property
+    def registered_user(self) -> str:
+        """The user of the Contact that we register; a call to it says its number in To. Empty
+        where we do not register."""
+        outbound = self.settings.outbound
+        return outbound.user if outbound.registers else ""
+
     def takes(self, number: str) -> bool:
         """Whether `number` may be called from it."""
         return matches(number, self.settings.numbers)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where calls that we make go; none where nobody says."""
+        peers = self.settings.peers
+        alone = len(peers) == 1 and _network(peers[0]).num_addresses == 1
+        return self.settings.outbound.hosts or (peers if alone else ())
+
+    @property
+    def domain(self) -> str:
+        """What stands behind the @ of its numbers."""
+        host = self.settings.outbound.domain or next(iter(self.hosts), "")
+        return host if self.settings.outbound.domain else split_host(host)[0] if host else ""
+
     def may_dial(self, number: str) -> bool:
-        """Whether `number` may be called over it."""
+        """Whether `number` may be called over it. A SIP address has to be named as a whole: what
+        follows its beginning would be another house."""
+        if number.lower().startswith(("sip:", "sips:")):
+            return number in self.settings.prefixes
         return matches(number, self.settings.prefixes)
 
     def may_talk_with(self, address: str, signalling: str) -> bool:
@@ -127,7 +197,8 @@ class Trunks:
 
     def __init__(self, known: Iterable[KnownTrunk]) -> None:
         self._known = {trunk.name: trunk for trunk in known}
-        self._anywhere = [trunk for trunk in self if not trunk.settings.peers]
+        self._anywhere = [trunk for trunk in self if trunk.credentials and not trunk.settings.peers]
+        self._learned: dict[str, frozenset[str]] = {}
 
     def __iter__(self) -> Iterator[KnownTrunk]:
         return iter(self._known.values())
@@ -138,7 +209,16 @@ class Trunks:
 
     def of(self, address: str) -> list[KnownTrunk]:
         """The trunks that a peer of this address may belong to, those that name it first."""
-        return [trunk for trunk in self if trunk.has_peer(address)] + self._anywhere
+        known, learned = list(self), self._learned
+        return [
+            trunk
+            for trunk in known
+            if trunk.has_peer(address) or address in learned.get(trunk.name, ())
+        ] + self._anywhere
+
+    def learn(self, name: str, addresses: Iterable[str]) -> None:
+        """The addresses of registrars that know us on a trunk: their calls are its calls."""
+        self._learned = {**self._learned, name: frozenset(addresses)}
 
     def rate_of(self, address: str) -> float:
         """New calls a second that this address may try. A digest takes two INVITEs a call."""
@@ -166,15 +246,28 @@ def _known(name: str, trunk: Trunk, environ: Mapping[str, str], path: Path) -> K
     where = f"{path}: trunks.{name}"
     if not NAME.fullmatch(name):
         raise SettingsError(f"{where}: write letters, digits, - and _")
+    account = _account(trunk.outbound, environ, f"{where}.outbound")
     if trunk.auth is None:
-        return KnownTrunk(name, trunk)
+        return KnownTrunk(name, trunk, account=account)
     user = trunk.auth.user or environ.get(USER_ENV, "")
     password = environ.get(trunk.auth.password_env, "")
     if not user:
         raise SettingsError(f"{where}.auth.user: name one, or set {USER_ENV}")
     if not password:
         raise SettingsError(f"{where}.auth: {trunk.auth.password_env} is not set")
-    return KnownTrunk(name, trunk, Credentials(user, password, trunk.auth.realm))
+    return KnownTrunk(name, trunk, Credentials(user, password, trunk.auth.realm), account)
+
+
+def _account(outbound: TrunkOutbound, environ: Mapping[str, str], where: str) -> Account | None:
+    """Who we are at the peer. Raises `SettingsError`."""
+    if outbound.registers and not (outbound.user and outbound.hosts):
+        raise SettingsError(f"{where}: to register takes `hosts` and a `user`")
+    if not outbound.user:
+        return None
+    password = environ.get(outbound.password_env, "") if outbound.password_env else ""
+    if not password:
+        raise SettingsError(f"{where}: {outbound.password_env or 'password_env'} is not set")
+    return Account(outbound.user, password)
 
 
 def matches(number: str, patterns: Iterable[str]) -> bool:
