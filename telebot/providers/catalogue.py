@@ -156,14 +156,23 @@ class Catalogue:
     def price(self, kind: str, provider: str, unit: str) -> UnitPrice | None:
         """What one `unit` (of `call.model.Usage`) costs at `provider` (``vendor/model``). None
         where it is not known; nothing for what runs on this machine."""
-        vendor, _, name = provider.partition("/")
-        if vendor in self._free:
+        if self.is_free(provider):
             return UnitPrice(0.0, "")
+        found = self.priced(kind, provider)
+        amount = None if found is None else found[0].of(unit)
+        return None if found is None or amount is None else UnitPrice(amount, found[0].currency)
+
+    def is_free(self, provider: str) -> bool:
+        """True for what runs on this machine."""
+        return provider.partition("/")[0] in self._free
+
+    def priced(self, kind: str, provider: str) -> tuple[Price, date] | None:
+        """The price of a provider's model as it stands in the file, and when it was seen."""
+        vendor, _, name = provider.partition("/")
         for entry in self._named(vendor):
             model = entry.model(name, kind)
             if model is not None and model.price is not None:
-                amount = model.price.of(unit)
-                return None if amount is None else UnitPrice(amount, model.price.currency)
+                return model.price, entry.as_of
         return None
 
     def gone(self, vendor: str, model: str | None, on: date, kind: str | None = None) -> str | None:

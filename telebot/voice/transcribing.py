@@ -72,7 +72,7 @@ async def transcribe(
         return heard
 
     offer, heard = await attempts.first_that_can(offers, work)
-    return Transcribed(heard, offer, heard.uses or _seconds(recording))
+    return Transcribed(heard, offer, _uses(heard, recording))
 
 
 async def stream(
@@ -101,7 +101,7 @@ async def stream(
     async def all_of_it() -> None:
         try:
             offer, heard = await attempts.first_that_can(offers, work)
-            done(Transcribed(heard, offer, heard.uses or _seconds(recording)))
+            done(Transcribed(heard, offer, _uses(heard, recording)))
         finally:
             await queue.put(None)
 
@@ -185,5 +185,9 @@ def _sounds(recording: Recording) -> bool:
     return False
 
 
-def _seconds(recording: Recording) -> tuple[Use, ...]:
-    return (Use(round(recording.sound.seconds, 3), "s"),)
+def _uses(heard: Transcript, recording: Recording) -> tuple[Use, ...]:
+    """What the vendor says it bills; the recording's length too, by which some bill whatever else
+    they count."""
+    if any(use.unit == "s" for use in heard.uses):
+        return heard.uses
+    return (*heard.uses, Use(round(recording.sound.seconds, 3), "s"))

@@ -32,7 +32,7 @@ def speech():
     return Recording(Sound((vowel * swell * 6000).astype("<i2").tobytes(), HZ))
 
 
-def heard(recording, *workers, prefers=ANYBODY):
+def heard(recording, *workers, prefers=ANYBODY, run=asyncio.run):
     async def scene():
         made = attempts(asyncio.get_running_loop().time)
         offers = [offer("stt", name, worker) for name, worker in zip("abc", workers, strict=False)]
@@ -84,7 +84,7 @@ def test_a_provider_that_does_not_answer_is_given_up():
         async def transcribe(self, recording):
             await asyncio.sleep(3600)
 
-    done, made = heard(SILENCE, Stuck([]), Hearer(["hello"]))
+    done, made = heard(SILENCE, Stuck([]), Hearer(["hello"]), run=run)
     assert done.offer.provider == "b"
     assert made.made[0].cause == "stalled"
 
@@ -106,7 +106,7 @@ def test_a_long_recording_is_cut_and_put_together_with_its_times():
     assert done.transcript.text == "two words two words"
     starts = [word.start_s for word in done.transcript.words]
     assert starts == pytest.approx([0.1, 0.4, first + 0.1, first + 0.4])
-    assert done.uses == (Use(6.0, "tokens_in"),)
+    assert done.uses == (Use(6.0, "tokens_in"), Use(4.5, "s"))
     assert worker.asked[1].prompt == "two words"
 
 
