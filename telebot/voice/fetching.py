@@ -1,0 +1,152 @@
+"""Fetches a recording that a request names by its URL, but nothing inside the operator's network.
+
+Against server-side request forgery (OWASP has a cheat sheet of that name): names are resolved here,
+and a connection goes to the very address that was judged.
+Redirects are followed by hand, each judged anew. Bounded in time and size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Collection
+from ipaddress import ip_address, ip_network
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from telebot.call.errors import ApiError
+
+WITHIN_S = 30.0
+CONNECT_S = 5.0
+REDIRECTS = 3
+MOST_URL = 2048
+_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: whatever is behind it
+
+
+class Forbidden(OSError):
+    """An address that lies in nobody's public network."""
+
+
+class Fetcher:
+    """Owns its connections; `close` it. `hosts`: names and addresses that may be fetched although
+    they are not public, as the operator lists them."""
+
+    def __init__(self, hosts: Collection[str] = (), *, most_bytes: int) -> None:
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._most_bytes = most_bytes
+        self._session: aiohttp.ClientSession | None = None
+
+    async def fetch(self, url: str) -> tuple[bytes, str]:
+        """The body and its media type. Raises `ApiError` (400, 413, 422, 504)."""
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                return await self._fetch(url)
+        except TimeoutError:
+            raise _refused(504, "url_too_slow", "does not answer in time") from None
+        except Forbidden as error:
+            raise _refused(400, "url_forbidden", f"{error}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error.__cause__, Forbidden):
+                raise _refused(400, "url_forbidden", f"{error.__cause__}") from None
+            raise _refused(422, "url_unreachable", "cannot be fetched") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _fetch(self, url: str) -> tuple[bytes, str]:
+        for _ in range(REDIRECTS + 1):
+            self._judge(url)
+            async with self._opened().get(url, allow_redirects=False) as answer:
+                if answer.status in (301, 302, 303, 307, 308):
+                    url = urljoin(url, answer.headers.get("Location", ""))
+                    continue
+                if answer.status != 200:
+                    raise _refused(422, "url_unreachable", f"answers {answer.status}")
+                return await self._body(answer), answer.content_type
+        raise _refused(422, "url_unreachable", "redirects too often")
+
+    def _judge(self, url: str) -> None:
+        """Raises `ApiError`, or `Forbidden` on an address written as numbers."""
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        if parts.scheme not in ("http", "https") or not host or len(url) > MOST_URL:
+            raise _refused(400, "invalid_parameter", "write http:// or https:// and a host")
+        if parts.username is not None or parts.password is not None:
+            raise _refused(400, "invalid_parameter", "may hold no user or password")
+        if host in self._hosts:
+            return
+        try:
+            address = ip_address(host)
+        except ValueError:
+            if host.replace(".", "").isdigit() or host.startswith("0x"):  # 2130706433 is 127.0.0.1
+                raise Forbidden("is an address that may not be fetched") from None
+            return
+        _public(str(address))
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        if (answer.content_length or 0) > self._most_bytes:
+            raise self._too_large()
+        body = bytearray()
+        async for piece in answer.content.iter_any():
+            body += piece
+            if len(body) > self._most_bytes:
+                raise self._too_large()
+        return bytes(body)
+
+    def _too_large(self) -> ApiError:
+        return _refused(413, "too_large", f"holds more than {self._most_bytes} bytes")
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                resolver=_PublicResolver(self._hosts), use_dns_cache=False, limit=32
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=WITHIN_S, sock_connect=CONNECT_S),
+                headers={"Accept": "audio/*", "Accept-Encoding": "identity"},
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+class _PublicResolver(AbstractResolver):
+    """Gives public addresses only, so that what was judged is what is connected to."""
+
+    def __init__(self, hosts: Collection[str]) -> None:
+        self._hosts = hosts
+        self._resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        if host.lower() not in self._hosts:
+            for each in found:
+                _public(each["host"])
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def _public(address: str) -> None:
+    """Raises `Forbidden`. IPv4 addresses inside IPv6 ones count as what they are."""
+    parsed: Any = ip_address(address.partition("%")[0])
+    for inner in ("ipv4_mapped", "sixtofour"):
+        parsed = getattr(parsed, inner, None) or parsed
+    teredo = getattr(parsed, "teredo", None)
+    nat64 = parsed.version == 6 and parsed in _NAT64
+    if not parsed.is_global or parsed.is_multicast or teredo or nat64:
+        raise Forbidden("is an address that may not be fetched")
+
+
+def _refused(status: int, code: str, why: str) -> ApiError:
+    return ApiError(status, code, f"url: {why}.", "url")
