@@ -23,9 +23,11 @@ import structlog
 from aiohttp import web
 
 import telebot
+from telebot.agent_settings import AgentSettings
 from telebot.api import calls as calls_api
 from telebot.api import openapi
 from telebot.api.control import ControlApi
+from telebot.api.voice import setup as voice_api
 from telebot.call import local_access
 from telebot.call.admission import Admission
 from telebot.call.errors import ConfigError
@@ -48,12 +50,13 @@ from telebot.providers.recogniser import SpeechToText
 from telebot.providers.resources import Resources
 from telebot.providers.synthesiser import TextToSpeech
 from telebot.records.archive import Archive
-from telebot.settings import AgentSettings, Settings, load_agents, load_numbers
+from telebot.settings import Settings, load_agents, load_numbers
 from telebot.sip.server import SipServer
 from telebot.speech.agents import KINDS, Agent, AgentLoader
 from telebot.speech.chains import Chains, Plan
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
+from telebot.voice.service import Voice
 from telebot.web.audiosocket import AudioSocketServer
 from telebot.web.auth import Gate
 from telebot.web.hangups import HangUps
@@ -141,7 +144,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         gate, hang_ups = Gate(archive.keys, OPEN_PATHS), HangUps(metrics)
         parts = Parts(settings, admission, carriers, speech, gate, hang_ups, metrics, checks)
         app = build_app(parts)
-        _add_pages(app, archive, parts)
+        voice = _voice(stack, settings, resources, chains)
+        _add_pages(app, archive, parts, voice)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         measure_rtp(metrics, sip.ports)
@@ -310,11 +314,29 @@ def _end_the_rest(admission: Admission) -> None:
         admission.end(call, "no_media" if admission.ringing(call) else "drained")
 
 
-def _add_pages(app: web.Application, archive: Archive, parts: Parts) -> None:
+def _voice(
+    stack: AsyncExitStack, settings: Settings, resources: Resources, chains: Chains
+) -> Voice:
+    """Voice work that is no call, on the calls' own breakers and limits."""
+    voice = Voice(
+        resources,
+        chains.breakers,
+        chains.pacing,
+        settings.voice,
+        currency=settings.records.currency,
+        clock=time.monotonic,
+        wall_clock=wall_clock,
+    )
+    stack.push_async_callback(voice.close)
+    return voice
+
+
+def _add_pages(app: web.Application, archive: Archive, parts: Parts, voice: Voice) -> None:
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     control = ControlApi(_dialling(parts), archive.written, time.monotonic)
-    endpoints = calls_api.setup(app, parts.gate.authorize, calls, control)
+    work = voice_api.parts(voice, parts.gate.who)
+    endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
     sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))

@@ -18,9 +18,10 @@ import yaml
 from pydantic import BaseModel, Field, SecretStr
 
 from telebot import setting_types
+from telebot.agent_settings import AgentSettings
 from telebot.config_file import ConfigFile, SettingsError, did_you_mean, read, told
 from telebot.outgoing_settings import OutboundSettings, TransferSettings
-from telebot.setting_types import Address, AgentName, Networks, PublicUrl
+from telebot.setting_types import Address, Networks, PublicUrl
 
 T = TypeVar("T", bound=BaseModel)
 PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -159,6 +160,21 @@ class RecordsSettings(Row):
     currency: str = row("USD", "currency of costs", min_length=3, max_length=3)
 
 
+class VoiceSettings(Row):
+    """`/v1/voice`: work that is no call."""
+
+    max_upload_mb: int = row(64, "a larger recording is refused", unit="MiB", ge=1, le=1024)
+    max_recording_s: float = row(
+        14_400.0, "a longer recording is refused", unit="s", gt=0, le=86_400
+    )
+    max_characters: int = row(
+        100_000, "a longer text is refused", unit="characters", ge=1, le=10_000_000
+    )
+    fetch_hosts: tuple[str, ...] = row(
+        (), "hosts whose recordings may be fetched by URL although their addresses are not public"
+    )
+
+
 class VendorLimits(Row):
     """What a vendor allows; what goes beyond waits its turn, or the next link does it."""
 
@@ -178,6 +194,7 @@ class Settings(Row):
     records: RecordsSettings = RecordsSettings()
     outbound: OutboundSettings = OutboundSettings()
     transfer: TransferSettings = TransferSettings()
+    voice: VoiceSettings = VoiceSettings()
     config_dir: Path = row(
         PACKAGE_CONFIG,
         "folder of agents/ and numbers.yaml; with --config the file's own, if agents/ is there",
@@ -216,72 +233,6 @@ class Settings(Row):
         ]
         if faults:
             raise SettingsError("\n".join(faults))
-
-
-class AgentCall(Row):
-    """How one agent holds a call (`call:` in its file)."""
-
-    silence_s: float = row(8.0, "the caller is asked again after", unit="s", ge=1, le=120)
-    reprompts: int = row(2, "how often before the bot says goodbye", ge=0, le=10)
-    max_duration_s: float = row(1800.0, "longest call", unit="s", ge=5, le=86_400)
-    budget: float | None = row(
-        None,
-        "near this cost cheaper providers go first, at it the call ends",
-        unit="currency",
-        gt=0,
-    )
-    record: bool | None = row(None, "record this agent's calls; empty: as the server does")
-    digits_wait_s: float = row(2.0, "a pause after which keyed digits are taken", unit="s", gt=0)
-
-
-Provider = str | dict[str, Any]
-
-
-class AgentSpeech(Row):
-    """Which providers speak and listen (`speech:`): a name, a service with its settings, or a list
-    of them, tried in its order."""
-
-    stt: Provider | list[Provider] | None = row(
-        None, "speech to text; empty: the vendors whose key is there, then `local`"
-    )
-    llm: Provider | list[Provider] | None = row(
-        None, "the brain; empty: `dialog`, or where there is a `prompt`, as for `stt`"
-    )
-    tts: Provider | list[Provider] | None = row(None, "text to speech; empty: as for `stt`")
-    realtime: Provider | list[Provider] | None = row(
-        None, "speech to speech: one that hears, thinks and speaks; the three above take over"
-    )
-    endpointing: Literal["smart", "vad"] | None = row(None, "as in `speech.endpointing`")
-    prompt: str = row("", "system prompt, where the brain is a language model")
-    reuse_replies: bool = row(
-        False, "a model's answer to a call's first question is given again to the same question"
-    )
-    reuse_s: float = row(3600.0, "for this long", unit="s", ge=1, le=2_592_000)
-    filler_s: float | None = row(
-        None,
-        "a reply without audio after this time is preceded by one of the `fillers`; empty: never",
-        unit="s",
-        ge=0.2,
-        le=10,
-    )
-
-
-class AgentIdentity(Row):
-    """Who the agent is (`agent:`)."""
-
-    name: AgentName = row(..., "the agent's name")
-    language: str = row("en", "not used yet; the built-in speech is English")
-    timezone: str = row("Europe/London", "time zone of its opening hours and dates")
-
-
-class AgentSettings(Row):
-    """One agent's file, without what `dialog/` reads of it."""
-
-    agent: AgentIdentity
-    speech: AgentSpeech = AgentSpeech()
-    call: AgentCall = AgentCall()
-    path: Path = Field(exclude=True)
-    sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
 
 
 DIALOG_KEYS = frozenset({"facts", "phrases", "intents", "forms", "repairs"})

@@ -15,17 +15,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from telebot.agent_settings import AgentCall, AgentIdentity, AgentSpeech
 from telebot.carriers.registry import CARRIERS
 from telebot.providers.registry import DEFAULTS, PROVIDERS
-from telebot.settings import (
-    AgentCall,
-    AgentIdentity,
-    AgentSpeech,
-    Row,
-    Settings,
-    VendorLimits,
-    rows,
-)
+from telebot.settings import Row, Settings, VendorLimits, rows
 from telebot.sip.trunks import Trunk, TrunkAuth, TrunkOutbound
 
 INTRODUCTION = """\

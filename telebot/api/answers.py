@@ -3,6 +3,8 @@ writes (`web/errors.py`)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -17,6 +19,9 @@ class ErrorBody(BaseModel):
     type: str = Field(description="invalid_request, authentication, permission, not_found, server")
     code: str = Field(description="for programs")
     param: str | None = Field(description="the parameter at fault")
+    metadata: dict[str, Any] | None = Field(
+        None, description="who was asked and what came of it; only where there is something to tell"
+    )
 
 
 class ErrorAnswer(BaseModel):

@@ -37,9 +37,11 @@ _REASONS = {
     408: "The body took too long",
     409: "Not in the state the call or the server is in; `code` says why",
     413: "The body is too large",
-    422: "This Idempotency-Key came with another request",
+    415: "Neither a form nor JSON",
+    422: "It cannot be done with what was sent; `code` says why",
     429: "Too many; later perhaps",
-    502: "The carrier did not do it",
+    502: "The carrier, or no provider, did it",
+    504: "What was to be fetched did not come in time",
     503: "The database does not answer, or no more calls are taken",
 }
 

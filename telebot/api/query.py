@@ -87,7 +87,7 @@ def parsed(model: type[Q], request: web.Request) -> Q:
         if name in values:
             raise ApiError(400, "repeated_parameter", f"{name}: given more than once.", name[:64])
         values[name] = value
-    return _valid(model, values)
+    return valid(model, values)
 
 
 async def body_of(request: web.Request) -> bytes:
@@ -114,10 +114,11 @@ def read(model: type[Q], body: bytes) -> Q:
         raise ApiError(400, "invalid_json", "Send a JSON object.") from None
     if not isinstance(tree, dict):
         raise ApiError(400, "invalid_json", "Send a JSON object.")
-    return _valid(model, tree)
+    return valid(model, tree)
 
 
-def _valid(model: type[Q], values: Any) -> Q:
+def valid(model: type[Q], values: Any) -> Q:
+    """Parameters as `model`. Raises `ApiError` (400) that names the first one at fault."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -82,34 +82,23 @@ def _fitting(pcm16: bytes, rate_hz: int, longest_s: float) -> tuple[bytes, int]:
     return pcm16, rate_hz
 
 
-def normalised(pcm16: bytes, target_dbfs: float = -20.0, peak_dbfs: float = -1.0) -> bytes:
-    """The loudness of its louder parts brought to `target_dbfs` RMS, never clipped: speech at
-    -20 dBFS is what recognisers are trained on. Silence stays silence."""
-    samples = np.frombuffer(pcm16, np.int16).astype(np.float32) / 32768
-    if not len(samples):
-        return pcm16
-    step = min(800, len(samples))
-    blocks = samples[: len(samples) // step * step].reshape(-1, step)
-    rms = np.sqrt((blocks**2).mean(axis=1))
-    loud = rms[rms >= np.quantile(rms, 0.7)].mean()
-    if loud < 1e-4:
-        return pcm16
-    gain = min(10 ** (target_dbfs / 20) / loud, 10 ** (peak_dbfs / 20) / np.abs(samples).max())
-    return bytes((np.clip(samples * gain, -1, 1) * 32767).astype("<i2").tobytes())
-
-
 class Encoder:
     """A stream of PCM at `rate_hz` to a file of `kind` (one of `FORMATS`), piece by piece.
 
     WAV's length is not known when it begins: its header says the most it can, as streaming
     servers do, unless `pcm_bytes` is given."""
 
-    def __init__(self, kind: str, rate_hz: int, *, pcm_bytes: int | None = None) -> None:
-        """Raises NoAudio on a kind that is none."""
+    def __init__(
+        self, kind: str, rate_hz: int, *, to_hz: int | None = None, pcm_bytes: int | None = None
+    ) -> None:
+        """`to_hz`: the rate of the file, where it is not the usual one. Raises NoAudio on a kind
+        that is none."""
         if kind not in FORMATS:
             raise NoAudio(f"no format {kind!r}")
         self._kind = kind
-        self.rate_hz = g711.RATE_HZ if kind in ("mulaw", "alaw") else _rate_for(kind, rate_hz)
+        self.rate_hz = (
+            g711.RATE_HZ if kind in ("mulaw", "alaw") else _rate_for(kind, to_hz or rate_hz)
+        )
         self._converter = (
             None
             if self.rate_hz == rate_hz

@@ -6,6 +6,9 @@ termination reason.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class TelebotError(Exception):
     """Base of every error telebot raises on purpose."""
@@ -37,13 +40,25 @@ class BadToken(Local):
 
 class ApiError(Local):
     """A program's request that cannot be answered as asked: the HTTP `status`, a `code` for
-    programs, and the parameter at fault."""
+    programs, and the parameter at fault. `metadata` is told beside them (who was asked, and what
+    came of it), `retry_after_s` as a header."""
 
-    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        param: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.param = param
+        self.metadata = metadata
+        self.retry_after_s = retry_after_s
 
 
 class Remote(TelebotError):

@@ -18,6 +18,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.stt_service import STTService
 
+from telebot.agent_settings import AgentSettings
 from telebot.call.errors import ConfigError, ProviderConfigError, ProviderError
 from telebot.config_file import told
 from telebot.dialog.brain import Brain
@@ -31,7 +32,6 @@ from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
 from telebot.providers.sentences import sentences
-from telebot.settings import AgentSettings
 from telebot.speech.brain import ChainMind, DialogBrainService, Mind
 from telebot.speech.chains import DIALOG, LOCAL, Chains, Plan, plans
 from telebot.speech.filler import filler_texts

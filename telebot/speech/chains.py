@@ -15,6 +15,7 @@ import structlog
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 
+from telebot.agent_settings import AgentSpeech
 from telebot.audio.g711 import RATE_HZ
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.call.ports import Clock
@@ -36,7 +37,7 @@ from telebot.providers.registry import Kind, Spec
 from telebot.providers.repertoire import Repertoire
 from telebot.providers.resources import Resources
 from telebot.providers.word_clock import WordClock
-from telebot.settings import AgentSpeech, VendorLimits
+from telebot.settings import VendorLimits
 from telebot.speech.phrases import Phrase
 
 DIALOG = "dialog"

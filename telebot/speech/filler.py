@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from telebot.settings import AgentSettings
+from telebot.agent_settings import AgentSettings
 from telebot.speech.phrases import Phrase
 
 NAME = "filler_"

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from telebot.agent_settings import AgentCall
 from telebot.call.model import Call
 from telebot.call.ports import CallLog, Clock, WallClock
 from telebot.call.session import Session
-from telebot.settings import AgentCall, SpeechSettings
+from telebot.settings import SpeechSettings
 from telebot.speech.brain import Mind
 from telebot.speech.budget import Budget
 from telebot.speech.ear import Ear

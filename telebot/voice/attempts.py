@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -37,6 +37,16 @@ class Attempt:
     message: str
     ms: float
     own_key: bool
+
+    def told(self) -> dict[str, Any]:
+        """For who asked."""
+        return {
+            "provider": self.provider,
+            "cause": self.cause,
+            "message": self.message,
+            "ms": round(self.ms, 1),
+            "is_byok": self.own_key,
+        }
 
 
 @dataclass(slots=True)
@@ -85,14 +95,22 @@ class Attempts:
     def given_up(self, last: ClipFailed | None) -> ApiError:
         """The error that tells the request's maker that nobody did it."""
         causes = {made.cause for made in self.made}
+        told = {"attempts": [made.told() for made in self.made]}
         tried = ", ".join(f"{made.provider} ({made.cause})" for made in self.made)
         message = f"No provider could do it: {tried}."
         if causes and causes <= {Cause.RATE_LIMIT.value, Cause.PACED.value}:
-            return ApiError(429, "rate_limited", message)
+            return ApiError(
+                429, "rate_limited", message, metadata=told, retry_after_s=self._retry_after_s(last)
+            )
         if last is not None and len(causes) == 1 and last.failure.cause in OURS_TO_ANSWER:
             status, code = OURS_TO_ANSWER[last.failure.cause]
-            return ApiError(status, code, message)
-        return ApiError(502, "all_providers_failed", message)
+            return ApiError(status, code, message, metadata=told)
+        return ApiError(502, "all_providers_failed", message, metadata=told)
+
+    @staticmethod
+    def _retry_after_s(last: ClipFailed | None) -> float:
+        asked = None if last is None else last.failure.retry_after_s
+        return PACE_S if asked is None else asked
 
     async def _slot(self, offer: Offer, characters: int) -> Slot | None:
         pace = self.pacing.of(offer.name, offer.account)

@@ -45,6 +45,12 @@ class Gate:
                     raise
         return await handler(request)
 
+    @staticmethod
+    def who(request: web.Request) -> str:
+        """The id of the request's key, "" without one."""
+        key = request.get(KEY)
+        return "" if key is None else key.id
+
     def authorize(self, request: web.Request, wanted: Scope) -> None:
         """Raises `WrongScope` where the request's key does not allow `wanted`, `NoKey` without."""
         key = request.get(KEY)

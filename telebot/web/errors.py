@@ -1,14 +1,18 @@
 """Every error of the server's HTTP as one JSON envelope, `/v1` too (`api/answers.py` describes it):
-``{"error": {"message", "type", "code", "param"}}``.
+``{"error": {"message", "type", "code", "param"}}``, with ``metadata`` where there is more to tell;
+as problem details (RFC 9457) for who asks for them by ``Accept``.
 
 No stack trace, no words of a library, and nothing of the configuration leaves the server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
+import orjson
 import structlog
 from aiohttp import web
 
@@ -46,6 +50,8 @@ STATUSES: tuple[tuple[type[TelebotError], HTTPStatus, str, str], ...] = (
 )
 TYPES = {401: "authentication", 403: "permission", 404: "not_found"}
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+PROBLEM = "application/problem+json"
+TOLD: web.ResponseKey[dict[str, Any]] = web.ResponseKey("told", dict)  # what the envelope holds
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="telebot"'}  # RFC 6750 section 3
 
 
@@ -54,17 +60,40 @@ def error(
     message: str,
     code: str = "",
     param: str | None = None,
+    *,
     headers: dict[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> web.Response:
     """The envelope. `code` is a word for programs; the status' own name where none is given."""
-    body = {
+    body: dict[str, Any] = {
         "message": message,
         "type": TYPES.get(status, "server" if status >= 500 else "invalid_request"),
         "code": code or HTTPStatus(status).name.lower(),
         "param": param,
     }
+    if metadata is not None:
+        body["metadata"] = dict(metadata)
     told = HEADERS | (CHALLENGE if status == HTTPStatus.UNAUTHORIZED else {}) | (headers or {})
-    return web.json_response({"error": body}, status=status, headers=told)
+    response = web.json_response({"error": body}, status=status, headers=told)
+    response[TOLD] = body
+    return response
+
+
+def _as_problem(request: web.Request, response: web.Response) -> web.Response:
+    """The same as problem details, where they are asked for."""
+    body = response.get(TOLD)
+    if body is None or PROBLEM not in request.headers.get("Accept", ""):
+        return response
+    problem = {
+        "type": f"urn:telebot:error:{body['code']}",
+        "title": HTTPStatus(response.status).phrase,
+        "status": response.status,
+        "detail": body["message"],
+        **{name: body[name] for name in ("code", "param", "metadata") if body.get(name)},
+    }
+    response.body = orjson.dumps(problem)
+    response.content_type = PROBLEM
+    return response
 
 
 @web.middleware
@@ -75,14 +104,29 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as raised:
         if raised.status < HTTPStatus.BAD_REQUEST:
             raise
-        return _http_error(raised)
+        told = _http_error(raised)
     except TelebotError as raised:
-        return _ours(raised)
+        told = _ours(raised)
     except ConnectionError:
         raise  # nobody is there to be told
     except Exception:  # the boundary of a request's task
         log.exception("request_failed", method=request.method, route=_route(request))
-        return error(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; it is in its log.")
+        told = error(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed; it is in its log.")
+    return _as_problem(request, told)
+
+
+def of_api(raised: ApiError) -> web.Response:
+    """An error of the API."""
+    later = raised.retry_after_s
+    headers = None if later is None else {"Retry-After": str(max(1, math.ceil(later)))}
+    return error(
+        raised.status,
+        str(raised),
+        raised.code,
+        raised.param,
+        headers=headers,
+        metadata=raised.metadata,
+    )
 
 
 def _http_error(raised: web.HTTPException) -> web.Response:
@@ -97,7 +141,7 @@ def _http_error(raised: web.HTTPException) -> web.Response:
 
 def _ours(raised: TelebotError) -> web.Response:
     if isinstance(raised, ApiError):
-        return error(raised.status, str(raised), raised.code, raised.param)
+        return of_api(raised)
     for kind, status, code, message in STATUSES:
         if isinstance(raised, kind):
             return error(status, message.format(raised) or str(raised), code)

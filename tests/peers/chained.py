@@ -12,9 +12,10 @@ from pipecat.processors.frame_processor import FrameProcessor
 from service_line import Line, running
 from simulated import Simulated
 
+from telebot.agent_settings import AgentSpeech
 from telebot.providers.failure import Failure
 from telebot.providers.registry import Kind, Spec
-from telebot.settings import AgentSpeech, VendorLimits
+from telebot.settings import VendorLimits
 from telebot.speech.chains import Chains, plans
 
 OURS = ("local", "dialog", "scripted")

@@ -13,8 +13,8 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from simulated import simulated
 
+from telebot.agent_settings import AgentSpeech
 from telebot.call.errors import ProviderConfigError
-from telebot.settings import AgentSpeech
 from telebot.speech.chains import plans
 
 pytestmark = pytest.mark.peers

@@ -17,9 +17,9 @@ from pipecat.frames.frames import (
 from service_line import running
 from simulated import simulated
 
+from telebot.agent_settings import AgentSpeech
 from telebot.providers.frames import WordTimesFrame
 from telebot.providers.kept_voice import KeptVoice
-from telebot.settings import AgentSpeech
 from telebot.speech.chains import Chains, plans
 
 pytestmark = pytest.mark.peers

@@ -16,8 +16,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from service_line import running
 from simulated import simulated
 
+from telebot.agent_settings import AgentSpeech
 from telebot.providers.kept_replies import Reuse
-from telebot.settings import AgentSpeech
 from telebot.speech.chains import Chains, plans
 from telebot.speech.impersonal import AgentWords
 

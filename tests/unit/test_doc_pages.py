@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from telebot import settings_page
+from telebot.agent_settings import AgentCall, AgentIdentity, AgentSpeech
 from telebot.call.ending import COMPLETED, NO_MEDIA, REFUSED
-from telebot.settings import AgentCall, AgentIdentity, AgentSpeech, Settings, rows
+from telebot.settings import Settings, rows
 
 pytestmark = pytest.mark.unit
 

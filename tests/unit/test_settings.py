@@ -14,22 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from telebot.agent_settings import AgentCall, AgentIdentity, AgentSpeech
 from telebot.carriers.registry import CARRIERS, Carriers
 from telebot.carriers.twilio import TwilioSettings
 from telebot.config_file import SettingsError
-from telebot.settings import (
-    AgentCall,
-    AgentIdentity,
-    AgentSpeech,
-    Row,
-    Settings,
-    VendorLimits,
-    load,
-    load_agents,
-    load_numbers,
-    row,
-    rows,
-)
+from telebot.settings import Row, Settings, VendorLimits, load, load_agents, load_numbers, row, rows
 from telebot.settings_page import carrier_rows
 from telebot.sip.trunks import Trunk, TrunkAuth
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telebot.audio import wav
-from telebot.audio.files import FORMATS, Encoder, NoAudio, decoded, normalised
+from telebot.audio.files import FORMATS, Encoder, NoAudio, decoded
 from telebot.audio.levels import level_dbfs
 
 pytestmark = pytest.mark.unit
@@ -95,14 +95,3 @@ def test_a_kind_that_is_none_is_refused():
 def test_no_bytes_raise_anything_else(data, media_type):
     with contextlib.suppress(NoAudio):
         decoded(data, media_type, longest_s=1)
-
-
-@pytest.mark.parametrize("factor", [0.02, 0.3, 3.0])
-def test_loudness_is_brought_to_what_recognisers_know(factor):
-    quiet = (np.frombuffer(TONE, np.int16) * factor).astype("<i2").tobytes()
-    assert level_dbfs(normalised(quiet)) == pytest.approx(-20, abs=0.5)
-
-
-def test_silence_stays_silence():
-    assert normalised(bytes(3200)) == bytes(3200)
-    assert normalised(b"") == b""

@@ -15,6 +15,7 @@ from fake_carrier import Carrier, Tape
 from pipecat.frames.frames import Frame, TranscriptionFrame, TTSAudioRawFrame
 from pipecat.utils.time import time_now_iso8601
 
+from telebot.agent_settings import AgentSettings
 from telebot.audio import g711
 from telebot.call.admission import Admission
 from telebot.call.model import Call, CallOffer, Note, Termination, Turn, WireEvent
@@ -24,7 +25,7 @@ from telebot.providers.frames import EmptyTranscriptFrame, Word, WordTimesFrame
 from telebot.providers.scripted import ScriptedLLMService, ScriptedSTTService, ScriptedTTSService
 from telebot.providers.scripted_audio import speech_like
 from telebot.records.cost import Price, built_in
-from telebot.settings import AgentSettings, Settings
+from telebot.settings import Settings
 from telebot.speech.conversation import Conversation
 from telebot.speech.factory import Speech
 from telebot.speech.filler import filler_texts

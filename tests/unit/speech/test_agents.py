@@ -14,11 +14,12 @@ import structlog.testing
 import yaml
 from virtual_time import run
 
+from telebot.agent_settings import AgentSettings
 from telebot.call.errors import ConfigError, ProviderError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.providers.scripted import ScriptedLLMService
-from telebot.settings import AgentSettings, VendorLimits, load_agents
+from telebot.settings import VendorLimits, load_agents
 from telebot.speech.agents import Agent, AgentLoader
 from telebot.speech.brain import ChainMind, DialogBrainService
 from telebot.speech.chains import Chains

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from telebot.agent_settings import AgentSpeech
 from telebot.call.errors import ProviderConfigError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
-from telebot.settings import AgentSpeech
 from telebot.simulate.registry import variables
 from telebot.speech.chains import PATIENT, Plan, plans
 

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
+from telebot.agent_settings import AgentSpeech
 from telebot.call.errors import ProviderConfigError
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
-from telebot.settings import AgentSpeech
 from telebot.speech.chains import PATIENCE, PATIENT, plans
 
 pytestmark = [pytest.mark.unit, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -19,7 +19,7 @@ NO_KEY = """
 import sys
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
-from telebot.settings import AgentSpeech
+from telebot.agent_settings import AgentSpeech
 from telebot.speech.chains import plans
 before = set(sys.modules)
 for kind in ("stt", "llm", "tts"):

@@ -10,9 +10,9 @@ import pytest
 from telephone import WORD_S, Exchange, Telephone, TestAgent, exchange, phrase
 from virtual_time import run
 
+from telebot.agent_settings import AgentSettings
 from telebot.dialog.brain import Brain
 from telebot.dialog.errors import BadAgentFile
-from telebot.settings import AgentSettings
 from telebot.speech.filler import Fillers, filler_texts
 
 pytestmark = pytest.mark.unit

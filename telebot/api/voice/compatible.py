@@ -1,0 +1,301 @@
+"""`/v1/audio/transcriptions`, `/v1/audio/speech`, `/v1/models`: what OpenAI's SDK asks for, so that
+its base URL alone makes it use this server.
+
+https://platform.openai.com/docs/api-reference/audio . What is more here than there (`provider`,
+other vendors' models) goes by `extra_body`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from telebot.api.answers import PRIVATE, answer
+from telebot.api.calls import Endpoint
+from telebot.api.query import valid
+from telebot.api.voice.events import Events
+from telebot.api.voice.shapes import Language, SynthesizeRequest, Text, TranscribeRequest
+from telebot.api.voice.synthesize import spoken_to
+from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
+from telebot.api.voice.uploads import form_of, sound_of
+from telebot.providers import registry
+from telebot.providers.clips import Recording, Transcript
+from telebot.records.keys import Scope
+from telebot.voice.preferences import ANYBODY, Preferences
+from telebot.voice.service import Done, Voice
+
+FAILURES = (400, 404, 408, 413, 415, 422, 429, 502, 504)
+CUE_WORDS, CUE_S = 12, 5.0  # of one subtitle
+
+
+class TranscriptionForm(BaseModel):
+    """OpenAI's form, with a `file`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: Text
+    language: Language | None = None
+    prompt: Annotated[str, Field(max_length=4000)] = ""
+    response_format: Literal["json", "text", "srt", "vtt", "verbose_json", "diarized_json"] = "json"
+    temperature: float | None = Field(None, ge=0, le=1)
+    timestamp_granularities: tuple[Literal["word", "segment"], ...] = ()
+    stream: bool = False
+    provider: Preferences = Field(ANYBODY, description="not OpenAI's: who may do it")
+
+
+class SpeechRequest(BaseModel):
+    """OpenAI's request."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: Text
+    input: Annotated[str, Field(min_length=1)]
+    voice: Text | dict[str, Any] | None = None
+    instructions: Annotated[str, Field(max_length=4000)] = ""
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "mulaw", "alaw"] = "mp3"
+    speed: float = Field(1.0, ge=0.25, le=4.0)
+    stream_format: Literal["audio", "sse"] = "audio"
+    provider: Preferences = Field(ANYBODY, description="not OpenAI's: who may do it")
+
+
+class ModelRow(BaseModel):
+    """A model as OpenAI lists it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    """`GET /v1/models`."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelRow]
+
+
+class Compatible:
+    """OpenAI's endpoints on the same work."""
+
+    def __init__(self, voice: Voice, who: WhoAsks) -> None:
+        self._voice = voice
+        self._who = who
+
+    def endpoints(self) -> list[Endpoint]:
+        viewer = Scope.VIEWER
+        said = "A recording to text, in OpenAI's words"
+        return [
+            Endpoint(
+                "POST",
+                "/v1/audio/transcriptions",
+                self.transcriptions,
+                viewer,
+                said,
+                "application/json",
+                failures=FAILURES,
+                body=TranscriptionForm,
+            ),
+            Endpoint(
+                "POST",
+                "/v1/audio/translations",
+                self.translations,
+                viewer,
+                "A recording to English text, in OpenAI's words",
+                "application/json",
+                failures=FAILURES,
+                body=TranscriptionForm,
+            ),
+            Endpoint(
+                "POST",
+                "/v1/audio/speech",
+                self.speech,
+                viewer,
+                "A text to sound, in OpenAI's words",
+                "audio/*",
+                failures=FAILURES[:-1],
+                body=SpeechRequest,
+            ),
+            Endpoint(
+                "GET",
+                "/v1/models",
+                self.models,
+                viewer,
+                "The models that can be named, in OpenAI's words",
+                ModelList,
+            ),
+        ]
+
+    async def models(self, request: web.Request) -> web.Response:
+        rows = {
+            offer.name: ModelRow(id=offer.name, owned_by=offer.provider)
+            for resources, _ in self._voice.keys().all()
+            for work in ("stt", "tts")
+            for offer in self._voice.offers.ready(work, resources)
+        }
+        return answer(ModelList(data=list(rows.values())))
+
+    async def speech(self, request: web.Request) -> web.StreamResponse:
+        form = await form_of(request, self._voice.settings)
+        asked = valid(SpeechRequest, form.fields)
+        voice = asked.voice.get("id") if isinstance(asked.voice, dict) else asked.voice
+        ours = asked.model in registry.OURS
+        return await spoken_to(
+            request,
+            self._voice,
+            self._who(request),
+            SynthesizeRequest(
+                model=asked.model,
+                provider=asked.provider,
+                text=asked.input,
+                voice=None if ours and voice in VOICES_OF_THE_SDK else voice,
+                speed=asked.speed,
+                instructions=asked.instructions,
+                format=asked.response_format,
+                events=asked.stream_format == "sse",
+            ),
+            bare=True,
+        )
+
+    async def translations(self, request: web.Request) -> web.StreamResponse:
+        return await self._heard(request, "translate")
+
+    async def transcriptions(self, request: web.Request) -> web.StreamResponse:
+        return await self._heard(request, "transcribe")
+
+    async def _heard(
+        self, request: web.Request, task: Literal["transcribe", "translate"]
+    ) -> web.StreamResponse:
+        form = await form_of(request, self._voice.settings)
+        asked = valid(TranscriptionForm, form.fields)
+        wish = TranscribeRequest(
+            model=asked.model,
+            provider=asked.provider,
+            language=asked.language,
+            task=task,
+            prompt=asked.prompt,
+            words=asked.response_format in ("verbose_json", "srt", "vtt"),
+            diarize=asked.response_format == "diarized_json",
+        )
+        sound = await sound_of(form, self._voice.settings, self._voice.fetcher)
+        recording = await recording_of(wish, sound)
+        if asked.stream:
+            return await self._streamed(request, wish, recording)
+        heard, done = await heard_by(self._voice, self._who(request), wish, recording)
+        return _answered(asked.response_format, heard.transcript, recording, done)
+
+    async def _streamed(
+        self, request: web.Request, wish: TranscribeRequest, recording: Recording
+    ) -> web.StreamResponse:
+        async with Events(request) as events:
+            shown = ""
+
+            async def show(text: str) -> None:
+                nonlocal shown
+                if text.startswith(shown) and text != shown:
+                    delta, shown = text[len(shown) :], text
+                    await events.send("", {"type": "transcript.text.delta", "delta": delta})
+
+            heard, done = await heard_by(
+                self._voice, self._who(request), wish, recording, show=show, ready=events.begin
+            )
+            text = heard.transcript.text
+            await show(text)
+            told = {"type": "transcript.text.done", "text": text, "usage": _usage(recording, done)}
+            await events.send("", told)
+        return events.response
+
+
+# the names that OpenAI's SDK sends because it must; the voice of this machine has its own
+VOICES_OF_THE_SDK = frozenset(
+    {"alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
+     "shimmer", "verse"}
+)  # fmt: skip
+
+
+def _answered(kind: str, heard: Transcript, recording: Recording, done: Done) -> web.Response:
+    headers = PRIVATE | {"x-generation-id": done.id, "x-provider": done.provider}
+    if done.cost.amount is not None:
+        headers["x-cost"] = f"{done.cost.amount:f}"
+    if kind == "text":
+        return web.Response(text=f"{heard.text}\n", headers=headers)
+    if kind in ("srt", "vtt"):
+        return web.Response(text=_subtitles(kind, heard, recording.sound.seconds), headers=headers)
+    body: dict[str, Any] = {"text": heard.text, "usage": _usage(recording, done)}
+    if kind == "verbose_json":
+        body |= _verbose(heard, recording)
+    if kind == "diarized_json":
+        body["segments"] = [
+            {
+                "type": "transcript.text.segment",
+                "id": f"seg_{number}",
+                "start": word.start_s,
+                "end": word.end_s,
+                "text": word.text,
+                "speaker": word.speaker or "A",
+            }
+            for number, word in enumerate(heard.words)
+        ]
+        body |= {"task": "transcribe", "duration": round(recording.sound.seconds, 3)}
+    return web.Response(body=orjson.dumps(body), content_type="application/json", headers=headers)
+
+
+def _verbose(heard: Transcript, recording: Recording) -> dict[str, Any]:
+    seconds = round(recording.sound.seconds, 3)
+    segment = {
+        "id": 0,
+        "seek": 0,
+        "start": heard.words[0].start_s if heard.words else 0.0,
+        "end": heard.words[-1].end_s if heard.words else seconds,
+        "text": heard.text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": 0.0,
+        "compression_ratio": 1.0,
+        "no_speech_prob": 0.0,
+    }
+    return {
+        "task": recording.task,
+        "language": heard.language or recording.language or "",
+        "duration": seconds,
+        "segments": [segment] if heard.text else [],
+        "words": [
+            {"word": word.text, "start": word.start_s, "end": word.end_s} for word in heard.words
+        ],
+    }
+
+
+def _usage(recording: Recording, done: Done) -> dict[str, Any]:
+    counted = {use.unit: use.quantity for use in done.uses}
+    if "tokens_in" in counted:
+        sent, said = int(counted["tokens_in"]), int(counted.get("tokens_out", 0))
+        total = {"input_tokens": sent, "output_tokens": said, "total_tokens": sent + said}
+        return {"type": "tokens", **total}
+    return {"type": "duration", "seconds": round(recording.sound.seconds + 0.4999)}
+
+
+def _subtitles(kind: str, heard: Transcript, seconds: float) -> str:
+    """SubRip, or WebVTT (https://www.w3.org/TR/webvtt1/), a few words each."""
+    cues: list[tuple[float, float, str]] = []
+    for word in heard.words:
+        last = cues[-1] if cues else None
+        full = last is None or len(last[2].split()) >= CUE_WORDS or word.end_s - last[0] > CUE_S
+        if last is None or full:
+            cues.append((word.start_s, word.end_s, word.text))
+        else:
+            cues[-1] = (last[0], word.end_s, f"{last[2]} {word.text}")
+    if not cues and heard.text:
+        cues = [(0.0, seconds, heard.text)]
+    mark = "," if kind == "srt" else "."
+    lines = [] if kind == "srt" else ["WEBVTT", ""]
+    for number, (start, end, text) in enumerate(cues, 1):
+        lines += [str(number)] if kind == "srt" else []
+        lines += [f"{_clock(start, mark)} --> {_clock(end, mark)}", text, ""]
+    return "\n".join(lines)
+
+
+def _clock(at_s: float, mark: str) -> str:
+    ms = round(at_s * 1000)
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{mark}{ms % 1000:03}"

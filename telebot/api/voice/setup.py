@@ -1,0 +1,20 @@
+"""All endpoints of voice work, on one `Voice`."""
+
+from __future__ import annotations
+
+from telebot.api.calls import HasEndpoints
+from telebot.api.voice.compatible import Compatible
+from telebot.api.voice.lists import Lists
+from telebot.api.voice.synthesize import Synthesize
+from telebot.api.voice.transcribe import Transcribe, WhoAsks
+from telebot.voice.service import Voice
+
+
+def parts(voice: Voice, who: WhoAsks) -> list[HasEndpoints]:
+    """For `api.calls.setup`. `who` gives the id of a request's API key."""
+    return [
+        Transcribe(voice, who),
+        Synthesize(voice, who),
+        Lists(voice),
+        Compatible(voice, who),
+    ]

@@ -1,0 +1,165 @@
+"""What `/v1/voice` is asked and what it answers; the same models validate and describe it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from telebot.audio.files import FORMATS
+from telebot.providers.clips import Transcript
+from telebot.voice.attempts import Attempt
+from telebot.voice.preferences import ANYBODY, Preferences
+from telebot.voice.service import Done
+
+Text = Annotated[str, Field(max_length=256)]
+Language = Annotated[
+    str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47, e.g. en-GB")
+]
+
+
+class Asked(BaseModel):
+    """What every request may say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Text | None = Field(
+        None, description="a provider, `provider/model` or a model's bare name; else the usual one"
+    )
+    provider: Preferences = Field(ANYBODY, description="who may do it")
+
+
+class TranscribeRequest(Asked):
+    """A recording to text: as JSON (`audio` or `url`), or as a form with a `file`."""
+
+    audio: str | None = Field(None, description="the file, base64", repr=False)
+    url: Annotated[str, Field(max_length=2048)] | None = Field(
+        None, description="where the file is fetched from"
+    )
+    media_type: Text = Field("", description="needed where the file has no header: audio/pcmu")
+    language: Language | None = None
+    task: Literal["transcribe", "translate"] = Field(
+        "transcribe", description="translate: to English"
+    )
+    words: bool = Field(False, description="each word with its times")
+    diarize: bool = Field(False, description="who said what")
+    prompt: Annotated[str, Field(max_length=4000)] = Field("", description="names, spellings")
+    normalize: bool = Field(False, description="bring the loudness to what recognisers know")
+    denoise: bool = Field(False, description="take steady noise away first")
+    stream: bool = Field(False, description="events as the text grows (text/event-stream)")
+
+
+class WordAnswer(BaseModel):
+    """A word and where it was heard."""
+
+    word: str
+    start: float = Field(description="seconds")
+    end: float
+    confidence: float | None
+    speaker: str | None
+
+
+class AttemptAnswer(BaseModel):
+    """One provider that was asked; `cause` is null for the one that did it."""
+
+    provider: str
+    cause: str | None
+    message: str
+    ms: float
+    is_byok: bool
+
+    @classmethod
+    def of(cls, made: Attempt) -> AttemptAnswer:
+        return cls(**made.told())
+
+
+class UsageAnswer(BaseModel):
+    """What was used and what it cost; `cost` is null where a price is not known."""
+
+    seconds: float | None = None
+    characters: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = Field(description="what it costs the server's owner; 0 with your own key")
+    upstream_cost: float | None = Field(description="what the provider bills, whoever pays")
+    currency: str
+    price_verified: bool
+    is_byok: bool
+
+    @classmethod
+    def of(cls, done: Done) -> UsageAnswer:
+        counted: dict[str, Any] = {}
+        for use in done.uses:
+            if name := _UNITS.get(use.unit):
+                counted[name] = use.quantity if name == "seconds" else int(use.quantity)
+        upstream = None if done.cost.amount is None else float(done.cost.amount)
+        return cls(
+            **counted,
+            cost=0.0 if done.own_key else upstream,
+            upstream_cost=upstream,
+            currency=done.cost.currency,
+            price_verified=done.cost.verified,
+            is_byok=done.own_key,
+        )
+
+
+_UNITS = {
+    "s": "seconds",
+    "characters": "characters",
+    "tokens_in": "input_tokens",
+    "tokens_out": "output_tokens",
+}
+
+
+class TranscribeAnswer(BaseModel):
+    """What was said, who heard it and what it cost."""
+
+    id: str
+    text: str
+    language: str | None
+    confidence: float | None
+    words: list[WordAnswer]
+    duration: float = Field(description="seconds of the recording")
+    provider: str = Field(description="`provider/model` that heard it")
+    latency_ms: float
+    usage: UsageAnswer
+    attempts: list[AttemptAnswer]
+
+    @classmethod
+    def of(cls, heard: Transcript, seconds: float, done: Done) -> TranscribeAnswer:
+        words = [
+            WordAnswer(
+                word=word.text,
+                start=round(word.start_s, 3),
+                end=round(word.end_s, 3),
+                confidence=word.confidence,
+                speaker=word.speaker,
+            )
+            for word in heard.words
+        ]
+        return cls(
+            id=done.id,
+            text=heard.text,
+            language=heard.language,
+            confidence=heard.confidence,
+            words=words,
+            duration=round(seconds, 3),
+            provider=done.provider,
+            latency_ms=round(done.ms, 1),
+            usage=UsageAnswer.of(done),
+            attempts=[AttemptAnswer.of(made) for made in done.attempts],
+        )
+
+
+class SynthesizeRequest(Asked):
+    """A text to sound."""
+
+    text: Annotated[str, Field(min_length=1)]
+    voice: Text | None = Field(None, description="a preset's or a cloned voice's id")
+    language: Language | None = None
+    speed: float = Field(1.0, ge=0.25, le=4.0)
+    instructions: Annotated[str, Field(max_length=4000)] = Field("", description="tone and style")
+    format: Literal[FORMATS] = Field("mp3", description="of the sound")  # type: ignore[valid-type]
+    sample_rate: int | None = Field(None, ge=8000, le=48000, description="Hz; else the voice's own")
+    stream: bool = Field(True, description="sound as it is made; false: whole, or an error")
+    events: bool = Field(False, description="as text/event-stream instead of bytes")

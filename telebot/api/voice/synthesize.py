@@ -1,0 +1,222 @@
+"""`POST /v1/voice/synthesize`: a text to sound, passed on as it is made.
+
+Binary answers tell who spoke, and what it cost, in headers; what is only known at the end of a
+stream (its length) is in the record. A stream that fails in the middle is cut off, so that nobody
+takes half of it for the whole; events say so in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from aiohttp import web
+
+from telebot.api.answers import PRIVATE
+from telebot.api.calls import Endpoint
+from telebot.api.query import valid
+from telebot.api.voice.events import Events
+from telebot.api.voice.shapes import AttemptAnswer, SynthesizeRequest, UsageAnswer
+from telebot.api.voice.transcribe import WhoAsks
+from telebot.api.voice.uploads import form_of
+from telebot.audio.files import CONTAINERS, Encoder
+from telebot.audio.resample import resample
+from telebot.call.errors import ApiError
+from telebot.providers.clips import Script
+from telebot.records.keys import Scope
+from telebot.voice import speaking
+from telebot.voice.attempts import Attempts
+from telebot.voice.offers import Offer
+from telebot.voice.routing import Wish
+from telebot.voice.service import Done, Voice, new_id
+from telebot.voice.speaking import Spoken
+
+PATH = "/v1/voice/synthesize"
+
+
+class Synthesize:
+    """The endpoint, on the work it hands out."""
+
+    def __init__(self, voice: Voice, who: WhoAsks) -> None:
+        self._voice = voice
+        self._who = who
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                "POST",
+                PATH,
+                self.synthesize,
+                Scope.VIEWER,
+                "A text to sound, as it is made",
+                "audio/*",
+                failures=(400, 404, 408, 413, 415, 422, 429, 502),
+                body=SynthesizeRequest,
+            )
+        ]
+
+    async def synthesize(self, request: web.Request) -> web.StreamResponse:
+        form = await form_of(request, self._voice.settings)
+        asked = valid(SynthesizeRequest, form.fields)
+        return await spoken_to(request, self._voice, self._who(request), asked)
+
+
+async def spoken_to(
+    request: web.Request, voice: Voice, key_id: str, asked: SynthesizeRequest, *, bare: bool = False
+) -> web.StreamResponse:
+    """The sound as the answer to a request. `bare`: events without names, as OpenAI sends them.
+    Raises `ApiError` as long as nothing was sent."""
+    job = Job(voice, key_id, asked)
+    if not asked.stream:
+        return await job.whole()
+    spoken = await job.begun()
+    async with aclosing(spoken.pieces):
+        if asked.events:
+            return await job.as_events(request, spoken, bare=bare)
+        return await job.as_bytes(request, spoken)
+
+
+class Job:
+    """One text on its way to sound."""
+
+    def __init__(self, voice: Voice, key_id: str, asked: SynthesizeRequest) -> None:
+        """Raises `ApiError` on a text that is too long, or one that nobody may speak."""
+        most = voice.settings.max_characters
+        if len(asked.text) > most:
+            raise ApiError(413, "too_large", f"text: more than {most} characters.", "text")
+        self._voice = voice
+        self._key_id = key_id
+        self._asked = asked
+        self._script = Script(
+            asked.text, asked.voice, asked.language, asked.speed, asked.instructions
+        )
+        wish = Wish("tts", asked.model, asked.provider, speaking.needs(self._script))
+        self._offers: list[Offer] = voice.router.ordered(wish, voice.keys())
+        self._attempts: Attempts = voice.attempts(key_id)
+        self._began = voice.clock()
+        self._first_at: float | None = None
+        self._id = new_id()
+
+    async def begun(self) -> Spoken:
+        """The voice, once a sound has come from it. Raises `ApiError`."""
+        try:
+            return await speaking.speak(
+                self._script, self._offers, self._attempts, self._asked.provider
+            )
+        except ApiError as error:
+            self._finish(None, error.code)
+            raise
+
+    async def whole(self) -> web.Response:
+        """All of the sound in one answer, with its length and its cost."""
+        try:
+            spoken, pcm16 = await speaking.whole(
+                self._script, self._offers, self._attempts, self._asked.provider
+            )
+        except ApiError as error:
+            self._finish(None, error.code)
+            raise
+        rate_hz = self._asked.sample_rate or spoken.rate_hz
+        pcm16 = await asyncio.to_thread(resample, pcm16, spoken.rate_hz, rate_hz)
+        encoder = Encoder(self._asked.format, rate_hz, pcm_bytes=len(pcm16))
+        body = await asyncio.to_thread(lambda: encoder.feed(pcm16) + encoder.finish())
+        done = self._finish(spoken)
+        headers = self._headers(spoken, encoder) | {"x-attempts": str(len(done.attempts))}
+        return web.Response(body=body, headers=headers)
+
+    async def as_bytes(self, request: web.Request, spoken: Spoken) -> web.StreamResponse:
+        """Each piece as it comes."""
+        encoder = self._encoder(spoken)
+        response = web.StreamResponse(headers=self._headers(spoken, encoder))
+        error = "cancelled"
+        try:
+            async for data in self._encoded(spoken, encoder):
+                if not response.prepared:
+                    await response.prepare(request)
+                await response.write(data)
+            error = ""
+        except ApiError as failed:
+            error = failed.code
+            if not response.prepared:
+                raise
+            if request.transport is not None:  # the head is out: only this tells that it is not all
+                request.transport.abort()
+            return response
+        finally:
+            self._finish(spoken, error)
+        await response.write_eof()
+        return response
+
+    async def as_events(
+        self, request: web.Request, spoken: Spoken, *, bare: bool
+    ) -> web.StreamResponse:
+        """``audio`` events in base64, then ``done`` with usage; in OpenAI's words where `bare`."""
+        encoder = self._encoder(spoken)
+        async with Events(request) as events:
+            await events.begin()
+            error = "cancelled"
+            try:
+                async for data in self._encoded(spoken, encoder):
+                    piece = base64.b64encode(data).decode()
+                    told = {"type": "speech.audio.delta"} if bare else {}
+                    await events.send("" if bare else "audio", {**told, "audio": piece})
+                error = ""
+            except ApiError as failed:
+                error = failed.code
+                raise
+            finally:
+                done = self._finish(spoken, error)
+            usage = UsageAnswer.of(done)
+            if bare:
+                counted = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+                await events.send("", {"type": "speech.audio.done", "usage": counted})
+            else:
+                attempts = [AttemptAnswer.of(made).model_dump() for made in done.attempts]
+                named = {"id": done.id, "provider": done.provider, "attempts": attempts}
+                await events.send("done", {**named, "usage": usage.model_dump()})
+        return events.response
+
+    async def _encoded(self, spoken: Spoken, encoder: Encoder) -> AsyncIterator[bytes]:
+        compressed = self._asked.format in CONTAINERS
+        async for piece in spoken.pieces:
+            self._first_at = self._first_at or self._voice.clock()
+            data = (
+                await asyncio.to_thread(encoder.feed, piece) if compressed else encoder.feed(piece)
+            )
+            if data:
+                yield data
+        if rest := encoder.finish():
+            yield rest
+
+    def _encoder(self, spoken: Spoken) -> Encoder:
+        return Encoder(self._asked.format, spoken.rate_hz, to_hz=self._asked.sample_rate)
+
+    def _headers(self, spoken: Spoken, encoder: Encoder) -> dict[str, str]:
+        cost = self._voice.cost(spoken.offer, spoken.uses)
+        known = {} if cost.amount is None else {"x-cost": f"{cost.amount:f}"}
+        return (
+            PRIVATE
+            | known
+            | {
+                "Content-Type": encoder.media_type,
+                "x-generation-id": self._id,
+                "x-provider": spoken.offer.name,
+                "x-sample-rate": str(encoder.rate_hz),
+                "x-cost-currency": cost.currency,
+            }
+        )
+
+    def _finish(self, spoken: Spoken | None, error: str = "") -> Done:
+        return self._voice.finish(
+            "tts",
+            self._key_id,
+            self._began,
+            self._attempts,
+            offer=spoken.offer if spoken else None,
+            uses=spoken.uses if spoken else (),
+            first_at=self._first_at,
+            error=error,
+            id=self._id,
+        )

@@ -1,0 +1,140 @@
+"""`POST /v1/voice/transcribe`: a recording to text, whole or while it grows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+from aiohttp import web
+
+from telebot.api.answers import answer
+from telebot.api.calls import Endpoint
+from telebot.api.query import valid
+from telebot.api.voice.events import Events
+from telebot.api.voice.shapes import TranscribeAnswer, TranscribeRequest
+from telebot.api.voice.uploads import form_of, sound_of
+from telebot.audio.cleaning import denoised, normalised
+from telebot.call.errors import ApiError
+from telebot.providers.clips import Recording, Sound
+from telebot.records.keys import Scope
+from telebot.voice import transcribing
+from telebot.voice.routing import Wish
+from telebot.voice.service import Done, Voice
+from telebot.voice.transcribing import Transcribed
+
+PATH = "/v1/voice/transcribe"
+WhoAsks = Callable[[web.Request], str]  # the id of the request's API key
+
+
+class Transcribe:
+    """The endpoint, on the work it hands out."""
+
+    def __init__(self, voice: Voice, who: WhoAsks) -> None:
+        self._voice = voice
+        self._who = who
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                "POST",
+                PATH,
+                self.transcribe,
+                Scope.VIEWER,
+                "A recording to text",
+                TranscribeAnswer,
+                failures=(400, 404, 408, 413, 415, 422, 429, 502, 504),
+                body=TranscribeRequest,
+            )
+        ]
+
+    async def transcribe(self, request: web.Request) -> web.StreamResponse:
+        form = await form_of(request, self._voice.settings)
+        asked = valid(TranscribeRequest, form.fields)
+        sound = await sound_of(
+            form,
+            self._voice.settings,
+            self._voice.fetcher,
+            audio=asked.audio,
+            url=asked.url,
+            media_type=asked.media_type,
+        )
+        recording = await recording_of(asked, sound)
+        if asked.stream:
+            return await self._streamed(request, asked, recording)
+        heard, done = await heard_by(self._voice, self._who(request), asked, recording)
+        return answer(TranscribeAnswer.of(heard.transcript, sound.seconds, done))
+
+    async def _streamed(
+        self, request: web.Request, asked: TranscribeRequest, recording: Recording
+    ) -> web.StreamResponse:
+        """``partial`` events with the text so far, then ``done`` with the answer, or ``error``."""
+        async with Events(request) as events:
+
+            async def show(text: str) -> None:
+                await events.send("partial", {"text": text})
+
+            heard, done = await heard_by(
+                self._voice,
+                self._who(request),
+                asked,
+                recording,
+                show=show,
+                ready=events.begin,
+            )
+            told = TranscribeAnswer.of(heard.transcript, recording.sound.seconds, done)
+            await events.send("done", told.model_dump())
+        return events.response
+
+
+async def recording_of(asked: TranscribeRequest, sound: Sound) -> Recording:
+    """The recording as it is to be heard."""
+    pcm16 = sound.pcm16
+    if asked.denoise:
+        pcm16 = await asyncio.to_thread(denoised, pcm16, sound.rate_hz)
+    if asked.normalize:
+        pcm16 = await asyncio.to_thread(normalised, pcm16)
+    return Recording(
+        Sound(pcm16, sound.rate_hz),
+        asked.language,
+        asked.task,
+        asked.words,
+        asked.diarize,
+        asked.prompt,
+    )
+
+
+async def heard_by(
+    voice: Voice,
+    key_id: str,
+    asked: TranscribeRequest,
+    recording: Recording,
+    *,
+    show: Callable[[str], Awaitable[None]] | None = None,
+    ready: Callable[[], Awaitable[None]] | None = None,
+) -> tuple[Transcribed, Done]:
+    """The text by whoever can, written down. `show` gets it while it grows, `ready` is awaited once
+    it is known whom to ask. Raises `ApiError`."""
+    began, attempts = voice.clock(), voice.attempts(key_id)
+    wish = Wish("stt", asked.model, asked.provider, transcribing.needs(recording))
+    offers = voice.router.ordered(wish, voice.keys())
+    if ready is not None:
+        await ready()
+    first_at = None
+    try:
+        if show is None:
+            heard = await transcribing.transcribe(recording, offers, attempts, asked.provider)
+        else:
+            whole: list[Transcribed] = []
+            shown = transcribing.stream(recording, offers, attempts, asked.provider, whole.append)
+            async with aclosing(shown) as texts:  # type: ignore[type-var]
+                async for text in texts:
+                    first_at = first_at or voice.clock()
+                    await show(text)
+            heard = whole[0]
+    except ApiError as error:
+        voice.finish("stt", key_id, began, attempts, error=error.code)
+        raise
+    return heard, voice.finish(
+        "stt", key_id, began, attempts, offer=heard.offer, uses=heard.uses, first_at=first_at
+    )

@@ -1,0 +1,166 @@
+"""Recordings as they are sent: forms with a file, JSON with base64, URLs. Bounded in size and time.
+
+The body is read once and kept; every provider that is asked gets its own rebuilt from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import BodyPartReader, web
+
+from telebot.audio import files
+from telebot.call.errors import ApiError
+from telebot.providers.clips import Sound
+from telebot.settings import VoiceSettings
+from telebot.voice.fetching import Fetcher
+
+BODY_WITHIN_S = 120.0
+MAX_FIELD_BYTES = 64 * 1024
+MAX_FIELDS = 64
+JSON_FIELDS = frozenset({"provider", "logprobs", "include"})  # objects inside a form
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a request and its file, if there is one."""
+
+    fields: dict[str, Any]
+    file: bytes | None = None
+    media_type: str = ""
+
+
+async def form_of(request: web.Request, settings: VoiceSettings) -> Form:
+    """A multipart form or a JSON object. Raises `ApiError` (400, 408, 413, 415)."""
+    most = settings.max_upload_mb << 20
+    kind = request.content_type
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            if kind == "multipart/form-data":
+                return await _multipart(request, most)
+            if kind in ("application/json", "application/octet-stream") or not request.body_exists:
+                return _json(await _body(request, most * 4 // 3 + MAX_FIELD_BYTES))
+    except TimeoutError:
+        raise ApiError(408, "too_slow", "The body took too long.") from None
+    except (web.RequestPayloadError, web.PayloadAccessError):
+        raise ApiError(400, "broken_body", "The body is broken.") from None
+    raise ApiError(
+        415, "unsupported_media_type", "Send multipart/form-data with a file, or application/json."
+    )
+
+
+async def _body(request: web.Request, most: int) -> bytes:
+    if (request.content_length or 0) > most:
+        raise _too_large(most)
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > most:
+            raise _too_large(most)
+    return bytes(body)
+
+
+def _json(body: bytes) -> Form:
+    try:
+        tree = orjson.loads(body)
+    except ValueError:
+        tree = None
+    if not isinstance(tree, dict):
+        raise ApiError(400, "invalid_json", "Send a JSON object.")
+    return Form(tree)
+
+
+async def _multipart(request: web.Request, most: int) -> Form:
+    try:
+        parts = await request.multipart()
+    except (ValueError, AssertionError):
+        raise ApiError(400, "broken_body", "The form has no boundary.") from None
+    fields: dict[str, Any] = {}
+    file, media_type = None, ""
+    try:
+        while (part := await parts.next()) is not None:
+            if not isinstance(part, BodyPartReader) or not part.name:
+                raise ApiError(400, "broken_body", "A part of the form has no name.")
+            if part.name == "file":
+                file, media_type = await _part(part, most), part.headers.get("Content-Type", "")
+            elif len(fields) >= MAX_FIELDS:
+                raise ApiError(413, "too_large", f"More than {MAX_FIELDS} fields.")
+            else:
+                _put(fields, part.name, await _part(part, MAX_FIELD_BYTES))
+    except (ValueError, AssertionError, EOFError):
+        raise ApiError(400, "broken_body", "The form is broken.") from None
+    return Form(fields, file, media_type)
+
+
+async def _part(part: BodyPartReader, most: int) -> bytes:
+    data = bytearray()
+    while piece := await part.read_chunk(64 * 1024):
+        data += piece
+        if len(data) > most:
+            raise _too_large(most)
+    return bytes(data)
+
+
+def _put(fields: dict[str, Any], name: str, value: bytes) -> None:
+    """Names that end in ``[]`` hold lists; some fields are JSON inside the form."""
+    try:
+        text = value.decode("utf-8")
+        if name in JSON_FIELDS:
+            fields[name] = orjson.loads(text)
+            return
+    except ValueError:
+        raise ApiError(400, "invalid_parameter", f"{name}: cannot be read.", name[:64]) from None
+    if name.endswith("[]"):
+        fields.setdefault(name.removesuffix("[]"), []).append(text)
+    else:
+        fields[name] = text
+
+
+async def sound_of(
+    form: Form,
+    settings: VoiceSettings,
+    fetcher: Fetcher,
+    *,
+    audio: str | None = None,
+    url: str | None = None,
+    media_type: str = "",
+) -> Sound:
+    """The recording of a request, decoded. Raises `ApiError`: there is none or more than one
+    (400), it cannot be decoded (422), it is too large (413)."""
+    given = [name for name, value in (("file", form.file), ("audio", audio), ("url", url)) if value]
+    if len(given) != 1:
+        raise ApiError(400, "invalid_parameter", "Send one of file, audio and url.", "audio")
+    data, kind = form.file or b"", media_type or form.media_type
+    if audio is not None:
+        data = _from_base64(audio, settings.max_upload_mb << 20)
+    elif url is not None:
+        data, fetched = await fetcher.fetch(url)
+        kind = media_type or fetched
+    try:
+        pcm16, rate_hz = await asyncio.to_thread(
+            files.decoded, data, kind, longest_s=settings.max_recording_s
+        )
+    except files.NoAudio as error:
+        status = 413 if "longer" in str(error) else 422
+        raise ApiError(status, "invalid_audio", f"{given[0]}: {error}.", given[0]) from None
+    return Sound(pcm16, rate_hz)
+
+
+def _from_base64(audio: str, most: int) -> bytes:
+    text = audio.partition(",")[2] if audio.startswith("data:") else audio
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ApiError(400, "invalid_parameter", "audio: not base64.", "audio") from None
+    if len(data) > most:
+        raise _too_large(most)
+    return data
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, "too_large", f"More than {most} bytes.")

@@ -1,0 +1,123 @@
+"""What every piece of work shares, put together once: whom to ask, what is billed, what is kept.
+
+Owned by `app.py`; the endpoints of `api/voice/` hold one. Next: `transcribing.py`, `speaking.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from telebot.call.ports import Clock, WallClock
+from telebot.providers.breaker import Breakers
+from telebot.providers.clips import Use
+from telebot.providers.pacing import Pacing
+from telebot.providers.resources import Resources
+from telebot.settings import VoiceSettings
+from telebot.voice.attempts import Attempt, Attempts
+from telebot.voice.fetching import Fetcher
+from telebot.voice.offers import Offer, Offers
+from telebot.voice.pricing import Cost, cost_of
+from telebot.voice.routing import Keys, Router
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One finished piece of work, for the record: who did it, what it cost, how long it took.
+
+    `provider` is empty where nobody did it; `first_ms` is the time to the first output."""
+
+    id: str
+    at: datetime
+    key_id: str
+    work: str
+    provider: str
+    own_key: bool
+    uses: tuple[Use, ...]
+    cost: Cost
+    ms: float
+    first_ms: float | None
+    attempts: Sequence[Attempt]
+    error: str = ""
+
+
+class Voice:
+    """One server's voice work. `close` it."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        breakers: Breakers,
+        pacing: Pacing,
+        settings: VoiceSettings,
+        *,
+        currency: str,
+        clock: Clock,
+        wall_clock: WallClock,
+        ledger: Callable[[Done], None] = lambda done: None,
+    ) -> None:
+        self.settings = settings
+        self.offers = Offers(resources)
+        self.router = Router(self.offers, breakers)
+        self.fetcher = Fetcher(settings.fetch_hosts, most_bytes=settings.max_upload_mb << 20)
+        self.clock = clock
+        self.currency = currency
+        self._pacing = pacing
+        self._wall_clock = wall_clock
+        self._ledger = ledger
+
+    def keys(self) -> Keys:
+        """Whose keys a request may use."""
+        return Keys(self.offers.resources)
+
+    def attempts(self, key_id: str) -> Attempts:
+        """For one request of the owner of this API key."""
+        return Attempts(self.router, self._pacing, key_id, self.clock)
+
+    def cost(self, offer: Offer, uses: tuple[Use, ...]) -> Cost:
+        """What it costs the house; nothing where the owner's own key pays."""
+        return cost_of(self.offers.resources.catalogue, offer.work, offer.name, uses, self.currency)
+
+    def finish(
+        self,
+        work: str,
+        key_id: str,
+        began: float,
+        attempts: Attempts,
+        *,
+        offer: Offer | None = None,
+        uses: tuple[Use, ...] = (),
+        first_at: float | None = None,
+        error: str = "",
+        id: str = "",
+    ) -> Done:
+        """Write a piece of work down. Times are `clock`'s."""
+        now = self.clock()
+        cost = self.cost(offer, uses) if offer else Cost(None, self.currency, False)
+        done = Done(
+            id=id or new_id(),
+            at=self._wall_clock(),
+            key_id=key_id,
+            work=work,
+            provider=offer.name if offer else "",
+            own_key=offer.own_key if offer else False,
+            uses=uses,
+            cost=cost,
+            ms=(now - began) * 1000,
+            first_ms=None if first_at is None else (first_at - began) * 1000,
+            attempts=tuple(attempts.made),
+            error=error,
+        )
+        self._ledger(done)
+        return done
+
+    async def close(self) -> None:
+        """Close the connections that fetch recordings."""
+        await self.fetcher.close()
+
+
+def new_id() -> str:
+    """Of a piece of work (``gen_…``)."""
+    return f"gen_{uuid4().hex}"

@@ -1,0 +1,89 @@
+"""`/v1/voice` on a real socket, over simulated vendors, without the rest of the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from edge_server import OneKey
+from simulated import Simulated, simulated
+
+from telebot.api import calls, openapi
+from telebot.api.voice import setup
+from telebot.providers.breaker import Breakers
+from telebot.providers.local_speech import LocalSpeech
+from telebot.providers.pacing import Pacing
+from telebot.settings import VoiceSettings
+from telebot.voice.service import Done, Voice
+from telebot.web.auth import Gate
+from telebot.web.errors import errors
+
+SECRET = "tb_key-of-the-tests"
+
+
+@dataclass
+class VoiceServer:
+    """`session` sends the key; `done` is what was written down."""
+
+    url: str
+    session: aiohttp.ClientSession
+    vendors: Simulated
+    voice: Voice
+    done: list[Done] = field(default_factory=list)
+
+    async def post(self, path: str, **request: Any) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, JSON (or bytes) and headers."""
+        async with self.session.post(self.url + path, **request) as answer:
+            body = await answer.read()
+            told = await answer.json() if "json" in answer.content_type else body
+            return answer.status, told, answer.headers
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        async with self.session.get(self.url + path) as answer:
+            return answer.status, await answer.json()
+
+
+@asynccontextmanager
+async def voice_server(
+    speech: LocalSpeech,
+    *vendors: str,
+    environ: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> AsyncIterator[VoiceServer]:
+    """A server whose vendors are simulated; `environ` replaces their variables."""
+    async with simulated(speech, vendors) as sim:
+        known = {f"{vendor.upper()}_{end}" for vendor in vendors for end in ("BASE_URL", "API_KEY")}
+        found = {name: sim.environ[name] for name in known if name in sim.environ}
+        sim.resources.environ = found if environ is None else dict(environ)
+        done: list[Done] = []
+        voice = Voice(
+            sim.resources,
+            Breakers(time.monotonic),
+            Pacing({}, time.monotonic),
+            VoiceSettings(**settings),
+            currency="USD",
+            clock=time.monotonic,
+            wall_clock=lambda: datetime.now(UTC),
+            ledger=done.append,
+        )
+        gate = Gate(OneKey(SECRET))
+        app = web.Application(middlewares=[errors, gate.middleware])
+        endpoints = calls.setup(app, gate.authorize, *setup.parts(voice, gate.who))
+        openapi.setup(app, endpoints, "0.1.0")
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        headers = {"Authorization": f"Bearer {SECRET}"}
+        try:
+            async with aiohttp.ClientSession(headers=headers) as session:
+                yield VoiceServer(url, session, sim, voice, done)
+        finally:
+            await voice.close()
+            await runner.cleanup()
