@@ -236,9 +236,9 @@ def load(config_dir: Path, environ: Mapping[str, str]) -> Trunks:
     if trunks:
         known = [_known(name, trunk, environ, path) for name, trunk in trunks.items()]
     elif environ.get(USER_ENV) and environ.get(PASSWORD_ENV):
-        known = [_known("digest", Trunk(auth=TrunkAuth()), environ, path)]
+        known = [_known("digest", Trunk.model_validate({"auth": {}}), environ, path)]
     else:
-        known = [KnownTrunk("this-machine", Trunk(peers=("127.0.0.1",)))]
+        known = [KnownTrunk("this-machine", Trunk.model_validate({"peers": ["127.0.0.1"]}))]
     return Trunks(known)
 
 
