@@ -18,10 +18,10 @@ pytestmark = pytest.mark.peers
 MESSAGES = Path(__file__).with_name("sip_peers") / "torture"
 TRUNKS = "trunks: {torture: {peers: [127.0.0.0/8]}}\n"
 NOTHING = frozenset[int]()
-NO_SUCH_NUMBER = {403, 404}
+NO_SUCH_NUMBER = {404}
 DIALOG_UNKNOWN = {481}
 NOT_HERE = {405}  # REGISTER and MESSAGE are no business of ours
-LIBERAL = {400, 403, 404}  # may be refused, or read as it was meant
+LIBERAL = {400, 404}  # may be refused, or read as it was meant
 LIBERAL_OPTIONS = {400, 200}
 
 # section → what may be answered
