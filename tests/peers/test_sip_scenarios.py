@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from baresip import baresip
 from rtp_line import PCMA, PCMU, RtpLine, rtp_line
 from sip_line import sip_line as by_hand
 from sip_phone import Line, sip_line
@@ -128,3 +129,48 @@ def alaw_to_ulaw(alaw: bytes) -> bytes:
     import audioop
 
     return audioop.lin2ulaw(audioop.alaw2lin(alaw, 2), 2)
+
+
+DIGEST = "trunks: {carrier: {auth: {user: alice, password_env: TELEBOT_SIP_PASSWORD}}}\n"
+
+
+@pytest.mark.parametrize("password", ["open sesame", "guessed"])
+async def test_a_telephone_that_shows_who_it_is(tmp_path: Path, password: str) -> None:
+    """baresip knows MD5 alone; sipp, which would look at the first challenge only, neither."""
+    environ = {"TELEBOT_SIP_PASSWORD": "open sesame"}
+    account = f';auth_user=alice;auth_pass="{password}"'
+    async with (
+        sip_line(tmp_path, trunks=DIGEST, environ=environ) as server,
+        baresip(tmp_path, "alice", bytes(2), account=account) as phone,
+    ):
+        await phone.dial(f"sip:100@127.0.0.1:{server.port}")
+        if password == "open sesame":
+            await phone.event("CALL_ESTABLISHED")
+            await phone.hang_up()
+            await server.until(server.log.reasons)
+            assert server.log.reasons() == ["caller_hangup"]
+        else:
+            closed = await phone.event("CALL_CLOSED")
+            assert closed["param"].startswith("401"), closed
+            assert server.log.calls == []
+
+
+async def test_a_flood_is_answered_and_so_is_health(tmp_path: Path) -> None:
+    """More calls a second than the trunk may make: each is told 503 and when to come again, or is
+    taken; OPTIONS are answered meanwhile, and calls after it."""
+    trunks = "trunks: {carrier: {peers: [127.0.0.1], rate: 5}}\n"
+    async with sip_line(tmp_path, trunks=trunks) as server, by_hand() as line:
+        flood = asyncio.create_task(
+            sipp(
+                tmp_path, "refused", server.port, to="100", status=503,
+                calls=200, rate=100, at_once=200, within_s=40,
+            )
+        )  # fmt: skip
+        while not flood.done():
+            options = line.request("OPTIONS", server.port, "100")
+            assert (await line.ask(options, server.port)).status == 200
+            await asyncio.sleep(0.1)
+        messages = (await flood).messages
+        assert messages.count("SIP/2.0 503") > 100
+        assert messages.count("SIP/2.0 503") == messages.count("Retry-After:")
+        await run(tmp_path, server, "options")
