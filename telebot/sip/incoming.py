@@ -123,7 +123,7 @@ class Incoming:
         if verdict is Verdict.LOCKED:
             return self._refusal(invite, 403)
         stale = verdict is Verdict.STALE
-        asked = self._guard.challenges(address, trunk.credentials.realm, stale=stale)
+        asked = self._guard.challenges(address, trunk.credentials, stale=stale)
         return self._refusal(invite, 401, tuple(("WWW-Authenticate", one) for one in asked))
 
     def _malformed(self, invite: Any) -> tuple[int, Extra] | None:

@@ -18,7 +18,7 @@ from enum import Enum
 
 from telebot.sip.trunks import Credentials
 
-ALGORITHMS = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}  # in the order they are offered
+ALGORITHMS = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
 NONCE_LIFE_S = 60.0
 NONCE_HEX = 32
 MOST_ADDRESSES = 4096
@@ -126,13 +126,16 @@ class Guard:
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
         self.failed = self.locked = 0
 
-    def challenges(self, address: str, realm: str, *, stale: bool = False) -> list[str]:
-        """The values of `WWW-Authenticate`, one for each algorithm."""
+    def challenges(
+        self, address: str, credentials: Credentials, *, stale: bool = False
+    ) -> list[str]:
+        """The values of `WWW-Authenticate`, one for each algorithm, the best first (RFC 8760)."""
         nonce = self._nonces.issue(address)
         told = ", stale=true" if stale else ""
         return [
-            f'Digest realm="{realm}", nonce="{nonce}", algorithm={name}, qop="auth"{told}'
-            for name in ALGORITHMS
+            f'Digest realm="{credentials.realm}", nonce="{nonce}", algorithm={name}, '
+            f'qop="auth"{told}'
+            for name in credentials.algorithms
         ]
 
     def judge(
@@ -166,7 +169,7 @@ class Guard:
             all(name in given for name in needed)
             and given["realm"] == credentials.realm
             and given["qop"].lower() == "auth"
-            and given.get("algorithm", "MD5").upper() in ALGORITHMS
+            and given.get("algorithm", "MD5").upper() in credentials.algorithms
             and self._nonces.ours(given["nonce"], address)
         )
 

@@ -51,6 +51,11 @@ class TrunkAuth(Row):
     user: str = row("", f"the user's name; empty: what `{USER_ENV}` holds")
     password_env: str = row(PASSWORD_ENV, "the variable that holds the password")
     realm: str = row("telebot", "what the password is for", pattern=r'^[^"\\\r\n]{1,64}$')
+    algorithms: tuple[Literal["SHA-256", "MD5"], ...] = row(
+        ("SHA-256", "MD5"),
+        "digests offered, the best first; old phones look at the first alone: MD5 for them",
+        min_length=1,
+    )
 
 
 def _hosts(value: object) -> object:
@@ -131,6 +136,7 @@ class Credentials:
     user: str
     password: str
     realm: str
+    algorithms: tuple[str, ...] = ("SHA-256", "MD5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +261,9 @@ def _known(name: str, trunk: Trunk, environ: Mapping[str, str], path: Path) -> K
         raise SettingsError(f"{where}.auth.user: name one, or set {USER_ENV}")
     if not password:
         raise SettingsError(f"{where}.auth: {trunk.auth.password_env} is not set")
-    return KnownTrunk(name, trunk, Credentials(user, password, trunk.auth.realm), account)
+    auth = trunk.auth
+    who = Credentials(user, password, auth.realm, auth.algorithms)
+    return KnownTrunk(name, trunk, who, account)
 
 
 def _account(outbound: TrunkOutbound, environ: Mapping[str, str], where: str) -> Account | None:

@@ -63,6 +63,7 @@ async def test_a_number_that_is_nobodys_and_a_third_call_for_two_lines(
     outcome = await run(tmp_path, server, "refused", status=503)
     assert "Retry-After:" in outcome.messages
     await asyncio.gather(*holding)
+    await server.until(lambda: len(server.log.reasons()) == 4)
     assert sorted(server.log.reasons()) == [
         "caller_hangup", "caller_hangup", "capacity", "unknown_number",
     ]  # fmt: skip
@@ -131,12 +132,12 @@ def alaw_to_ulaw(alaw: bytes) -> bytes:
     return audioop.lin2ulaw(audioop.alaw2lin(alaw, 2), 2)
 
 
-DIGEST = "trunks: {carrier: {auth: {user: alice, password_env: TELEBOT_SIP_PASSWORD}}}\n"
+DIGEST = "trunks: {carrier: {auth: {user: alice, algorithms: [MD5]}}}\n"
 
 
 @pytest.mark.parametrize("password", ["open sesame", "guessed"])
 async def test_a_telephone_that_shows_who_it_is(tmp_path: Path, password: str) -> None:
-    """baresip knows MD5 alone; sipp, which would look at the first challenge only, neither."""
+    """baresip of Debian 12 knows MD5 alone, and gives up where SHA-256 is offered first."""
     environ = {"TELEBOT_SIP_PASSWORD": "open sesame"}
     account = f';auth_user=alice;auth_pass="{password}"'
     async with (
@@ -151,7 +152,7 @@ async def test_a_telephone_that_shows_who_it_is(tmp_path: Path, password: str) -
             assert server.log.reasons() == ["caller_hangup"]
         else:
             closed = await phone.event("CALL_CLOSED")
-            assert closed["param"].startswith("401"), closed
+            assert "401" in closed["param"] or "uthor" in closed["param"], closed
             assert server.log.calls == []
 
 

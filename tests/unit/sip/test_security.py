@@ -53,7 +53,7 @@ def answer(
     **other: str,
 ) -> str:
     """An Authorization header to a challenge."""
-    challenges = [challenge] if challenge else guard.challenges(address, "telebot")
+    challenges = [challenge] if challenge else guard.challenges(address, WHO)
     asked = next(p for p in map(parameters, challenges) if p["algorithm"] == algorithm)
     given = {
         "username": "alice",
@@ -97,11 +97,27 @@ def test_a_right_answer_is_good_once(guard: Guard, algorithm: str) -> None:
 
 
 def test_sha_256_is_offered_first(guard: Guard) -> None:
-    first, second = guard.challenges(THERE, "telebot")
+    first, second = guard.challenges(THERE, WHO)
     assert (parameters(first)["algorithm"], parameters(second)["algorithm"]) == ("SHA-256", "MD5")
     assert parameters(first)["nonce"] == parameters(second)["nonce"]
     assert "stale" not in parameters(first)
-    assert parameters(guard.challenges(THERE, "telebot", stale=True)[0])["stale"] == "true"
+    assert parameters(guard.challenges(THERE, WHO, stale=True)[0])["stale"] == "true"
+
+
+def test_an_algorithm_that_is_not_offered_is_not_taken() -> None:
+    guard = Guard(lambda: 0.0)
+    old = Credentials("alice", "secret", "telebot", ("MD5",))
+    (only,) = guard.challenges(THERE, old)
+    assert parameters(only)["algorithm"] == "MD5"
+    strict = Credentials("alice", "secret", "telebot", ("SHA-256",))
+    given = {
+        **parameters(only), "username": "alice", "uri": "sip:100@h", "nc": "00000001",
+        "cnonce": "c", "qop": "auth",
+    }  # fmt: skip
+    given["response"] = response(given, old, "INVITE")
+    header = "Digest " + ", ".join(f'{name}="{value}"' for name, value in given.items())
+    assert guard.judge(header, strict, "INVITE", THERE) is Verdict.MISSING
+    assert guard.judge(header, old, "INVITE", THERE) is Verdict.GOOD
 
 
 def test_no_answer_is_asked_for_one(guard: Guard) -> None:
