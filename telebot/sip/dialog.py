@@ -7,6 +7,7 @@ docstring says what sippy does instead.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sippy import CCEvents
@@ -20,9 +21,10 @@ from sippy.UasStateUpdating import UasStateUpdating
 from sippy.UaStateConnected import UaStateConnected
 from sippy.UaStateDisconnected import UaStateDisconnected
 
-from telebot.sip import bodies, words
+from telebot.sip import bodies, events, words
 from telebot.sip.asking import Asking
 from telebot.sip.causes import Cause
+from telebot.sip.messages import Identity
 from telebot.sip.transport import header, headers
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Connected(UaStateConnected):  # type: ignore[misc]
     recv_request_handlers: ClassVar[dict[str, Any]] = {
         **UaStateConnected.recv_request_handlers,
         "INVITE": _recvRequestInvite,
+        **events.HANDLERS,
     }
 
 
@@ -78,6 +81,10 @@ class Updating(UasStateUpdating):  # type: ignore[misc]
         )
         return (self.ua.UaStateConnected,)
 
+    recv_request_handlers: ClassVar[dict[str, Any]] = {
+        **UasStateUpdating.recv_request_handlers,
+        **events.HANDLERS,
+    }
     recv_event_handlers: ClassVar[dict[Any, Any]] = {
         **UasStateUpdating.recv_event_handlers,
         CCEvents.CCEventPreConnect: _pre_connect,
@@ -105,7 +112,7 @@ class Dialog(Asking):
 
     def __init__(self, config: dict[str, Any], listening: Listening, stack: Stack) -> None:
         super().__init__(config, event_cb=self._happened)
-        self._stack = stack
+        self.stack = stack
         self.leg: Leg | None = None
         self.local_ua = listening.user_agent
         url = SipURL(host=listening.advertised, port=config["_port"])
@@ -150,6 +157,12 @@ class Dialog(Asking):
         )
         self.recvEvent(event)
 
+    def identify(self, told: Callable[[Identity], object]) -> None:
+        """What others call this dialog by."""
+        known = self.rUri is not None and self.lUri is not None
+        tags = (self.lUri.getTag(), self.rUri.getTag()) if known else ("", "")
+        told(Identity(str(self.cId), tags[0] or "", tags[1] or "", str(self.rTarget or "")))
+
     # what sippy says
 
     def recvRequest(self, req: Any, sip_t: Any) -> Any:
@@ -181,13 +194,13 @@ class Dialog(Asking):
         data = event.getData()
         match event:
             case CCEvents.CCEventConnect():
-                self._stack.tell(leg.acknowledged, body_of(data[2]))
+                self.stack.tell(leg.acknowledged, body_of(data[2]))
             case CCEvents.CCEventUpdate():
-                self._stack.tell(leg.offered, body_of(data))
+                self.stack.tell(leg.offered, body_of(data))
             case CCEvents.CCEventDisconnect():
-                self._stack.tell(leg.over, cause_of(event))
+                self.stack.tell(leg.over, cause_of(event))
             case CCEvents.CCEventFail():
-                self._stack.tell(leg.over, Cause(status=data[0], text=str(data[1])))
+                self.stack.tell(leg.over, Cause(status=data[0], text=str(data[1])))
 
 
 def cause_of(event: Any) -> Cause:

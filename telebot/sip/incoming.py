@@ -18,6 +18,7 @@ from sippy.Time.Timeout import Timeout
 from telebot.sip import bodies, words
 from telebot.sip.asking import Outside
 from telebot.sip.dialog import Dialog, body_of
+from telebot.sip.events import EVENTS
 from telebot.sip.leg import Invite, Leg
 from telebot.sip.messages import Address, Question, Reply
 from telebot.sip.quiet import NoLog
@@ -76,19 +77,24 @@ class Incoming:
 
     def request(self, req: Any, sip_t: Any) -> Answer:
         """A request outside of every dialog we know."""
-        method = req.getMethod()
-        if req.getHFBody("to").getTag() is not None:
-            return self._answer(req, 481), None, None
-        if method == "INVITE":
+        stray = req.getHFBody("to").getTag() is not None
+        if req.getMethod() == "INVITE" and not stray:
             return self._invite(req, sip_t)
+        status, extra = (481, ()) if stray else self._outside(req)
+        return self._answer(req, status, extra), None, None
+
+    def _outside(self, req: Any) -> tuple[int, Extra]:
+        """The answer to what begins no call."""
+        method = req.getMethod()
+        if method in ("NOTIFY", "SUBSCRIBE"):  # a PBX tells its telephones of their mailbox so
+            return 489, EVENTS
         if method not in words.METHODS:
-            status = 405 if method in words.KNOWN else 501
-            return self._answer(req, status, (words.ALLOW,)), None, None
+            return 405 if method in words.KNOWN else 501, (words.ALLOW,)
         if unknown := _unknown_extensions(req):
-            return self._answer(req, 420, (("Unsupported", unknown),)), None, None
+            return 420, (("Unsupported", unknown),)
         if method == "OPTIONS":
-            return self._answer(req, 200, (*words.CAPABILITIES, ACCEPT)), None, None
-        return self._answer(req, 481), None, None  # BYE, INFO … of a call that is none
+            return 200, (*words.CAPABILITIES, ACCEPT)
+        return 481, ()  # BYE, INFO … of a call that is none
 
     def _screen(self, invite: Any) -> Any:
         """The answer to an INVITE that may not come in, or None; then its trunk and its session

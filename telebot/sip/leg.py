@@ -6,14 +6,13 @@ want goes to the dialog in sippy's thread and returns at once. Used by `calls.py
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from telebot.sip.causes import Cause
-from telebot.sip.messages import Notice, Question, Reply
+from telebot.sip.messages import Identity, Notice, Question, Reply
 from telebot.sip.trunks import KnownTrunk
 
 if TYPE_CHECKING:
@@ -107,14 +106,11 @@ class Leg:
 
     async def ask(self, question: Question) -> Reply:
         """A request within the call; 408 where nobody answers, 481 where there is no call."""
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        return await self._stack.answered(partial(self._dialog.ask, question))
 
-        def told(reply: Reply) -> None:
-            if not future.done():
-                future.set_result(reply)
-
-        self._stack.call(self._dialog.ask, question, partial(self._stack.tell, told))
-        return await future
+    async def identify(self) -> Identity:
+        """What others call this dialog by."""
+        return await self._stack.answered(self._dialog.identify)
 
     # what the dialog tells
 

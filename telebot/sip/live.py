@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from telebot.call.errors import Refused
 from telebot.call.events import Conversations, MediaSink
 from telebot.call.model import Call, CallOffer, WireEvent
 from telebot.sip import sdp
+from telebot.sip.agreement import Agreement
 from telebot.sip.causes import TRUNK_FULL, Cause, read, told
 from telebot.sip.leg import Leg
 from telebot.sip.ports import Busy
@@ -73,8 +74,7 @@ class LiveCall:
         self.call: Call | None = None
         self._token = ""
         self._stream: RtpStream | None = None
-        self._said = b""  # our session description
-        self._version = 1  # of it
+        self._agreement: Agreement | None = None  # once there is a stream
         self._sink: MediaSink | None = None
         self._reason = ""  # the first one stands
         self._up: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
@@ -126,12 +126,12 @@ class LiveCall:
 
     def offered(self, offer: bytes | None) -> None:
         """Other media: hold, resume, another address."""
-        stream = self._stream
-        if stream is None:
+        agreement = self._agreement
+        if agreement is None:
             self._leg.refuse(told("server_error"))
             return
         try:
-            self._leg.answer(self._described(stream, offer))
+            self._leg.answer(agreement.answer(offer))
         except sdp.BadSdp:
             self._leg.refuse(Cause(400))
         except sdp.NotAcceptable:
@@ -170,11 +170,20 @@ class LiveCall:
             late_offer=invite.sdp is None,
         )
         self._leg.ring()
+        await self._open_media()
+        self._leg.answer(self._agreed.answer(invite.sdp))
+
+    async def _open_media(self) -> None:
         async with asyncio.timeout(OPEN_WITHIN_S):
             self._stream = stream = await self._around.open_media(self._may_talk_with)
+        self._agreement = Agreement(stream, self.trunk.settings.codecs)
         stream.on_silent = lambda: self.stop("stream_lost")
         stream.on_failed = lambda: self.stop("server_error")
-        self._leg.answer(self._described(stream, invite.sdp))
+
+    @property
+    def _agreed(self) -> Agreement:
+        assert self._agreement is not None
+        return self._agreement
 
     async def _acknowledgement(self) -> bool:
         """Wait for the ACK; False where the call ended before it."""
@@ -185,7 +194,7 @@ class LiveCall:
             self._reason = self._reason or "no_ack"
             return False
         if answer is not None:
-            self._take(answer)
+            self._agreed.take(answer)
         return not self._stopped.is_set()
 
     async def _converse(self, call: Call) -> None:
@@ -200,36 +209,10 @@ class LiveCall:
         stream.begin(self._sink)
         await self._stopped.wait()
 
-    def _described(self, stream: RtpStream, offer: bytes | None) -> bytes:
-        """Our side for the peer: the answer to their offer, or an offer where they made none."""
-        theirs = None if offer is None else sdp.read(offer)
-        body, negotiated = self._written(stream, theirs)
-        if self._said and body != self._said:  # something new has to bear a new version
-            self._version += 1
-            body, negotiated = self._written(stream, theirs)
-        self._said = body
-        if negotiated is not None:
-            stream.use(negotiated)
-        return body
-
-    def _written(
-        self, stream: RtpStream, theirs: sdp.MediaDescription | None
-    ) -> tuple[bytes, sdp.Negotiated | None]:
-        local = replace(stream.local, version=self._version)
-        codecs = self.trunk.settings.codecs
-        if theirs is None:
-            return sdp.offer(local, codecs), None
-        return sdp.answer(theirs, local, codecs)
-
-    def _take(self, answer: bytes) -> None:
-        """Their answer to our offer. Raises `NotAcceptable`, `BadSdp`."""
-        if self._stream is not None and self._said:
-            self._stream.use(sdp.accept(self._said, sdp.read(answer)))
-
     def _take_late(self, answer: bytes) -> None:
         """The same in the middle of the call."""
         try:
-            self._take(answer)
+            self._agreed.take(answer)
         except (sdp.BadSdp, sdp.NotAcceptable):
             self.stop("bad_media")
 

@@ -66,3 +66,14 @@ class Notice:
 
     status: int
     last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a call is called by in Replaces (RFC 3891), and where its other side is reached. Tags
+    are "" before there is a dialog."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    target: str

@@ -56,6 +56,11 @@ class Outbound:
         quiet = SILENCE_A if alaw else g711.SILENCE
         self._quiet = quiet * self._samples
 
+    @property
+    def waiting(self) -> int:
+        """Samples of audio that are not sent yet."""
+        return len(self._audio)
+
     def press(self, keys: str) -> None:
         """Press these keys (``w``: half a second's pause): as events, audio waits meanwhile; as
         tones where the peer takes none. Raises ValueError for what is no key."""

@@ -152,13 +152,13 @@ class Outgoing(Dialog):
         data = event.getData()
         match event:
             case CCEvents.CCEventRing() if leg is not None:
-                self._stack.tell(leg.ringing, data[0], self._description(data[2]))
+                self.stack.tell(leg.ringing, data[0], self._description(data[2]))
             case CCEvents.CCEventConnect() if leg is not None and data[0] != "ACK":
-                self._stack.tell(leg.accepted, self._description(data[2]))
+                self.stack.tell(leg.accepted, self._description(data[2]))
             case CCEvents.CCEventFail() | CCEvents.CCEventRedirect() if leg is not None:
                 said = cause_of(event)
                 cause = Cause(data[0], said.q850, said.text or str(data[1]))
-                self._stack.tell(leg.over, cause)
+                self.stack.tell(leg.over, cause)
             case _:
                 super()._happened(event, ua)
 

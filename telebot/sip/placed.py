@@ -12,10 +12,9 @@ from collections.abc import Callable
 import structlog
 
 from telebot.call.model import Call
-from telebot.sip import sdp
 from telebot.sip.causes import missed
 from telebot.sip.leg import Invite, Leg
-from telebot.sip.live import OPEN_WITHIN_S, LiveCall, Surroundings
+from telebot.sip.live import LiveCall, Surroundings
 from telebot.sip.placing import Missed, Placing, order
 from telebot.sip.trunks import KnownTrunk
 
@@ -76,14 +75,12 @@ class PlacedCall(LiveCall):
 
     async def _ring(self) -> bool:
         call, trunk = self._given[0], self.trunk
-        async with asyncio.timeout(OPEN_WITHIN_S):
-            self._stream = stream = await self._around.open_media(self._may_talk_with)
-        self._said = sdp.offer(stream.local, trunk.settings.codecs)
+        await self._open_media()
         wanted = order(
             trunk,
             call.offer.phone_to,
             call.offer.phone_from,
-            self._said,
+            self._agreed.offer(),
             call_id=self._carrier_call_id,
         )
         self._note("invite", trunk=trunk.name)
@@ -95,9 +92,7 @@ class PlacedCall(LiveCall):
             log.info("call_missed", reason=self._reason, status=why.cause.status)
             return False
         self._leg = taken.leg
-        stream.on_silent = lambda: self.stop("stream_lost")
-        stream.on_failed = lambda: self.stop("server_error")
-        self._take(taken.sdp)
+        self._agreed.take(taken.sdp)
         taken.leg.listen(self)
         return not self._stopped.is_set()
 

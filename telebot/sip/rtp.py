@@ -119,6 +119,7 @@ class RtpStream:
         self._junk: Counter[str] = Counter()
         self._queue: deque[tuple[bytes | str, int]] = deque(maxlen=MOST_WAITING)
         self._wake: asyncio.Future[None] | None = None
+        self._sink: MediaSink | None = None
         self._feeding: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -142,11 +143,13 @@ class RtpStream:
             self._beats.join(WATCH_BEATS, self._watch)
 
     def begin(self, sink: MediaSink) -> None:
-        """From now on what the caller says and keys goes to `sink`, the last two seconds first."""
+        """From now on what the caller says and keys goes to `sink`, the last two seconds first.
+        Another sink takes the place of the one before."""
         while len(self._queue) > KEPT_BEFORE:
             self._queue.popleft()
+        self._sink = sink
         if self._feeding is None and not self._closed:
-            self._feeding = asyncio.create_task(self._feed(sink))
+            self._feeding = asyncio.create_task(self._feed())
 
     def stats(self) -> RtpStats:
         """What was counted so far; good after `close` too."""
@@ -178,6 +181,11 @@ class RtpStream:
             self._ports.totals.add(self.stats())
 
     # --- the bot's side ------------------------------------------------------------------------
+
+    @property
+    def waiting_ms(self) -> int:
+        """Audio that is not sent yet."""
+        return self._out.waiting // g711.BYTES_PER_MS
 
     def send_audio(self, ulaw: bytes) -> None:
         """Audio to be sent after what was given before, by the beat."""
@@ -275,12 +283,12 @@ class RtpStream:
         if (wake := self._wake) is not None and not wake.done():
             wake.set_result(None)
 
-    async def _feed(self, sink: MediaSink) -> None:
+    async def _feed(self) -> None:
         """The call's media task."""
         queue, loop = self._queue, asyncio.get_running_loop()
         try:
             while not self._closed:
-                while queue:
+                while queue and (sink := self._sink) is not None:
                     what, at_ms = queue.popleft()
                     if isinstance(what, bytes):
                         await sink.audio(what, at_ms)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -25,6 +25,8 @@ from telebot.sip.trunks import KnownTrunk, Trunks
 
 if TYPE_CHECKING:
     from telebot.sip.incoming import Incoming
+
+Told = TypeVar("Told")
 
 STOP_WITHIN_S = 5.0
 FAREWELL_S = 2.0  # for the answers to our last BYEs; lost ones are sent again until then
@@ -117,14 +119,18 @@ class Stack:
 
     async def ask(self, question: Question, address: Address) -> Reply:
         """A request outside of every call; 408 where nobody answers."""
-        future: asyncio.Future[Reply] = self._loop.create_future()
-
-        def told(reply: Reply) -> None:
-            if not future.done():
-                future.set_result(reply)
-
         assert self.incoming is not None
-        self.call(self.incoming.ask, question, address, partial(self.tell, told))
+        return await self.answered(partial(self.incoming.ask, question, address))
+
+    async def answered(self, work: Callable[[Callable[[Told], object]], object]) -> Told:
+        """What `work`, done in sippy's thread, tells in the end."""
+        future: asyncio.Future[Told] = self._loop.create_future()
+
+        def told(what: Told) -> None:
+            if not future.done():
+                future.set_result(what)
+
+        self.call(work, partial(self.tell, told))
         return await future
 
     def invited(self, leg: Leg) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS")
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "NOTIFY")
 # of RFC 3261 and its extensions; what is not among them is 501, the others 405
 KNOWN = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS REGISTER INFO PRACK UPDATE REFER NOTIFY SUBSCRIBE MESSAGE "
@@ -45,6 +45,7 @@ REASONS = {
     486: "Busy Here",
     487: "Request Terminated",
     488: "Not Acceptable Here",
+    489: "Bad Event",
     491: "Request Pending",
     493: "Undecipherable",
     500: "Server Internal Error",

@@ -162,7 +162,7 @@ async def test_options_is_a_health_check(phone: Phone):
 
 
 @pytest.mark.parametrize(
-    ("method", "status"), [("REGISTER", 405), ("SUBSCRIBE", 405), ("NONSENSE", 501)]
+    ("method", "status"), [("REGISTER", 405), ("SUBSCRIBE", 489), ("NONSENSE", 501)]
 )
 async def test_what_we_do_not_do_is_refused(phone: Phone, method: str, status: int):
     phone.dialog().send(method)
