@@ -57,6 +57,17 @@ def measure(
     metrics.total("recordings_failed", "Recordings stopped by a fault", lambda: recorder.failed)
 
 
+def measure_registrations(metrics: Metrics, registered: Callable[[], dict[str, bool]]) -> None:
+    """Where SIP trunks' registrations stand."""
+
+    def each() -> Iterator[Sample]:
+        for trunk, is_so in registered().items():
+            yield (trunk,), float(is_so)
+
+    about = "1 while a trunk is registered at its PBX or provider"
+    metrics.family(GaugeMetricFamily, "sip_registered", about, ("trunk",), each)
+
+
 def measure_rtp(metrics: Metrics, ports: Ports) -> None:
     """The media of SIP calls; packets are counted when their call is over."""
     totals, beats = ports.totals, ports.beats

@@ -102,6 +102,10 @@ class SipServer:
         verb = "may not" if name else "may"
         raise Unable(f"{which} {verb} dial this number: see `prefixes` and `outbound.hosts`")
 
+    def registered(self) -> dict[str, bool]:
+        """Which trunks that register are registered."""
+        return self.registrations.registered()
+
     def check(self) -> tuple[bool, Mapping[str, Any]]:
         """SIP's part of `/health/ready`."""
         alive = self.stack.alive

@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 
 from telebot.call.errors import ProviderError
 from telebot.call.model import Call, CallOffer
-from telebot.measures import measure
+from telebot.measures import measure, measure_registrations
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.kept_voice import KeptVoice, Said
 from telebot.providers.local_speech import LocalSpeech
@@ -106,3 +106,11 @@ async def test_what_waits_for_a_vendors_limit_is_read_by_vendor(tmp_path: Path) 
     assert value("telebot_pacing_waiting", {"provider": "acme"}) == 0
     assert value("telebot_pacing_waited_seconds_total", {"provider": "acme"}) == 0
     await archive.close()
+
+
+def test_registrations_of_trunks_are_shown() -> None:
+    metrics = Metrics()
+    measure_registrations(metrics, lambda: {"office": True, "other": False})
+    page = generate_latest(metrics.registry).decode()
+    assert 'telebot_sip_registered{trunk="office"} 1.0' in page
+    assert 'telebot_sip_registered{trunk="other"} 0.0' in page
