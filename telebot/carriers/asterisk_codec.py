@@ -57,6 +57,7 @@ class AsteriskCodec(PlainCodec):
 
     binary = True
     close_ends = True
+    piece_ms: int | None = 20
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         self._parameters = parameters

@@ -19,6 +19,8 @@ CARRIERS = {
     "plivo": "telebot.carriers.plivo:PlivoCarrier",
     "asterisk": "telebot.carriers.asterisk:AsteriskCarrier",
     "audiosocket": "telebot.carriers.audiosocket:AudioSocketCarrier",
+    "freeswitch": "telebot.carriers.freeswitch:FreeswitchCarrier",
+    "audiofork": "telebot.carriers.audiofork:AudioforkCarrier",
     "local": "telebot.carriers.local:LocalCarrier",
 }
 

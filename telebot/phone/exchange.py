@@ -23,6 +23,8 @@ CLOSE_TIMEOUT_S = 3.0
 
 EXCHANGES = {
     "audiosocket": "telebot.phone.audiosocket_exchange:AudioSocketExchange",
+    "freeswitch": "telebot.phone.freeswitch_exchange:FreeswitchExchange",
+    "audiofork": "telebot.phone.freeswitch_exchange:AudioforkExchange",
     "asterisk": "telebot.phone.asterisk_exchange:AsteriskExchange",
     "local": "telebot.phone.twilio_exchange:TwilioExchange",
     "sip": "telebot.phone.sip_exchange:SipExchange",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from serving import Server
 
@@ -11,7 +14,18 @@ from telebot.phone.voices import LocalSpeech
 
 pytestmark = pytest.mark.e2e
 
-CARRIERS = ["asterisk", "audiosocket"]
+CARRIERS = ["asterisk", "audiosocket", "freeswitch", "audiofork"]
+
+
+# what the server knows of them; nobody answers at the addresses, which only an end needs
+ENVIRON = {"FREESWITCH_BASE_URL": "http://127.0.0.1:9"}
+
+
+@pytest.fixture(scope="module")
+def server(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all of them."""
+    with Server(tmp_path_factory.mktemp("data"), config, **ENVIRON) as one:
+        yield one
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)

@@ -70,6 +70,7 @@ READS_ENVIRONMENT = {
 # May say a carrier's name beside its own files and the registry.
 MAY_NAME_CARRIER = (
     "telebot/carriers/ami.py",  # the manager interface of the PBX behind several carriers
+    "telebot/carriers/fs_api.py",  # the commands of the switch behind several carriers
     "telebot/carriers/twiml.py",  # a language of its own, written by its maker's package
     "telebot/carriers/media_streams.py",  # the wire of several carriers, by whose page it is
     "telebot/phone/",  # the carrier's side of the wire
