@@ -18,6 +18,7 @@ PACKAGES = (
     "fastapi",
     "uvicorn",
     "websockets",
+    "aiortp",
 )
 
 

@@ -29,7 +29,14 @@ from bench.stats import summary
 
 HOST = "127.0.0.1"
 RANGE = (21_000, 23_999)
-VARIANTS = ("floor", "aiortp-plain", "aiortp", "telebot", "telebot-silent", "telebot-left-out")
+VARIANTS = (
+    "floor",
+    "aiortp-plain",
+    "aiortp",
+    "telebot",
+    "telebot-silent",
+    "telebot-silent-left-out",
+)
 STAMP = 35  # SO_TIMESTAMPNS (socket(7)); the socket module has no name for it
 HEADER = struct.Struct("!BBHII")
 SLOTS = 512  # ms that a packet may be on its way
@@ -191,7 +198,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-keep", action="store_true")
     args = parser.parse_args(argv)
     under_test, load = cores()
-    machine = describe()
+    real_time = os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
+    machine = {**describe(), "priority": "real-time" if real_time else "usual"}
     os.sched_setaffinity(0, load)
     steps = []
     for calls in args.calls or (100, 200, 400):
@@ -204,7 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = report.table([row(step) for step in steps], COLUMNS)
     print(f"\n{text}")
     if not args.no_keep:
-        markdown = f"{report.machine_lines(machine)}\n\n{text}"
+        lines = f"{report.machine_lines(machine)}, priority: {machine['priority']}"
+        markdown = f"{lines}\n\n{text}"
         kept = report.keep({"machine": machine, "steps": steps}, markdown, "sip-media")
         print(f"\nkept: {kept.name}")
     return 0

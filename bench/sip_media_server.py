@@ -67,19 +67,30 @@ async def telebot_calls(count: int, port: int, keepalive_s: float) -> Any:
     return [c.local.port for c in calls], [c.send_audio for c in calls], counted
 
 
+def free_ports(count: int) -> list[int]:
+    """Even ports of which the next one is free, too."""
+    ports, found = Ports(*RANGE), []
+    for _ in range(count):
+        pair = ports.take(HOST)
+        found.append(pair[0].getsockname()[1])
+        for one in pair:
+            one.close()
+    return found
+
+
 async def aiortp_calls(count: int, port: int, whole: bool) -> Any:
     calls, heard = [], [0]
 
     def on_audio(pcm: bytes, timestamp: int) -> None:
         heard[0] += len(pcm) // 2
 
-    for n in range(count):
+    ours = free_ports(count)
+    for local in ours:
         session = await RTPSession.create(
-            (HOST, RANGE[0] + 2 * n), (HOST, port), 0, codec=PcmuCodec(), playout=whole, paced=whole
+            (HOST, local), (HOST, port), 0, codec=PcmuCodec(), playout=whole, paced=whole
         )
         session.on_audio = on_audio
         calls.append(session)
-    ours = [RANGE[0] + 2 * n for n in range(count)]
     return ours, [c.send_audio_auto for c in calls], lambda: {"heard_s": heard[0] / 8000}
 
 
@@ -94,10 +105,10 @@ class Floor(asyncio.DatagramProtocol):
 
 
 async def floor_calls(count: int, port: int) -> Any:
-    ours, sends, calls = [], [], []
-    for n in range(count):
+    ours, sends, calls = free_ports(count), [], []
+    for local in ours:
         transport, call = await asyncio.get_running_loop().create_datagram_endpoint(
-            Floor, local_addr=(HOST, RANGE[0] + 2 * n)
+            Floor, local_addr=(HOST, local)
         )
         number = [0]
 
@@ -106,7 +117,6 @@ async def floor_calls(count: int, port: int) -> Any:
             head = b"\x80\0" + (number[0] & 0xFFFF).to_bytes(2, "big")
             transport.sendto(head + (160 * number[0]).to_bytes(8, "big") + piece, (HOST, port))
 
-        ours.append(RANGE[0] + 2 * n)
         sends.append(send)
         calls.append(call)
     return ours, sends, lambda: {"heard_s": sum(call.packets for call in calls) / 50}

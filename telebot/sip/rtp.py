@@ -28,6 +28,7 @@ from telebot.sip.source import Address, Source
 from telebot.sip.stats import RtpStats, gather
 
 SILENT_S, LONGEST_WAIT_S = 20.0, 0.2
+UNKNOWN_S = 3.0  # a peer behind NAT has to send first; until then what the bot says waits
 WATCH_BEATS = 10  # a look at every call each 100 ms
 MOST_WAITING = 512  # pieces of caller audio that a slow sink may leave
 KEPT_BEFORE = 100  # of them are kept until there is a sink (2 s)
@@ -114,7 +115,7 @@ class RtpStream:
         self._negotiated: Negotiated | None = None
         self._reports = Reports(self._out.ssrc, f"{local.session_id:x}@telebot", time.time)
         self._report_at = 0.0
-        self._alive_at = 0.0
+        self._used_at = self._alive_at = 0.0
         self._said_silent = False
         self._junk: Counter[str] = Counter()
         self._queue: deque[tuple[bytes | str, int]] = deque(maxlen=MOST_WAITING)
@@ -136,7 +137,8 @@ class RtpStream:
         beats = max(1, round(negotiated.ptime_ms / 10))
         alaw = g711.ULAW_TO_ALAW if negotiated.codec.name == "PCMA" else None
         self._out.use(negotiated.codec.payload_type, alaw, beats * 10, negotiated.events)
-        self._alive_at, self._said_silent = self._clock(), False
+        self._used_at = self._alive_at = self._clock()
+        self._said_silent = False
         self._beats.join(beats, self._beat)
         if first:
             self._report_at = self._clock() + self._reports.interval_s(first=True)
@@ -208,10 +210,12 @@ class RtpStream:
     def _beat(self, number: int, now: float) -> None:
         out, negotiated = self._out, self._negotiated
         out.passed(self._played)
-        if negotiated is None or self._source.target is None or not negotiated.direction.sends:
+        if negotiated is None or not negotiated.direction.sends:
             out.skip()
-        else:
+        elif self._source.target is not None:
             out.beat(number, now, self._send)
+        elif self._clock() - self._used_at > UNKNOWN_S:
+            out.skip()  # else the greeting waits until we know where to
 
     def _send(self, packet: bytes) -> None:
         if self._rtp is not None:

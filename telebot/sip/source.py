@@ -66,7 +66,7 @@ class Source:
         """Whether a packet that does not come from the latched source is to be taken."""
         if self.latched is not None or not self._allowed(address[0]):
             return False
-        if address == self._described:
+        if address[:2] == self._described:  # with IPv6 there are two numbers more
             self.latched = address
             return True
         if (address, ssrc, seq) == (self._candidate, self._ssrc, self._seq + 1 & 0xFFFF):

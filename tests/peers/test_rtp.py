@@ -36,7 +36,7 @@ def offer_of(port: int, *, types: str = "0 8 101", more: str = "", address: str 
 @asynccontextmanager
 async def line(**options) -> AsyncIterator[tuple[RtpStream, Peer, Sink]]:
     """A call that both agreed on, its sink listening."""
-    offered = {key: options.pop(key) for key in ("types", "more") if key in options}
+    offered = {key: options.pop(key) for key in ("types", "more", "address") if key in options}
     ports = Ports(0)
     async with peer() as other:
         stream = await RtpStream.open(
@@ -133,6 +133,15 @@ async def test_behind_nat_the_bot_answers_where_packets_come_from():
         before = len(other.packets)
         await nat.until(lambda o: len(o.packets) > 10)
         assert len(other.packets) == before
+
+
+async def test_a_peer_with_a_private_address_hears_the_greeting_from_its_beginning():
+    async with line(address="10.0.0.7") as (stream, other, _):
+        stream.send_audio(SPEECH[:1600])
+        await asyncio.sleep(0.2)
+        for n in range(4):
+            other.send(rtp(n, 160 * n, b"a" * 160), stream.local.port)
+        await other.until(lambda o: audio_of(o).startswith(SPEECH[:1600]))
 
 
 async def test_another_description_moves_the_call():

@@ -84,3 +84,11 @@ def test_reports_go_where_the_peer_wants_them_and_come_from_one_port_of_its_addr
     assert one.reports(("192.0.2.4", 4444))
     assert one.rtcp_target == ("192.0.2.4", 4444)
     assert not one.reports(("192.0.2.4", 4445))
+
+
+def test_the_described_peer_of_ip_version_6_is_known_by_address_and_port():
+    one = source("2001:db8::4")
+    one.use(described("2001:db8::4"))
+    assert one.believes(("2001:db8::4", 4000, 0, 0), 1, 1)
+    assert one.target == ("2001:db8::4", 4000, 0, 0)
+    assert one.rtcp_target == ("2001:db8::4", 4001)
