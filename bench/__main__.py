@@ -1,4 +1,4 @@
-"""`python -m bench [WHAT] …`: run (the default), ramp, noise, offline, failover, sip-media,
+"""`python -m bench [WHAT] …`: run (the default), ramp, noise, offline, failover, sip, sip-media,
 profile, load."""
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ MODULES = {
     "profile": "bench.cpu_profile",
     "load": "bench.phone_load",
     "noise-load": "bench.noise_load",
+    "sip": "bench.sip",
+    "sip-load": "bench.sip_load",
     "sip-media": "bench.sip_media",
     "sip-media-server": "bench.sip_media_server",
 }

@@ -20,8 +20,9 @@ import sys
 import time
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -271,10 +272,11 @@ async def _arrive(
             group.create_task(one(number, call))
 
 
-async def play(target: Target, load: LoadPlan) -> dict[str, Any]:
-    """Run the load; the report of `Samples` with the load's own cost beside it."""
+async def play(made: Callable[[Samples], list[PhoneCall]], load: LoadPlan) -> dict[str, Any]:
+    """Run the load of the calls that `made` makes; the report of `Samples` with the load's own
+    cost beside it."""
     samples = Samples()
-    calls = _build_calls(target, load, samples)
+    calls = made(samples)
     ticker = Ticker()
     gc.collect()
     gc.freeze()
@@ -329,7 +331,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     load = LoadPlan(args.calls, args.seconds, args.ramp, args.settle, echo=args.echo)
     import uvloop
 
-    say("result", **uvloop.run(play(target, load)))
+    say("result", **uvloop.run(play(partial(_build_calls, target, load), load)))
 
 
 if __name__ == "__main__":

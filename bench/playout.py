@@ -17,6 +17,8 @@ class PlayoutBuffer:
     """How much of what arrived is still to be played, and which marks wait behind it."""
 
     def __init__(self) -> None:
+        self.held_back_s = 0.0
+        """So much later audio is played after the buffer was empty (a telephone's, for jitter)."""
         self.end_s = 0.0
         """When the last queued sample will have been played."""
         self.played_bytes = 0
@@ -33,7 +35,8 @@ class PlayoutBuffer:
     def media(self, size_bytes: int, now_s: float) -> float:
         """Queue audio; returns for how long the buffer had been dry (0.0 when it was not)."""
         dry_s = max(0.0, now_s - self.end_s)
-        self.end_s = max(self.end_s, now_s) + size_bytes / BYTES_PER_S
+        begins_s = now_s + self.held_back_s if dry_s else self.end_s
+        self.end_s = begins_s + size_bytes / BYTES_PER_S
         self.played_bytes += size_bytes
         return dry_s
 

@@ -11,10 +11,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -44,6 +44,10 @@ class Variant:
     waits_ms: float = 220.0
     reply_s: float | None = 3.0
     """How long each reply lasts, where that is fixed."""
+    over: str = "socket"
+    """How calls come: `socket` (a carrier's media stream) or `sip`."""
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Files beside telebot.yaml that differ from what ships."""
 
     @property
     def webhook(self) -> str:
@@ -62,6 +66,13 @@ WORDS: dict[str, Any] = {
 }
 """Agent `bench` with a recogniser that hears: whether a sound was words, decides."""
 
+SIP_FILES: dict[str, dict[str, Any]] = {
+    "numbers.yaml": {"numbers": {"*": "bench"}},
+    "trunks.yaml": {
+        "trunks": {"load": {"peers": ["127.0.0.1"], "max_calls": 2000, "rate": 1000}},
+    },
+}
+
 CHAIN: dict[str, Any] = {
     "speech": {
         "stt": ["scripted", "local"],
@@ -77,6 +88,7 @@ VARIANTS = {
     for v in (
         Variant("stock-vad", "stock"),
         Variant("telebot-vad", "telebot", config=BARE),
+        Variant("telebot-sip", "telebot", config=BARE, over="sip", files=SIP_FILES),
         Variant("telebot-vad-100ms", "telebot", config=PIECES_100),
         Variant("stock-full", "stock", ("--turn-model", "--record")),
         Variant("telebot-full", "telebot"),
@@ -96,12 +108,14 @@ VARIANTS = {
 
 def _telebot(variant: Variant, port: int, folder: Path) -> list[str]:
     config = folder / "telebot.yaml"
-    if variant.agents:
+    if variant.agents or variant.files:
         shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
     config.write_text(yaml.safe_dump(variant.config))
     for name, agent in variant.agents.items():
         (folder / "agents" / f"{name}.yaml").write_text(yaml.safe_dump(agent))
-    differs = bool(variant.config or variant.agents)
+    for name, tree in variant.files.items():
+        (folder / name).write_text(yaml.safe_dump(tree))
+    differs = bool(variant.config or variant.agents or variant.files)
     command = serve_command(port, folder, config if differs else None)
     return [*command, *variant.arguments]
 
@@ -188,4 +202,7 @@ def running(variant: Variant, on: set[int]) -> Iterator[Server]:
 
 def load_arguments(variant: Variant, server: Server) -> list[str]:
     """Where a load calls this server."""
+    if variant.over == "sip":
+        command = cast(Sequence[str], server.process.args)
+        return [command[command.index("--sip") + 1]]
     return [server.url + variant.webhook, "--public-url", PUBLIC_URL + variant.webhook]

@@ -7,6 +7,7 @@ Used by `run.py`, `ramp.py` and `floor.py`'s row; the calls are `phone_load.py`'
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,19 +53,27 @@ class Watch:
 
 
 def measure(
-    variant: Variant, calls: int, seconds: float, cores: Cores, ramp_s: float | None = None
+    variant: Variant,
+    calls: int,
+    seconds: float,
+    cores: Cores,
+    ramp_s: float | None = None,
+    *,
+    more: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run one step; the load's result with the server's cost and the verdict in it."""
+    """Run one step; the load's result with the server's cost and the verdict in it. `more` are
+    arguments of the load."""
     ramp_s = max(3.0, calls / 20) if ramp_s is None else ramp_s
     with running(variant, cores.server) as server:
         where = load_arguments(variant, server)
+        module = "sip-load" if variant.over == "sip" else "load"
         echo = ["--echo"] if variant.kind == "floor" else []
         warm = ["--calls", "1", "--ramp", "0", "--settle", "1", "--seconds", "2"]
-        run_load([*where, *warm, *echo], cores.load, lambda event: None)
+        run_load([*where, *warm, *echo], cores.load, lambda event: None, module)
         idle_mb = rss_mb(server.pid)
         watch = Watch(server.pid)
         load = ["--calls", str(calls), "--ramp", str(ramp_s), "--seconds", str(seconds)]
-        result = run_load([*where, *load, *echo], cores.load, watch)
+        result = run_load([*where, *load, *echo, *more], cores.load, watch, module)
     result["variant"] = variant.name
     result["response_ms"] = less_waits(result["response_raw_ms"], variant.waits_ms)
     result["server"] = {
