@@ -28,6 +28,7 @@ from telebot.api import calls as calls_api
 from telebot.api import openapi
 from telebot.api.control import ControlApi
 from telebot.api.voice import setup as voice_api
+from telebot.api.voice.reports import ReportsApi
 from telebot.call import local_access
 from telebot.call.admission import Admission
 from telebot.call.errors import ConfigError
@@ -144,7 +145,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         gate, hang_ups = Gate(archive.keys, OPEN_PATHS), HangUps(metrics)
         parts = Parts(settings, admission, carriers, speech, gate, hang_ups, metrics, checks)
         app = build_app(parts)
-        voice = _voice(stack, settings, resources, chains)
+        voice = _voice(stack, settings, resources, chains, archive)
         _add_pages(app, archive, parts, voice)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
@@ -316,7 +317,11 @@ def _end_the_rest(admission: Admission) -> None:
 
 
 def _voice(
-    stack: AsyncExitStack, settings: Settings, resources: Resources, chains: Chains
+    stack: AsyncExitStack,
+    settings: Settings,
+    resources: Resources,
+    chains: Chains,
+    archive: Archive,
 ) -> Voice:
     """Voice work that is no call, on the calls' own breakers and limits."""
     voice = Voice(
@@ -327,6 +332,7 @@ def _voice(
         currency=settings.records.currency,
         clock=time.monotonic,
         wall_clock=wall_clock,
+        ledger=lambda done: archive.log.worked(done.values()),
     )
     stack.push_async_callback(voice.close)
     return voice
@@ -336,7 +342,8 @@ def _add_pages(app: web.Application, archive: Archive, parts: Parts, voice: Voic
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     control = ControlApi(_dialling(parts), archive.written, time.monotonic)
-    work = voice_api.parts(voice, parts.gate.who)
+    reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice)
+    work = [*voice_api.parts(voice, parts.gate.who), reports]
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
     sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)

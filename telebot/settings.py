@@ -170,6 +170,9 @@ class VoiceSettings(Row):
     max_characters: int = row(
         100_000, "a longer text is refused", unit="characters", ge=1, le=10_000_000
     )
+    monthly_budget: float | None = row(
+        None, "reports warn near this cost of a month, calls included", unit="currency", gt=0
+    )
     fetch_hosts: tuple[str, ...] = row(
         (), "hosts whose recordings may be fetched by URL although their addresses are not public"
     )

@@ -23,6 +23,7 @@ from telebot.records.keys import Keys
 from telebot.records.reading import CallReader
 from telebot.records.recording import FileRecorder
 from telebot.records.recovery import recover
+from telebot.records.reports import Reports
 from telebot.records.retention import Retention
 from telebot.records.store import RecordsAway, Store
 from telebot.records.writer import CallWriter
@@ -59,6 +60,7 @@ class Archive:
             data, wanted or (lambda _: settings.recording), self.log.recording, clock
         )
         self.reader = CallReader(self.store, data, self._server, settings.currency)
+        self.reports = Reports(self.store, settings.currency)
         self.keys = Keys(self.store, data, now, clock, used=self.log.key_used, admin_key=admin_key)
         self.retention = Retention(self.store, data, self._server, settings.retention_days, now)
         self._retention: asyncio.Task[None] | None = None

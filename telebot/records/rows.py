@@ -148,6 +148,17 @@ def cost(call_id: str, seq: int, item: CostItem, currency: str) -> Row:
     )
 
 
+def worked(values: Mapping[str, Any]) -> Row:
+    """`values` as the columns of `tables.work` are named; `attempts` a list of mappings."""
+    told = {
+        "key_id": clean(values["key_id"], ID_CHARS),
+        "provider": clean(values["provider"], NAME_CHARS),
+        "error": clean(values["error"], NAME_CHARS),
+        "attempts": to_json({"attempts": values["attempts"]}),
+    }
+    return Row("work", {**values, **told})
+
+
 def to_line(row: Row) -> bytes:
     """One line of a spill file."""
     return orjson.dumps([row.op, row.values]) + b"\n"

@@ -12,9 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import Executable
 
 from telebot.records.rows import Row
-from telebot.records.tables import api_keys, calls, costs, events, notes, turns
+from telebot.records.tables import api_keys, calls, costs, events, notes, turns, work
 
-INSERTS = {"opened": calls, "turn": turns, "note": notes, "event": events, "cost": costs}
+INSERTS = {
+    "opened": calls,
+    "turn": turns,
+    "note": notes,
+    "event": events,
+    "cost": costs,
+    "work": work,
+}
 # Within one batch the order below is as good as the order of arrival: the updates touch columns of
 # their own, a state never overwrites an ending, and the latest state of a call is the one kept.
 ORDER = (*INSERTS, "dialled", "answered", "state", "recording", "closed", "key_used")

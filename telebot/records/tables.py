@@ -169,3 +169,25 @@ api_keys = Table(
     Column("last_used_at", Utc),
     Column("revoked_at", Utc),
 )
+
+work = Table(
+    "work",  # voice work that is no call, one row a request
+    metadata,
+    Column("id", String(ID_CHARS), primary_key=True),
+    Column("at", Utc, nullable=False, index=True),
+    Column("key_id", String(ID_CHARS), nullable=False),
+    Column("kind", String(NAME_CHARS), nullable=False),  # stt, tts, llm, realtime
+    Column("provider", String(NAME_CHARS), nullable=False),  # "": nobody did it
+    Column("own_key", Boolean, nullable=False),
+    Column("seconds", Float),
+    Column("characters", BigInteger),
+    Column("tokens_in", BigInteger),
+    Column("tokens_out", BigInteger),
+    Column("amount_nanos", BigInteger),  # billionths of `currency`; NULL: the price is not known
+    Column("currency", String(3), nullable=False),
+    Column("ms", Float, nullable=False),
+    Column("first_ms", Float),
+    Column("tried", Integer, nullable=False),
+    Column("error", String(NAME_CHARS), nullable=False),  # "": it was done
+    Column("attempts", Text, nullable=False),  # JSON
+)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -141,6 +142,10 @@ class CallWriter:
         """What became of a call's recording (`recording.py`)."""
         values = {"recording": state, "recording_path": path, "recording_s": seconds}
         self._put(Row("recording", {"b_id": call_id, "recording_error": error} | values))
+
+    def worked(self, values: Mapping[str, Any]) -> None:
+        """A piece of voice work that is no call, by the columns of its table."""
+        self._put(rows.worked(values))
 
     def key_used(self, key_id: str, at: datetime) -> None:
         self._put(Row("key_used", {"b_id": key_id, "last_used_at": at}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from telebot.call.ports import Clock, WallClock
@@ -41,6 +42,37 @@ class Done:
     first_ms: float | None
     attempts: Sequence[Attempt]
     error: str = ""
+
+    def values(self) -> dict[str, Any]:
+        """By the columns of the record's table."""
+        counted: dict[str, float] = {}
+        for use in self.uses:
+            counted[use.unit] = counted.get(use.unit, 0.0) + use.quantity
+        whole = {
+            name: int(counted[unit]) if unit in counted else None
+            for name, unit in (
+                ("characters", "characters"),
+                ("tokens_in", "tokens_in"),
+                ("tokens_out", "tokens_out"),
+            )
+        }
+        return {
+            "id": self.id,
+            "at": self.at,
+            "key_id": self.key_id,
+            "kind": self.work,
+            "provider": self.provider,
+            "own_key": self.own_key,
+            "seconds": counted.get("s"),
+            **whole,
+            "amount_nanos": 0 if self.own_key else self.cost.nanos,
+            "currency": self.cost.currency,
+            "ms": self.ms,
+            "first_ms": self.first_ms,
+            "tried": len(self.attempts),
+            "error": self.error,
+            "attempts": [made.told() for made in self.attempts],
+        }
 
 
 class Voice:

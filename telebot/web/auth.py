@@ -51,6 +51,14 @@ class Gate:
         key = request.get(KEY)
         return "" if key is None else key.id
 
+    @staticmethod
+    def sees(request: web.Request) -> str | None:
+        """The id of the key whose work alone the request may see; None where it may see all."""
+        key = request.get(KEY)
+        if key is not None and key.scope.allows(Scope.ADMIN):
+            return None
+        return "" if key is None else key.id
+
     def authorize(self, request: web.Request, wanted: Scope) -> None:
         """Raises `WrongScope` where the request's key does not allow `wanted`, `NoKey` without."""
         key = request.get(KEY)

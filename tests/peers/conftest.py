@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import uuid4
 
 import aiohttp
+import asyncpg
 import pytest
+from absent import absent
 from edge_server import AUTH_TOKEN, edge
+from postgres import Postgres, programs
 from service_line import caller
 from twilio_peer import Twilio, rest
 
@@ -49,3 +53,31 @@ async def server(tmp_path, rest_peer):
 @pytest.fixture
 def twilio(http, server):
     return Twilio(http, server.url, AUTH_TOKEN)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    folder = programs()
+    if folder is None:
+        absent("PostgreSQL is not installed: the records are tested on SQLite alone")
+    server = Postgres(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def database(request):
+    """A new, empty database on the run's PostgreSQL."""
+
+    async def make() -> str:
+        server = request.getfixturevalue("postgres")
+        name = f"db_{uuid4().hex}"
+        connection = await asyncpg.connect(server.url(driver=""))
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+        return server.url(name)
+
+    return make

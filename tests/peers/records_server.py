@@ -11,16 +11,28 @@ from pathlib import Path
 from aiohttp import web
 
 from telebot.api import calls, openapi
+from telebot.api.voice.reports import ReportsApi
 from telebot.call.ending import termination
-from telebot.call.model import Call, CallOffer, Note, State, Turn, TurnLatency, WireEvent
+from telebot.call.model import (
+    Call,
+    CallOffer,
+    Note,
+    State,
+    Turn,
+    TurnLatency,
+    Usage,
+    WireEvent,
+)
 from telebot.console import pages
 from telebot.console.sessions import Sessions
 from telebot.records.archive import Archive
-from telebot.settings import RecordsSettings
+from telebot.records.cost import Price, built_in
+from telebot.settings import RecordsSettings, VoiceSettings
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
 
 ADMIN = "tb_admin-key-of-the-tests"
+BUDGET = 1.0  # a month
 LOCAL = {"stt": "local", "llm": "dialog", "tts": "local"}
 
 
@@ -82,6 +94,9 @@ class RecordsServer:
             recording.bot(b"\x90" * 160, n * 160)
         recording.close()
 
+    def use(self, call: Call, kind: str, provider: str, quantity: float, unit: str) -> None:
+        self.archive.log.used(call, Usage(kind, provider, quantity, unit))
+
     def end_call(self, call: Call, reason: str = "caller_hangup", after_s: float = 60) -> None:
         call.ended_at = call.created_at + timedelta(seconds=after_s)
         call.state, call.termination = State.ENDED, termination(reason)
@@ -90,17 +105,25 @@ class RecordsServer:
 
 @asynccontextmanager
 async def records_server(
-    data: Path, database_url: str = "", admin_key: str = ADMIN
+    data: Path, database_url: str = "", admin_key: str = ADMIN, *, price: Price = built_in
 ) -> AsyncIterator[RecordsServer]:
     def now() -> datetime:
         return datetime.now(UTC)
 
     settings = RecordsSettings(database_url=database_url)
-    archive = Archive(settings, data, clock=time.monotonic, now=now, admin_key=admin_key)
+    archive = Archive(
+        settings,
+        data,
+        clock=time.monotonic,
+        now=now,
+        admin_key=admin_key,
+        price=price,
+    )
     gate = Gate(archive.keys)
     app = web.Application(middlewares=[errors, gate.middleware])
     parts = calls.CallsApi(archive.reader, archive.retention)
-    openapi.setup(app, calls.setup(app, gate.authorize, parts), "0.1.0")
+    reports = ReportsApi(archive.reports, gate.sees, now, VoiceSettings(monthly_budget=BUDGET))
+    openapi.setup(app, calls.setup(app, gate.authorize, parts, reports), "0.1.0")
     sessions = Sessions(archive.keys, "a-secret-that-signs-the-cookies!", now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
     runner = web.AppRunner(app)

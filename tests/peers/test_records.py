@@ -8,14 +8,10 @@ import signal
 import sys
 import wave
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
-import asyncpg
 import pytest
-from absent import absent
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from postgres import Postgres, programs
 from records_server import ADMIN, RecordsServer, records_server
 
 from telebot.api.answers import ErrorAnswer
@@ -28,34 +24,6 @@ pytestmark = pytest.mark.peers
 START = datetime(2026, 11, 20, 19, 0, tzinfo=UTC)
 CALL = "/v1/calls/call-1"
 KEY = {"Authorization": f"Bearer {ADMIN}"}
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    folder = programs()
-    if folder is None:
-        absent("PostgreSQL is not installed: the records are tested on SQLite alone")
-    server = Postgres(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
-
-
-@pytest.fixture
-def database(request):
-    """A new, empty database on the module's PostgreSQL."""
-
-    async def make() -> str:
-        server = request.getfixturevalue("postgres")
-        name = f"db_{uuid4().hex}"
-        connection = await asyncpg.connect(server.url(driver=""))
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-        return server.url(name)
-
-    return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,372 @@
+"""`GET /v1/voice/usage`, `/cost-report`, `/analytics`: what was used, what it cost, how it went.
+
+A key that is no admin's sees its own work alone.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from telebot.api.answers import answer
+from telebot.api.calls import Endpoint
+from telebot.api.query import Moment, parsed
+from telebot.call.errors import ApiError
+from telebot.call.ports import WallClock
+from telebot.records.keys import Scope
+from telebot.records.reports import By, Period, Quality, Range, Reports, Sum
+from telebot.settings import VoiceSettings
+
+NANOS = Decimal(1_000_000_000)
+LONGEST = timedelta(days=400)
+USUAL: dict[str, timedelta] = {
+    "hour": timedelta(days=2),
+    "day": timedelta(days=30),
+    "week": timedelta(weeks=12),
+    "month": timedelta(days=365),
+}
+BY = ("provider", "model", "key", "agent", "kind")
+Groups = Annotated[str, Field(pattern=rf"^({'|'.join(BY)})(,({'|'.join(BY)}))*$")]
+# the id of the request's key, or None where it may see all of them
+Sees = Callable[[web.Request], str | None]
+
+
+class RangeQuery(BaseModel):
+    """From when to when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Moment | None = Field(None, description="at or after (RFC 3339; UTC if bare)")
+    until: Moment | None = Field(None, description="before; else now")
+
+
+class UsageQuery(RangeQuery):
+    """Parameters of `GET /v1/voice/usage`."""
+
+    by: Groups = Field("provider", description=f"{', '.join(BY)}, or several with commas")
+
+
+class CostQuery(RangeQuery):
+    """Parameters of `GET /v1/voice/cost-report`."""
+
+    period: Literal["hour", "day", "week", "month"] = "day"
+    by: Groups = Field("provider", description=f"{', '.join(BY)}, or several with commas")
+
+
+class SumRow(BaseModel):
+    """One group. `cost` sums what is known; `unknown` counts what is not."""
+
+    provider: str | None = None
+    model: str | None = None
+    key: str | None = None
+    agent: str | None = None
+    kind: str | None = None
+    requests: int = Field(description="of `/v1/voice`; a call is none")
+    failed: int
+    seconds: float
+    characters: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    unknown: int = Field(description="uses whose price is not known")
+
+
+class UsagePage(BaseModel):
+    """`GET /v1/voice/usage`."""
+
+    since: datetime
+    until: datetime
+    currency: str
+    data: list[SumRow]
+    total: SumRow
+    next_cursor: str | None = None
+
+
+class Bucket(BaseModel):
+    """One period."""
+
+    start: str = Field(description="UTC")
+    total: SumRow
+    rows: list[SumRow]
+
+
+class Projection(BaseModel):
+    """The month under way, if it goes on like its days so far."""
+
+    month: str
+    cost_so_far: float
+    cost_projected: float
+
+
+class Alert(BaseModel):
+    """A budget that is, or will be, used up."""
+
+    budget: str = Field(description="whose: `server`")
+    limit: float
+    cost: float
+    level: Literal["warning", "exceeded"]
+    message: str
+
+
+class CostReport(BaseModel):
+    """`GET /v1/voice/cost-report`."""
+
+    since: datetime
+    until: datetime
+    period: str
+    currency: str
+    data: list[Bucket]
+    total: SumRow
+    projection: Projection
+    alerts: list[Alert]
+    next_cursor: str | None = None
+
+
+class QualityRow(BaseModel):
+    """One provider's work: how much of it, and its times in ms."""
+
+    provider: str
+    kind: str
+    done: int
+    p50_ms: float | None
+    p95_ms: float | None
+    first_p50_ms: float | None
+    first_p95_ms: float | None
+
+
+class Analytics(BaseModel):
+    """`GET /v1/voice/analytics`."""
+
+    since: datetime
+    until: datetime
+    requests: int
+    failed: int
+    success_rate: float | None = Field(description="null without a request")
+    fallbacks: int = Field(description="requests for which more than one had to be asked")
+    errors: dict[str, int]
+    data: list[QualityRow]
+    next_cursor: str | None = None
+
+
+class ReportsApi:
+    """The endpoints, on the records they read."""
+
+    def __init__(
+        self, reports: Reports, sees: Sees, now: WallClock, settings: VoiceSettings
+    ) -> None:
+        self._reports = reports
+        self._sees = sees
+        self._now = now
+        self._budget = settings.monthly_budget
+
+    def endpoints(self) -> list[Endpoint]:
+        viewer, wrong = Scope.VIEWER, (400,)
+        return [
+            Endpoint(
+                "GET",
+                "/v1/voice/usage",
+                self.usage,
+                viewer,
+                "What was used, and what it cost",
+                UsagePage,
+                UsageQuery,
+                wrong,
+            ),
+            Endpoint(
+                "GET",
+                "/v1/voice/cost-report",
+                self.cost_report,
+                viewer,
+                "Costs by hour, day, week or month, with what the month will come to",
+                CostReport,
+                CostQuery,
+                wrong,
+            ),
+            Endpoint(
+                "GET",
+                "/v1/voice/analytics",
+                self.analytics,
+                viewer,
+                "How well the work went, and how fast",
+                Analytics,
+                RangeQuery,
+                wrong,
+            ),
+        ]
+
+    async def usage(self, request: web.Request) -> web.Response:
+        query = parsed(UsageQuery, request)
+        by = _groups(query.by)
+        range_ = self._range(request, query, "day")
+        sums = await self._reports.sums(range_, by)
+        rows = [_row(one, dict(zip(by, key[1:], strict=True))) for key, one in sums.items()]
+        return answer(
+            UsagePage(
+                since=range_.since,
+                until=range_.until,
+                currency=self._reports.currency,
+                data=_dearest_first(rows),
+                total=_row(_total(list(sums.values())), {}),
+            )
+        )
+
+    async def cost_report(self, request: web.Request) -> web.Response:
+        query = parsed(CostQuery, request)
+        by = _groups(query.by)
+        range_ = self._range(request, query, query.period)
+        sums = await self._reports.sums(range_, by, query.period)
+        buckets: dict[str, list[tuple[dict[str, str], Sum]]] = defaultdict(list)
+        for key, one in sums.items():
+            buckets[key[0]].append((dict(zip(by, key[1:], strict=True)), one))
+        projection = await self._projection(range_.key_id)
+        return answer(
+            CostReport(
+                since=range_.since,
+                until=range_.until,
+                period=query.period,
+                currency=self._reports.currency,
+                data=[_bucket(start, buckets[start]) for start in sorted(buckets)],
+                total=_row(_total(list(sums.values())), {}),
+                projection=projection,
+                alerts=self._alerts(projection) if range_.key_id is None else [],
+            )
+        )
+
+    async def analytics(self, request: web.Request) -> web.Response:
+        query = parsed(RangeQuery, request)
+        range_ = self._range(request, query, "day")
+        found, errors, requests, fallbacks = await self._reports.quality(range_)
+        failed = sum(errors.values())
+        return answer(
+            Analytics(
+                since=range_.since,
+                until=range_.until,
+                requests=requests,
+                failed=failed,
+                success_rate=round(1 - failed / requests, 4) if requests else None,
+                fallbacks=fallbacks,
+                errors=errors,
+                data=[_quality(one) for one in sorted(found, key=lambda one: -one.done)],
+            )
+        )
+
+    def _range(self, request: web.Request, query: RangeQuery, period: Period) -> Range:
+        until = query.until or self._now()
+        since = query.since or until - USUAL[period]
+        if not timedelta(0) < until - since <= LONGEST:
+            days = LONGEST.days
+            raise ApiError(
+                400,
+                "invalid_parameter",
+                f"since: must lie up to {days} days before until.",
+                "since",
+            )
+        return Range(since, until, self._sees(request))
+
+    async def _projection(self, key_id: str | None) -> Projection:
+        now = self._now().astimezone(UTC)
+        start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        spent = _total(list((await self._reports.sums(Range(start, now, key_id), ())).values()))
+        days = calendar.monthrange(now.year, now.month)[1]
+        passed = max((now - start) / timedelta(days=1), 1.0)  # the first day says little
+        so_far = Decimal(spent.amount_nanos) / NANOS
+        return Projection(
+            month=f"{start:%Y-%m}",
+            cost_so_far=float(so_far),
+            cost_projected=round(float(so_far) * days / passed, 6),
+        )
+
+    def _alerts(self, projection: Projection) -> list[Alert]:
+        limit = self._budget
+        if limit is None or projection.cost_projected <= limit:
+            return []
+        over = projection.cost_so_far > limit
+        cost = projection.cost_so_far if over else projection.cost_projected
+        what = "has cost" if over else "will come to"
+        return [
+            Alert(
+                budget="server",
+                limit=limit,
+                cost=cost,
+                level="exceeded" if over else "warning",
+                message=f"{projection.month} {what} {cost:.2f}, the budget is {limit:.2f}.",
+            )
+        ]
+
+
+def _groups(text: str) -> list[By]:
+    return [each for each in BY if each in text.split(",")]  # type: ignore[misc]
+
+
+def _total(sums: Sequence[Sum]) -> Sum:
+    total = Sum()
+    for one in sums:
+        total.add(one)
+    return total
+
+
+def _row(one: Sum, key: dict[str, str]) -> SumRow:
+    named = dict(key)
+    if "provider" in named and "model" not in named:
+        named["provider"] = named["provider"].partition("/")[0]
+    return SumRow(
+        **named,
+        requests=one.requests,
+        failed=one.failed,
+        seconds=round(one.seconds, 3),
+        characters=one.characters,
+        input_tokens=one.tokens_in,
+        output_tokens=one.tokens_out,
+        cost=float(Decimal(one.amount_nanos) / NANOS),
+        unknown=one.unknown,
+    )
+
+
+def _bucket(start: str, rows: list[tuple[dict[str, str], Sum]]) -> Bucket:
+    return Bucket(
+        start=start,
+        total=_row(_total([one for _, one in rows]), {}),
+        rows=_dearest_first([_row(one, key) for key, one in rows]),
+    )
+
+
+def _dearest_first(rows: list[SumRow]) -> list[SumRow]:
+    """One row for each name: providers' models fall together where models are not asked for."""
+    merged: dict[tuple[str | None, ...], SumRow] = {}
+    for row in rows:
+        key = (row.provider, row.model, row.key, row.agent, row.kind)
+        known = merged.get(key)
+        if known is None:
+            merged[key] = row
+            continue
+        for name in ("requests", "failed", "seconds", "characters", "input_tokens",
+                     "output_tokens", "unknown"):  # fmt: skip
+            setattr(known, name, getattr(known, name) + getattr(row, name))
+        known.cost = float(Decimal(str(known.cost)) + Decimal(str(row.cost)))
+    return sorted(merged.values(), key=lambda row: (-row.cost, -row.requests))
+
+
+def _quality(one: Quality) -> QualityRow:
+    return QualityRow(
+        provider=one.provider,
+        kind=one.kind,
+        done=one.done,
+        p50_ms=_quantile(one.ms, 0.5),
+        p95_ms=_quantile(one.ms, 0.95),
+        first_p50_ms=_quantile(one.first_ms, 0.5),
+        first_p95_ms=_quantile(one.first_ms, 0.95),
+    )
+
+
+def _quantile(values: list[float], share: float) -> float | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
