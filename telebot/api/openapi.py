@@ -107,7 +107,9 @@ def _operation(point: Endpoint) -> dict[str, Any]:
     return body | {
         "operationId": f"{point.handler.__name__}",
         "summary": point.summary,
-        "description": f"Needs a key of scope `{point.scope.value}`.",
+        "description": f"Needs a key of scope `{point.scope.value}`."
+        if point.scope
+        else "Needs no key.",
         "tags": [point.path.split("/")[2]],
         "parameters": parameters,
         "responses": dict(sorted(responses.items())),

@@ -234,3 +234,15 @@ async def test_nothing_without_a_key(speech, path):
         method = "GET" if "providers" in path else "POST"
         async with nobody.request(method, server.url + path) as answer:
             assert answer.status == 401
+
+
+async def test_health_with_and_without_a_key(speech, file):
+    async with voice_server(speech, "openai") as server, aiohttp.ClientSession() as nobody:
+        async with nobody.get(f"{server.url}/v1/voice/health") as answer:
+            assert await answer.json() == {"status": "up", "providers": None}
+        server.vendors.fault("openai.stt=401@connect")
+        await server.post(HEAR, data=form(file))
+        _, told = await server.get("/v1/voice/health")
+        assert told["status"] == "degraded"
+        state = {row["model"]: row["state"] for row in told["providers"] if row["kind"] == "stt"}
+        assert state["gpt-transcribe"] == "open"

@@ -72,7 +72,7 @@ async def voice_server(
             wall_clock=lambda: datetime.now(UTC),
             ledger=done.append,
         )
-        gate = Gate(OneKey(SECRET))
+        gate = Gate(OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])
         endpoints = calls.setup(app, gate.authorize, *setup.parts(voice, gate.who))
         openapi.setup(app, endpoints, "0.1.0")

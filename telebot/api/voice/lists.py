@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import parsed
+from telebot.api.voice.transcribe import WhoAsks
 from telebot.audio.files import FORMATS
 from telebot.call.errors import ApiError
 from telebot.providers import registry
@@ -117,6 +118,13 @@ class VoicePage(BaseModel):
     next_cursor: str | None = None
 
 
+class HealthAnswer(BaseModel):
+    """`GET /v1/voice/health`. `providers` only for who has a key."""
+
+    status: Literal["up", "degraded"] = Field(description="degraded: a provider is left alone")
+    providers: list[Health] | None = None
+
+
 class ListQuery(BaseModel):
     """What lists can be narrowed to."""
 
@@ -129,8 +137,9 @@ class ListQuery(BaseModel):
 class Lists:
     """The endpoints."""
 
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, voice: Voice, who: WhoAsks) -> None:
         self._voice = voice
+        self._who = who
 
     def endpoints(self) -> list[Endpoint]:
         viewer, wrong = Scope.VIEWER, (400,)
@@ -164,6 +173,14 @@ class Lists:
                 VoicePage,
                 ListQuery,
                 (400, 404),
+            ),
+            Endpoint(
+                "GET",
+                "/v1/voice/health",
+                self.health,
+                None,
+                "Up, and with a key how each provider is",
+                HealthAnswer,
             ),
         ]
 
@@ -205,6 +222,13 @@ class Lists:
             else:
                 found += rows
         return answer(VoicePage(data=found, missing=missing))
+
+    async def health(self, request: web.Request) -> web.Response:
+        if not self._who(request):
+            return answer(HealthAnswer(status="up"))
+        told = [self._health(offer) for offer in self._offers()]
+        fine = all(each.state == "closed" for each in told)
+        return answer(HealthAnswer(status="up" if fine else "degraded", providers=told))
 
     def _providers(self) -> Iterator[ProviderRow]:
         """What runs here first, then the catalogue's vendors in their order, then those that were

@@ -15,6 +15,6 @@ def parts(voice: Voice, who: WhoAsks) -> list[HasEndpoints]:
     return [
         Transcribe(voice, who),
         Synthesize(voice, who),
-        Lists(voice),
+        Lists(voice, who),
         Compatible(voice, who),
     ]
