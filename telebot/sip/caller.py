@@ -29,6 +29,10 @@ Say = Callable[[bytes | str, int], None]  # audio and its time in ms, or a key a
 Clock = Callable[[], float]
 
 
+def _to_nobody(what: bytes | str, at_ms: int) -> None:
+    pass
+
+
 class Caller:
     """`say` gets what the caller says and keys, in order."""
 
@@ -91,8 +95,10 @@ class Caller:
             self._begin_bridge(QUIET_S)
 
     def close(self) -> None:
+        """Say nothing any more."""
         self._beats.leave(self._wait)
         self._beats.leave(self._bridge)
+        self._say = self.incoming.deliver = _to_nobody
 
     def _no_audio(self, kind: int, marker: bool, ts: int, body: bytes) -> None:
         if kind == NOISE:

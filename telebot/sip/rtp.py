@@ -181,6 +181,13 @@ class RtpStream:
         finally:
             self._ports.give_back(self.local.port)
             self._ports.totals.add(self.stats())
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Know nobody any more, so that what a call was goes at once, not with the next cycles."""
+        self._sink = self._rtp = self._rtcp = None
+        self.on_silent = self.on_failed = _nothing
+        self._open.clear()
 
     # --- the bot's side ------------------------------------------------------------------------
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import socket
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -291,6 +293,22 @@ async def test_closing_gives_everything_back_and_twice_is_once():
         again = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         again.bind(("127.0.0.1", stream.local.port))
         again.close()
+
+
+async def test_a_call_that_is_over_leaves_nothing_behind():
+    gc.collect()
+    gc.disable()
+    try:
+        async with line() as (stream, other, sink):
+            for n in (0, 2, 3):
+                other.send(rtp(n, 160 * n, b"a" * 160), stream.local.port)
+            await sink.until(lambda s: len(s.pieces) >= 3)
+            gone = weakref.ref(stream)
+        del stream, other, sink
+        await asyncio.sleep(0.05)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_call_that_hangs_up_from_within_its_own_audio():
