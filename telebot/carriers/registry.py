@@ -17,6 +17,7 @@ CARRIERS = {
     "twilio": "telebot.carriers.twilio:TwilioCarrier",
     "telnyx": "telebot.carriers.telnyx:TelnyxCarrier",
     "plivo": "telebot.carriers.plivo:PlivoCarrier",
+    "vonage": "telebot.carriers.vonage:VonageCarrier",
     "asterisk": "telebot.carriers.asterisk:AsteriskCarrier",
     "audiosocket": "telebot.carriers.audiosocket:AudioSocketCarrier",
     "freeswitch": "telebot.carriers.freeswitch:FreeswitchCarrier",

@@ -30,8 +30,8 @@ async def ask(
     body: bytes = b"",
     kinds: tuple[str, ...],
 ) -> bytes:
-    """The answer's body, one byte more than `MAX_ANSWER_BYTES` where it is longer. Raises
-    `CannotCall` where there is none, or none of these `kinds`."""
+    """The answer's body, one byte more than `MAX_ANSWER_BYTES` where it is longer, empty where
+    there is no content (204). Raises `CannotCall` on no answer, or none of these `kinds`."""
     try:
         async with (
             asyncio.timeout(WITHIN_S),
@@ -48,6 +48,8 @@ async def ask(
         raise CannotCall(f"{url}: cannot connect ({why}); is the server running?") from None
     except aiohttp.ClientError as error:
         raise CannotCall(f"{url}: {error}") from None
+    if status == 204:
+        return b""
     if status != 200:
         raise CannotCall(f"{url}: HTTP {status}{REASONS.get(status, '')}")
     if kind not in kinds:

@@ -31,6 +31,7 @@ EXCHANGES = {
     "twilio": "telebot.phone.twilio_exchange:TwilioExchange",
     "telnyx": "telebot.phone.telnyx_exchange:TelnyxExchange",
     "plivo": "telebot.phone.plivo_exchange:PlivoExchange",
+    "vonage": "telebot.phone.vonage_exchange:VonageExchange",
 }
 
 

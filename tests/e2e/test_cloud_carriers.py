@@ -37,6 +37,7 @@ CARRIERS = [
         _base64(ED25519.private_bytes_raw()),
         {"TELNYX_PUBLIC_KEY": _base64(ED25519.public_key().public_bytes_raw())},
     ),
+    Carrier("vonage", "a secret " * 4, {"VONAGE_SIGNATURE_SECRET": "a secret " * 4}),
     Carrier("plivo", "a token of the tests", {"PLIVO_AUTH_TOKEN": "a token of the tests"}),
 ]
 
