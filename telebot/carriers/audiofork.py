@@ -1,6 +1,6 @@
 """FreeSWITCH by `mod_audio_fork`, the module of drachtio and jambonz, without their applications.
 
-https://github.com/jambonz/freeswitch-modules/tree/main/mod_audio_fork : started with bidirectional
+See the repository freeswitch-modules of jambonz at GitHub; started with bidirectional
 streaming at 8 kHz. The module never ends a call, so FreeSWITCH's own commands have to
 (`fs_api.py`). Dialplan: docs/carriers/audiofork.md.
 """

@@ -2,7 +2,7 @@
 
 `L16Codec` is that alone: nothing is acknowledged, so audio is sent in time. `ForkCodec` adds the
 commands of the bidirectional `mod_audio_fork`
-(https://github.com/jambonz/freeswitch-modules/tree/main/mod_audio_fork): marks, and taking audio
+(its README and `lws_glue.cpp`, in the repository freeswitch-modules of jambonz at GitHub): marks, and taking audio
 back. Next: `web/media_stream.py`.
 """
 

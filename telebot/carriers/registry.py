@@ -22,6 +22,7 @@ CARRIERS = {
     "audiosocket": "telebot.carriers.audiosocket:AudioSocketCarrier",
     "freeswitch": "telebot.carriers.freeswitch:FreeswitchCarrier",
     "audiofork": "telebot.carriers.audiofork:AudioforkCarrier",
+    "jambonz": "telebot.carriers.jambonz:JambonzCarrier",
     "local": "telebot.carriers.local:LocalCarrier",
 }
 

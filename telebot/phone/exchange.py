@@ -25,6 +25,7 @@ EXCHANGES = {
     "audiosocket": "telebot.phone.audiosocket_exchange:AudioSocketExchange",
     "freeswitch": "telebot.phone.freeswitch_exchange:FreeswitchExchange",
     "audiofork": "telebot.phone.freeswitch_exchange:AudioforkExchange",
+    "jambonz": "telebot.phone.jambonz_exchange:JambonzExchange",
     "asterisk": "telebot.phone.asterisk_exchange:AsteriskExchange",
     "local": "telebot.phone.twilio_exchange:TwilioExchange",
     "sip": "telebot.phone.sip_exchange:SipExchange",

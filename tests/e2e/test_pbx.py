@@ -14,11 +14,15 @@ from telebot.phone.voices import LocalSpeech
 
 pytestmark = pytest.mark.e2e
 
-CARRIERS = ["asterisk", "audiosocket", "freeswitch", "audiofork"]
+CARRIERS = ["asterisk", "audiosocket", "freeswitch", "audiofork", "jambonz"]
 
 
 # what the server knows of them; nobody answers at the addresses, which only an end needs
-ENVIRON = {"FREESWITCH_BASE_URL": "http://127.0.0.1:9"}
+ENVIRON = {
+    "FREESWITCH_BASE_URL": "http://127.0.0.1:9",
+    "JAMBONZ_WEBHOOK_SECRET": "a secret of the tests",
+}
+SECRETS = {"jambonz": ENVIRON["JAMBONZ_WEBHOOK_SECRET"]}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,8 @@ async def test_a_question_an_interruption_and_a_goodbye(
     server: Server, speech: LocalSpeech, carrier: str
 ) -> None:
     before = len((await server.get("/v1/calls"))["data"])
-    to = Destination(server.url, "", carrier=carrier, phone_to="100", media=server.audiosocket)
+    secret = SECRETS.get(carrier, "")
+    to = Destination(server.url, secret, carrier=carrier, phone_to="100", media=server.audiosocket)
     async with Phone(to, speech) as phone:
         assert await phone.heard()
         answer = await phone.say("Are you open on Mondays?")
