@@ -1,9 +1,8 @@
 """The wires of FreeSWITCH's kind: one JSON text first, then linear audio in binary messages.
 
 `L16Codec` is that alone: nothing is acknowledged, so audio is sent in time. `ForkCodec` adds the
-commands of the bidirectional `mod_audio_fork`
-(its README and `lws_glue.cpp`, in the repository freeswitch-modules of jambonz at GitHub): marks, and taking audio
-back. Next: `web/media_stream.py`.
+commands of the bidirectional `mod_audio_fork` (its README and `lws_glue.cpp`, in the repository
+freeswitch-modules of jambonz at GitHub): marks, and taking audio back. Next: `web/media_stream.py`.
 """
 
 from __future__ import annotations
