@@ -1,6 +1,6 @@
 """The caller's side of one call: packets of every kind in, audio and keys out to the call.
 
-`rtp.py` has found out that a packet is this call's. Audio goes to `inbound.py`; keys come as events
+`rtp.py` has found out that a packet is this call's. Audio goes to `rtp_in.py`; keys come as events
 (`keys.py`), or where the peer has none of these, as tones; a line that goes quiet is bridged with
 noise, since the detector's clock is the audio it gets.
 """
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from telebot.audio import g711
 from telebot.audio.dtmf_tones import ToneKeys
 from telebot.sip.beats import Beats
-from telebot.sip.inbound import Inbound
 from telebot.sip.keys import KeysIn
 from telebot.sip.noise import Noise
+from telebot.sip.rtp_in import RtpIn
 from telebot.sip.sdp import Negotiated
 
 COMFORT_NOISE = 13  # payload type (RFC 3389)
@@ -40,7 +40,7 @@ class Caller:
         self._say = say
         self._beats = beats
         self._clock = clock
-        self.incoming = Inbound(say)
+        self.incoming = RtpIn(say)
         self._keys = KeysIn()
         self._tones: ToneKeys | None = None
         self._noise = Noise()

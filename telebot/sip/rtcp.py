@@ -25,8 +25,8 @@ from aiortp.packet import (
     clamp_packets_lost,
 )
 
-from telebot.sip.inbound import Inbound
-from telebot.sip.outbound import Outbound
+from telebot.sip.rtp_in import RtpIn
+from telebot.sip.rtp_out import RtpOut
 
 INTERVAL_S = 5.0  # RFC 3550 section 6.2
 UNIX_TO_NTP = 2_208_988_800  # seconds from 1900 to 1970
@@ -56,7 +56,7 @@ class Reports:
         """Until the next report: spread, so that calls do not report all at once."""
         return INTERVAL_S * (0.5 if first else 1.0) * random.uniform(0.5, 1.5)
 
-    def report(self, incoming: Inbound, outgoing: Outbound, their_ssrc: int, rtp_ts: int) -> bytes:
+    def report(self, incoming: RtpIn, outgoing: RtpOut, their_ssrc: int, rtp_ts: int) -> bytes:
         """A report on both ways, `rtp_ts` being the timestamp of audio sent now."""
         blocks = [self._block(incoming, their_ssrc)] if their_ssrc >= 0 else []
         first: RtcpSrPacket | RtcpRrPacket
@@ -104,7 +104,7 @@ class Reports:
             if trip_s < LONGEST_TRIP_S:
                 self.round_trip_s = trip_s
 
-    def _block(self, incoming: Inbound, their_ssrc: int) -> RtcpReceiverInfo:
+    def _block(self, incoming: RtpIn, their_ssrc: int) -> RtcpReceiverInfo:
         """What came of theirs (RFC 3550 section 6.4.1, appendix A.3)."""
         expected, received = incoming.expected, incoming.packets
         missing = (expected - self._expected) - (received - self._received)

@@ -2,7 +2,7 @@
 
 Packets come in through `arrived` (the hot path), which tells ours from others' (`source.py`), and
 go to `caller.py`; what comes out of it goes to the sink in the call's one media task. The process'
-beat (`beats.py`) sends what `outbound.py` holds. A call has no timer of its own.
+beat (`beats.py`) sends what `rtp_out.py` holds. A call has no timer of its own.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import structlog
 from telebot.audio import g711
 from telebot.call.events import MediaSink
 from telebot.sip.caller import KEY, MARK, Caller
-from telebot.sip.outbound import Outbound
 from telebot.sip.packets import HEADER, LEAST, MOST, PLAIN, RTCP_FIRST, RTCP_LAST, payload
 from telebot.sip.ports import Ports
 from telebot.sip.rtcp import Reports
+from telebot.sip.rtp_out import RtpOut
 from telebot.sip.sdp import Local, Negotiated
 from telebot.sip.source import Address, Source
 from telebot.sip.stats import RtpStats, gather
@@ -76,7 +76,7 @@ class RtpStream:
         longest_wait_s: float = LONGEST_WAIT_S,
     ) -> RtpStream:
         """Bind a pair of ports on `host`. `advertised` is the address that peers are to send to,
-        where it is another; `keepalive_s` as in `Outbound`, `longest_wait_s` as in `Inbound`.
+        where it is another; `keepalive_s` as in `RtpOut`, `longest_wait_s` as in `RtpIn`.
         Raises `Busy`, `OSError`."""
         pair = ports.take(host)
         loop = asyncio.get_running_loop()
@@ -111,7 +111,7 @@ class RtpStream:
         self._open: list[_Port] = []
         self._clock = time.monotonic
         self._caller = Caller(self._say, ports.beats, self._clock)
-        self._out = Outbound(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
+        self._out = RtpOut(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
         self._negotiated: Negotiated | None = None
         self._reports = Reports(self._out.ssrc, f"{local.session_id:x}@telebot", time.time)
         self._report_at = 0.0

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from telebot.audio.g711 import BYTES_PER_MS
-from telebot.sip.inbound import Inbound
-from telebot.sip.outbound import Outbound
 from telebot.sip.rtcp import Reports, opinion
+from telebot.sip.rtp_in import RtpIn
+from telebot.sip.rtp_out import RtpOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Totals:
 
 
 def gather(
-    incoming: Inbound, outgoing: Outbound, reports: Reports, ptime_ms: int, junk: Mapping[str, int]
+    incoming: RtpIn, outgoing: RtpOut, reports: Reports, ptime_ms: int, junk: Mapping[str, int]
 ) -> RtpStats:
     """All of it, now. The delay of an estimate is half the round trip, a packet, and the wait."""
     trip_s = reports.round_trip_s

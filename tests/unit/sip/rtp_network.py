@@ -1,4 +1,4 @@
-"""A sender, a network and an `Inbound` behind it, on a clock that only arrivals move."""
+"""A sender, a network and an `RtpIn` behind it, on a clock that only arrivals move."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from telebot.sip.inbound import Inbound
+from telebot.sip.rtp_in import RtpIn
 
 BEAT_S = 0.01
 
@@ -21,7 +21,7 @@ class Line:
     pieces: list[tuple[bytes, int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.inbound = Inbound(self._came, self.longest_wait_s)
+        self.inbound = RtpIn(self._came, self.longest_wait_s)
         self._tick_at = self.now
         self._watches = 0
 

@@ -7,9 +7,9 @@ from aiortp import RtcpByePacket, RtcpPacket, RtcpRrPacket, RtcpSdesPacket, Rtcp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telebot.sip.inbound import Inbound
-from telebot.sip.outbound import Outbound
 from telebot.sip.rtcp import Reports, opinion
+from telebot.sip.rtp_in import RtpIn
+from telebot.sip.rtp_out import RtpOut
 
 pytestmark = pytest.mark.unit
 
@@ -21,8 +21,8 @@ class Side:
         self.now = 1_700_000_000.0
         self.ssrc = ssrc
         self.reports = Reports(ssrc, f"{ssrc}@test", lambda: self.now)
-        self.heard = Inbound(lambda ulaw, at_ms: None)
-        self.sent = Outbound(ssrc, 0, 0)
+        self.heard = RtpIn(lambda ulaw, at_ms: None)
+        self.sent = RtpOut(ssrc, 0, 0)
         self.sent.use(0, None, 20, None)
 
     def hear(self, seqs, ssrc: int = 9) -> None:

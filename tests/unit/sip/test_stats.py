@@ -6,10 +6,10 @@ import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from telebot.measures import measure_rtp
-from telebot.sip.inbound import Inbound
-from telebot.sip.outbound import Outbound
 from telebot.sip.ports import Ports
 from telebot.sip.rtcp import Reports
+from telebot.sip.rtp_in import RtpIn
+from telebot.sip.rtp_out import RtpOut
 from telebot.sip.stats import RtpStats, Totals, gather
 from telebot.web.metrics import Metrics
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.unit
 
 def test_a_call_of_which_nothing_came_has_no_opinion():
     reports = Reports(1, "a", lambda: 0.0)
-    stats = gather(Inbound(lambda ulaw, at_ms: None), Outbound(1, 0, 0), reports, 20, {})
+    stats = gather(RtpIn(lambda ulaw, at_ms: None), RtpOut(1, 0, 0), reports, 20, {})
     assert stats.mos is stats.sent_mos is stats.round_trip_ms is stats.sent_lost is None
 
 

@@ -25,7 +25,7 @@ SILENCE_A = b"\xd5"  # A-law zero
 PAUSE = g711.SILENCE * 4000
 
 
-class Outbound:
+class RtpOut:
     """One call's way out. `first_seq` and `first_ts` are random (RFC 3550 section 5.1)."""
 
     def __init__(self, ssrc: int, first_seq: int, first_ts: int, keepalive_s: float = 0.0) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from telebot.audio import g711
 from telebot.audio.dtmf_tones import ToneKeys
-from telebot.sip.outbound import MOST_QUEUED, Outbound
+from telebot.sip.rtp_out import MOST_QUEUED, RtpOut
 
 pytestmark = pytest.mark.unit
 
@@ -19,10 +19,10 @@ FIRST_TS = 2**32 - 1000
 
 
 class Wire:
-    """An `Outbound` on beats of 10 ms, and what it sent."""
+    """An `RtpOut` on beats of 10 ms, and what it sent."""
 
     def __init__(self, ptime_ms=20, *, keepalive_s=0.0, alaw=None, events=101, kind=0) -> None:
-        self.out = Outbound(7, 65_530, FIRST_TS, keepalive_s)
+        self.out = RtpOut(7, 65_530, FIRST_TS, keepalive_s)
         self.out.use(kind, alaw, ptime_ms, events)
         self.period = ptime_ms // 10
         self.number = 0

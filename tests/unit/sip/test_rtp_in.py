@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rtp_network import Line, Sent, packets, speech, through
 
 from telebot.audio import g711
-from telebot.sip.inbound import MOST_HELD, Inbound
+from telebot.sip.rtp_in import MOST_HELD, RtpIn
 
 pytestmark = pytest.mark.unit
 
@@ -307,7 +307,7 @@ def test_behind_a_gap_only_so_much_is_kept():
 )
 def test_whatever_comes_nothing_breaks_and_little_is_made_up(arrivals):
     pieces: list[bytes] = []
-    inbound = Inbound(lambda ulaw, at_ms: pieces.append(ulaw))
+    inbound = RtpIn(lambda ulaw, at_ms: pieces.append(ulaw))
     now = 0.0
     for seq, ts, size, wait_s in arrivals:
         now += wait_s

@@ -29,7 +29,7 @@ MARGIN_S = 0.01
 Deliver = Callable[[bytes, int], None]  # mu-law, milliseconds since the stream's start
 
 
-class Inbound:
+class RtpIn:
     """One stream of one call. `packet` is the hot path (50 a second)."""
 
     def __init__(self, deliver: Deliver, longest_wait_s: float = 0.2) -> None:
