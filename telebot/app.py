@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ import structlog
 from aiohttp import web
 
 import telebot
+from telebot import outgoing
 from telebot.agent_settings import AgentSettings
 from telebot.api import calls as calls_api
 from telebot.api import openapi
@@ -32,11 +33,9 @@ from telebot.api.voice.reports import ReportsApi
 from telebot.call import local_access
 from telebot.call.admission import Admission
 from telebot.call.errors import ConfigError
-from telebot.call.model import Call
-from telebot.call.ports import CallLog, Transfers
+from telebot.call.ports import CallLog
 from telebot.call.tokens import StreamTokens
 from telebot.carriers.audiosocket import AudioSocketCarrier
-from telebot.carriers.dialling import Dialling
 from telebot.carriers.registry import Carriers
 from telebot.carriers.sip import SipCarrier
 from telebot.console import pages
@@ -128,7 +127,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             recorder=archive.recorder,
             clock=time.monotonic,
             wall_clock=wall_clock,
-            transfer=_transfers(carriers),
+            ways=outgoing.ways(settings, carriers, ready_agents),
             price=catalogue.price,
         )
         stack.push_async_callback(speech.close)
@@ -149,6 +148,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         _add_pages(app, archive, parts, voice)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
+        outgoing.warn(settings, carriers, ready_agents)
         measure_rtp(metrics, sip.ports)
         measure_registrations(metrics, sip.registered)
         stack.push_async_callback(sip.close)
@@ -273,20 +273,6 @@ def _secret_key(settings: Settings) -> str:
     return given or local_access.load_secret(settings.server.data, "secret.key")
 
 
-def _transfers(
-    carriers: Carriers,
-) -> Callable[[Call], Callable[[str], Awaitable[None]] | None]:
-    """How a call is put through, where its carrier can."""
-
-    def of(call: Call) -> Callable[[str], Awaitable[None]] | None:
-        carrier = carriers.get(call.offer.carrier)
-        if not isinstance(carrier, Transfers):
-            return None
-        return lambda to: carrier.transfer(call, to)
-
-    return of
-
-
 def _sip(settings: Settings, carriers: Carriers, admission: Admission, speech: Speech) -> SipServer:
     """SIP trunks, and the carrier by which the rest of the house knows them."""
     server = SipServer(settings, admission, speech, SipCarrier.name)
@@ -341,27 +327,13 @@ def _voice(
 def _add_pages(app: web.Application, archive: Archive, parts: Parts, voice: Voice) -> None:
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
-    control = ControlApi(_dialling(parts), archive.written, time.monotonic)
+    control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic)
     reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice)
     work = [*voice_api.parts(voice, parts.gate.who), reports]
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
     sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
-
-
-def _dialling(parts: Parts) -> Dialling:
-    def hang_up(call: Call) -> None:
-        parts.hang_ups.begin(parts.carriers.get(call.offer.carrier), call)
-
-    return Dialling(
-        parts.carriers,
-        parts.admission,
-        parts.settings.outbound,
-        public_url=parts.settings.server.public_url,
-        clock=time.monotonic,
-        hang_up=hang_up,
-    )
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> str:

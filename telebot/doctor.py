@@ -6,6 +6,7 @@ Every check says what is fine, what is off and why, or what to write instead. Ex
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -16,8 +17,12 @@ from pathlib import Path
 from socket import SOCK_DGRAM
 
 from telebot.call.errors import Local
+from telebot.carriers import abilities
 from telebot.carriers.registry import Carriers
 from telebot.config_file import SettingsError
+from telebot.dialog.actions import Transfer
+from telebot.dialog.brain import Brain
+from telebot.dialog.errors import BadAgentFile
 from telebot.providers import registry
 from telebot.providers.catalogue import load as load_catalogue
 from telebot.providers.local_speech import LocalSpeech
@@ -110,12 +115,24 @@ def _trunks(settings: Settings) -> Iterator[Finding]:
 
 
 def _carriers(settings: Settings) -> Iterator[Finding]:
-    for carrier in Carriers(settings):
+    carriers = Carriers(settings)
+    for carrier in carriers:
         why = carrier.off()
         yield ("off" if why else "ok"), f"carrier {carrier.name}", why or ""
+    for gap in abilities.missing(settings, carriers, _transfers(settings)):
+        yield "warn", gap.who, gap.why
     public = settings.server.public_url
     if public and not public.startswith("https://"):
         yield "fault", "public URL", f"{public}: carriers want https://"
+
+
+def _transfers(settings: Settings) -> dict[str, tuple[Transfer, ...]]:
+    """Whom the agents put callers through to; of one that cannot be read nothing is known here."""
+    found = {}
+    for name, agent in load_agents(settings.config_dir).items():
+        with contextlib.suppress(BadAgentFile):
+            found[name] = Brain.load(agent.path).transfers()
+    return found
 
 
 def _agents(settings: Settings) -> Iterator[Finding]:

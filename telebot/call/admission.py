@@ -112,7 +112,8 @@ class Admission:
         awaited = self._awaited.get(call_id)
         if awaited is None or awaited.nonce != nonce:
             raise BadToken("used")
-        self.dialled(awaited.call, carrier_call_id)
+        if awaited.call.offer.outbound:  # its token was with nobody else
+            self._named(awaited.call, carrier_call_id)
         if awaited.call.offer.carrier_call_id != carrier_call_id:
             raise BadToken("another call's")
         del self._awaited[call_id]
@@ -176,16 +177,21 @@ class Admission:
         call = self.live.get(placed)
         if call is None or not call.offer.outbound or call.offer.carrier != offer.carrier:
             raise Refused("unknown_call")
-        if call.id in self._awaited and call.offer.carrier_call_id != offer.carrier_call_id:
-            self._by_carrier.pop((offer.carrier, call.offer.carrier_call_id), None)
-            call.offer = replace(call.offer, carrier_call_id="")
-            self.dialled(call, offer.carrier_call_id)
+        if call.id in self._awaited:
+            self._named(call, offer.carrier_call_id)
+
+    def _named(self, call: Call, carrier_call_id: str) -> None:
+        """What the carrier calls a call of ours now, whatever it said before."""
+        offer = call.offer
+        if carrier_call_id and offer.carrier_call_id != carrier_call_id:
+            self._by_carrier.pop((offer.carrier, offer.carrier_call_id), None)
+            call.offer = replace(offer, carrier_call_id="")
+            self.dialled(call, carrier_call_id)
 
     def _agent(self, offer: CallOffer) -> str | None:
         if offer.agent is not None:
             return offer.agent if offer.agent in self.agents else None
-        ours = offer.phone_from if offer.outbound else offer.phone_to
-        return self.numbers.get(ours) or self.numbers.get(ANY_NUMBER)
+        return self.numbers.get(offer.phone_ours) or self.numbers.get(ANY_NUMBER)
 
     def _refusal(self, call: Call) -> str | None:
         if self.draining:

@@ -73,6 +73,15 @@ class Unable(CarrierError):
     """This carrier cannot do what is asked of it; the message says what."""
 
 
+class NotReached(CarrierError):
+    """Nobody could be put through to. `reason`: ``busy``, ``no_answer``, ``declined``,
+    ``unreachable``, ``hung_up`` (while they were told), ``number_not_allowed``, ``unable``."""
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+
+
 class BadWire(CarrierError):
     """A message that breaks the carrier's protocol; ends that one call.
 

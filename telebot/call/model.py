@@ -70,6 +70,11 @@ class CallOffer:
         return self.direction == "outbound"
 
     @property
+    def phone_ours(self) -> str:
+        """Our own number in it."""
+        return self.phone_from if self.outbound else self.phone_to
+
+    @property
     def phone_person(self) -> str:
         """The number of whoever speaks with us."""
         return self.phone_to if self.outbound else self.phone_from

@@ -90,11 +90,16 @@ class Transfers(Protocol):
 class TransfersWarm(Protocol):
     """A carrier by which the person is rung up first and told what it is about."""
 
-    async def transfer_warm(self, call: Call, to: str, summary: str, within_s: float) -> None:
+    async def transfer_warm(
+        self, call: Call, to: str, summary: str, within_s: float, answered: Callable[[], None]
+    ) -> None:
         """Ring `to` up, say `summary` there, and put both together; meanwhile the caller stays on
-        our media stream, which plays music, and which ends when this returns. Raises
-        `CarrierError` where nobody has answered `within_s` seconds; nobody rings any more then,
-        and the caller has noticed nothing."""
+        our media stream, which plays music, and which ends when this returns. `answered` is called
+        once somebody has picked up: from then on the stream may end at any time. Raises
+        `NotReached` (with the reason) where nobody has answered in `within_s` seconds or they hung
+        up while they were told, `CarrierError` where the carrier failed; nobody rings any more
+        then, and the caller has noticed nothing. Cancelled (the caller hung up): nobody rings any
+        more either."""
         ...
 
 

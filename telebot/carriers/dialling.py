@@ -21,7 +21,7 @@ from telebot.call.errors import ApiError, CarrierError, Refused, Unable
 from telebot.call.model import Call, CallOffer
 from telebot.call.numbers import allowed, normalised
 from telebot.call.ports import Clock, Dials, Way
-from telebot.carriers.port import AnswersWebhooks, Carrier, HasTrunks
+from telebot.carriers.port import AnswersWebhooks, Carrier, HasTrunks, OffersOnMedia
 from telebot.carriers.registry import Carriers
 from telebot.config_file import did_you_mean
 from telebot.outgoing_settings import OutboundSettings
@@ -185,7 +185,7 @@ class Dialling:
             known = did_you_mean(wanted.trunk, _trunks(carrier))
             message = f"trunk: {name} has no such trunk{known}."
             raise ApiError(400, "invalid_parameter", message, "trunk")
-        if isinstance(carrier, AnswersWebhooks) and not self._public:
+        if _needs_url(carrier) and not self._public:
             message = f"{name} has to reach this server: set TELEBOT_PUBLIC_URL."
             raise ApiError(409, "no_public_url", message)
         return carrier
@@ -221,6 +221,11 @@ class Dialling:
 @runtime_checkable
 class _Dialler(Carrier, Dials, Protocol):
     """A carrier that dials."""
+
+
+def _needs_url(carrier: Carrier) -> bool:
+    """Its webhook has to reach us; a stream that speaks for itself comes from a PBX nearby."""
+    return isinstance(carrier, AnswersWebhooks) and not isinstance(carrier, OffersOnMedia)
 
 
 def _trunks(carrier: Carrier) -> Iterable[str]:

@@ -63,10 +63,32 @@ class TwilioRest:
         """Replace what the call does by dialling `to`. Raises `CarrierError`."""
         response = VoiceResponse()
         response.dial(to)
+        await self.redirect(call_sid, str(response))
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        """Replace what the call does. Raises `CarrierError`."""
         try:
-            await self._update(call_sid, twiml=str(response))
+            await self._update(call_sid, twiml=twiml)
         except TwilioRestException as error:
             raise CarrierError(f"transfer refused: {error.status}, {error.code}") from error
+
+    async def status(self, call_sid: str) -> str:
+        """How a call fares: ``ringing``, ``in-progress``, ``busy`` … Raises `CarrierError`."""
+        try:
+            return str((await self._client.calls(call_sid).fetch_async()).status)
+        except UNREACHED as error:
+            raise CarrierError(f"Twilio's REST: {type(error).__name__}") from error
+
+    async def has_conference(self, name: str) -> bool:
+        """Whether somebody is in a conference room. Raises `CarrierError`."""
+        rooms = self._client.conferences
+        try:
+            for status in ("init", "in-progress"):  # without one it is the latter alone
+                if await rooms.list_async(friendly_name=name, status=status, limit=1):
+                    return True
+        except UNREACHED as error:
+            raise CarrierError(f"Twilio's REST: {type(error).__name__}") from error
+        return False
 
     async def close(self) -> None:
         """Close the connections."""

@@ -20,9 +20,11 @@ class EndCall:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Put the caller through once the reply's text was heard. `to` is a phone number or SIP URI."""
+    """Put the caller through once the reply's text was heard. `to` is a phone number or SIP URI;
+    `warm`: the person is rung up first and told what it is about, where the carrier can."""
 
     to: str
+    warm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from telebot.dialog import facts, phrases, repairs, templates
+from telebot.dialog.actions import Transfer
 from telebot.dialog.agent_file import AgentFile, Form, Intent
 from telebot.dialog.hours import OpeningHours
 from telebot.dialog.intents import IntentMatcher
 from telebot.dialog.state import DialogState
+
+_SENTENCES = re.compile(r"(?<=[.!?])\s+")
+_NOT_FIXED = frozenset({"fillers", "transfer_summary"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,24 @@ class Agent:
             return state.without_form()
         return state
 
-    def person(self) -> str | None:
-        """Where callers are put through to, by the first intent that does so."""
-        to = next((it.transfer_to for it in self.intents.values() if it.transfer_to), None)
-        return self.say(to) if to else None
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Every way in which callers are put through to somebody, in the order of the file."""
+        return tuple(
+            Transfer(self.say(intent.transfer_to), intent.warm)
+            for intent in self.intents.values()
+            if intent.transfer_to
+        )
+
+    def summary(self, values: Mapping[str, str]) -> str:
+        """What a person is told before a caller is put through; a sentence that would have a gap
+        is left out."""
+        template = self.phrase_templates["transfer_summary"]
+        whole = [
+            sentence
+            for sentence in _SENTENCES.split(template)
+            if all(values.get(name, name) for name in templates.fields(sentence))
+        ]
+        return self.say(" ".join(whole), values)
 
     def say(self, template: str | None, values: Mapping[str, str] | None = None) -> str:
         """A sentence with facts and these values filled in; empty for no template."""
@@ -74,7 +93,7 @@ class Agent:
         return MappingProxyType({
             name: self.phrase(name)
             for name, text in self.phrase_templates.items()
-            if text and name != "fillers" and "heard" not in templates.fields(text)
+            if text and name not in _NOT_FIXED and "heard" not in templates.fields(text)
         })  # fmt: skip
 
     def fillers(self) -> tuple[str, ...]:

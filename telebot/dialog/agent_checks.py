@@ -106,8 +106,7 @@ def _phrases(file: AgentFile, known: set[str] | None) -> Iterator[Fault]:
                 f'there is no phrase "{name}"',
                 did_you_mean(name, phrases.DEFAULTS),
             )
-        heard = ("heard",) if name.startswith("no_match") else ()
-        yield from _template(("phrases", name), text, known, heard)
+        yield from _template(("phrases", name), text, known, phrases.fields(name))
 
 
 def _intent(
@@ -129,6 +128,12 @@ def _intent(
             (*place, "action" if intent.action else "transfer_to"),
             ("a transfer needs both an action and a number"),
             'write action: transfer and transfer_to: "+44…"',
+        )
+    if intent.warm and intent.action != "transfer":
+        yield (
+            (*place, "warm"),
+            "only a transfer can be warm",
+            "write action: transfer, or no warm",
         )
     if intent.uses_hours and not has_hours:
         yield place, "when_… needs opening hours", "add opening_hours to the facts"

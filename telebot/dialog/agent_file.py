@@ -81,6 +81,7 @@ class Intent(Part):
     form: Name | None = None
     action: IntentAction | None = None
     transfer_to: Words | None = None
+    warm: bool = False
     offer_when_lost: bool = False
     offer_when_transfer_fails: bool = False
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from telebot.dialog import dispatch
-from telebot.dialog.actions import Action
+from telebot.dialog.actions import Action, Transfer
 from telebot.dialog.agent import Agent
 from telebot.dialog.fixed import fixed_texts
 from telebot.dialog.hearing import MAX_CHARS, fold_numbers, split, utterance
@@ -65,9 +65,13 @@ class Brain:
         """The first sentence of every call."""
         return self._agent.phrase("greeting")
 
-    def person(self) -> str | None:
-        """Who answers when a caller asks for a person, where the file says so."""
-        return self._agent.person()
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Every way in which callers are put through; the first one is to a person."""
+        return self._agent.transfers()
+
+    def summary(self, values: Mapping[str, str]) -> str:
+        """What the person is told before a warm transfer; `values` as in `phrases.fields`."""
+        return self._agent.summary(values)
 
     def phrases(self) -> Mapping[str, str]:
         """The fixed sentences by name (see phrases.py), to be synthesised ahead and kept."""

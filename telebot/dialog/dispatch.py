@@ -103,7 +103,8 @@ def _leave(turn: Turn) -> Outcome | None:
     # After a transfer the brain only speaks again if nobody answered ("transfer_failed").
     offered = None if ending else _offer(turn, "offer_when_transfer_fails")
     state = replace(done.state.without_form(), asked_more=False, offered=offered)
-    act = EndCall("goodbye") if ending else Transfer(turn.agent.say(intent.transfer_to))
+    to = turn.agent.say(intent.transfer_to)
+    act = EndCall("goodbye") if ending else Transfer(to, intent.warm)
     return Outcome((*done.parts, *said, farewell), state, (*done.actions, act))
 
 

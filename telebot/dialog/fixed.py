@@ -22,7 +22,8 @@ def _fixed(template: str) -> bool:
 
 
 def _templates(agent: Agent) -> Iterator[str]:
-    yield from (text for name, text in agent.phrase_templates.items() if name != "fillers")
+    phrases = agent.phrase_templates.items()
+    yield from (text for name, text in phrases if name not in ("fillers", "transfer_summary"))
     for intent in agent.intents.values():
         yield from filter(
             None, (intent.answer, intent.when_open, intent.when_closed, intent.when_other_hours)

@@ -3,6 +3,14 @@
 Of `fillers` there may be several, one a line.
 """
 
+
+def fields(name: str) -> tuple[str, ...]:
+    """What a phrase can say of a call, by its name."""
+    if name == "transfer_summary":
+        return ("caller", "notes", "last_words")
+    return ("heard",) if name.startswith("no_match") else ()
+
+
 # name → (default sentence, when it is said)
 DEFAULTS: dict[str, tuple[str, str]] = {
     "greeting": ("Hello, how can I help?", "when the call is answered"),
@@ -33,6 +41,10 @@ DEFAULTS: dict[str, tuple[str, str]] = {
     "transfer_failed": (
         "I'm sorry, nobody can take the call right now. Would you like to leave a message?",
         "when a transfer did not work",
+    ),
+    "transfer_summary": (
+        "I have a caller for you. {notes} The caller said: {last_words}",
+        "to the person, before a `warm` transfer",
     ),
     "no_match": ("I'm sorry, I didn't understand that.", "when nothing fits"),
     "no_match_again": ("", "when nothing fits twice in a row (else no_match)"),

@@ -21,6 +21,7 @@ from pipecat.services.stt_service import STTService
 from telebot.agent_settings import AgentSettings
 from telebot.call.errors import ConfigError, ProviderConfigError, ProviderError
 from telebot.config_file import told
+from telebot.dialog.actions import Transfer
 from telebot.dialog.brain import Brain
 from telebot.providers import registry
 from telebot.providers.chain import ChainListener
@@ -87,9 +88,13 @@ class Agent:
         return self.chains.realtime(self.plans["realtime"], listener, context, usual, keyed)
 
     @property
-    def person(self) -> str | None:
+    def person(self) -> Transfer | None:
         """Who takes a call over when nothing of ours works."""
-        return self.brain.person()
+        return next(iter(self.brain.transfers()), None)
+
+    def summary(self, values: Mapping[str, str]) -> str:
+        """What that person is told first, where the transfer is a warm one."""
+        return self.brain.summary(values)
 
     @property
     def needs_vendor(self) -> bool:

@@ -12,13 +12,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-import structlog
-
-from telebot.call.errors import CarrierError
 from telebot.call.session import Move
 from telebot.dialog.actions import Action, EndCall, Transfer
+from telebot.speech.transfers import SETTLE_S, Transfers
 
-TRANSFER_S = 5.0  # how long a stream that is over waits for the answer to a transfer
 CONFIRM_S = 1.5  # a last mark that does not come back holds the hang-up up this long
 FIRM = frozenset({"max_duration", "budget", "server_error", "drained"})
 GOODBYES = {
@@ -28,7 +25,6 @@ GOODBYES = {
     "server_error": "apology",
     "drained": "closing",
 }
-log = structlog.get_logger()
 
 
 class Line(Protocol):
@@ -51,59 +47,64 @@ class Closing:
     def __init__(
         self,
         line: Line,
+        transfers: Transfers,
         *,
         confirmed: Callable[[float], Awaitable[None]],
         hang_up: Callable[[], Awaitable[None]],
-        transfer: Callable[[str], Awaitable[None]] | None,
     ) -> None:
         self._line = line
+        self._transfers = transfers
         self._confirmed = confirmed
         self._hang_up = hang_up
-        self._transfer = transfer
         self._saying: str | None = None  # the reason for which the bot is saying goodbye
         self._giving_up = False  # nothing of ours works; a person is to take over
         self._after: list[Action] = []  # what the reply being said asks for once it was heard
-        self._transferring: asyncio.Event | None = None  # set once the carrier has answered
+        self._putting: asyncio.Event | None = None  # set once it is known what came of a transfer
+        self._due = ""  # a goodbye that waits for the end of a transfer
         self._over = False
         self.reason: str | None = None
 
     async def settled(self) -> None:
-        """The stream is over. A transfer under way ends it itself: wait for the carrier's word."""
+        """The stream is over; a transfer under way may have ended it."""
         self._over = True
-        if self._transferring is not None:
+        await self._transfers.settled()
+        if self._putting is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._transferring.wait(), TRANSFER_S)
+                await asyncio.wait_for(self._putting.wait(), SETTLE_S)
 
     @property
     def firm(self) -> bool:
-        """The call ends now, whatever the caller says."""
-        return self._saying in FIRM
+        """The caller has no say: the call ends now, or waits for a person."""
+        return self._saying in FIRM or self._transfers.waiting
 
     @property
     def ending(self) -> bool:
         """A goodbye is being said, or the caller being put through."""
-        transferring = self._transferring is not None and not self._transferring.is_set()
-        return self._saying is not None or transferring
+        return self._saying is not None or self._transfers.under_way
 
     def goodbye(self, reason: str) -> None:
         """Say why the call ends, then hang up. `reason` is a termination reason."""
         if self._saying in FIRM or self._saying == reason:
             return
+        if self._transfers.decided:
+            self._due = reason
+            return
+        self._transfers.give_up()
         if self._line.say(GOODBYES.get(reason, "closing")):
             self._saying = reason
         else:
             self._hang_up_when_heard(reason)
 
-    def give_up(self, person: str | None) -> None:
+    def give_up(self, person: Transfer | None) -> None:
         """Nothing works any more: say so, and put the caller through to `person` where that can be
         done, else hang up."""
-        if self._saying in FIRM or self._giving_up:
+        if self._saying in FIRM or self._giving_up or self._transfers.waiting:
             return
-        if person is None or self._transfer is None or not self._line.say("apology"):
+        if person is None or not self._transfers.possible or not self._line.say("apology"):
             self.goodbye("server_error")
         else:
             self._giving_up = True
-            self._after = [Transfer(person)]
+            self._after = [person]
 
     def take_back(self) -> None:
         """The caller interrupted what was being said: no ending follows from it."""
@@ -125,13 +126,22 @@ class Closing:
             if isinstance(action, EndCall):
                 self._hang_up_when_heard("bot_hangup")
             elif isinstance(action, Transfer):
-                self._line.do(partial(self._put_through, action.to))
+                self.put_through(action)
         return bool(after)
+
+    def put_through(self, transfer: Transfer) -> None:
+        """Put the caller through, behind what was asked for before."""
+        self._line.do(partial(self._put_through, transfer))
+
+    def hang_up(self, reason: str) -> None:
+        """Hang up without another word."""
+        self._transfers.give_up()
+        self.reason = self.reason or reason
+        self._line.do(self._hang_up)
 
     def fail(self) -> None:
         """The call's own work failed: no more to say."""
-        self.reason = self.reason or "server_error"
-        self._line.do(self._hang_up)
+        self.hang_up("server_error")
 
     def _hang_up_when_heard(self, reason: str) -> None:
         """Hang up once the carrier says that the last words were played."""
@@ -146,29 +156,29 @@ class Closing:
         self._line.note_event("hang_up", reason=self.reason)
         await self._hang_up()
 
-    async def _put_through(self, to: str) -> None:
-        self._line.move(Move.TRANSFER)
-        self._transferring = answered = asyncio.Event()
-        try:
-            if self._transfer is None:
-                raise CarrierError("this carrier cannot transfer")
-            await self._transfer(to)
-            self.reason = "transferred"
-        except CarrierError as error:
-            log.warning("transfer failed", error=str(error))
-            self._line.note_event("transfer_failed")
-            self._stay()
+    async def _put_through(self, transfer: Transfer) -> None:
+        if self._over or self._saying is not None:
             return
+        self._line.move(Move.TRANSFER)
+        self._putting = asyncio.Event()
+        try:
+            if done := await self._transfers.put(transfer):
+                self.reason = "transferred"
         finally:
-            answered.set()
-        await self._hang_up()
+            self._putting.set()
+        if done:
+            await self._hang_up()
+        else:
+            self._stay()
 
     def _stay(self) -> None:
         """Nobody took the caller over."""
         if self._over:
             return
         self._line.move(Move.TRANSFER_FAILED)
-        if self._giving_up:  # the person was the last one who could help
-            self.goodbye("server_error")
+        if self._saying is not None or self.reason is not None:
+            return  # another ending has come in between
+        if self._due or self._giving_up:  # the person was the last one who could help
+            self.goodbye(self._due or "server_error")
         elif not self._line.say("transfer_failed"):
             self._line.listen()

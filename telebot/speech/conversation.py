@@ -57,10 +57,7 @@ class Conversation:
         self.audio = parts.ear.audio
         outside, agent = self._outside, parts.agent
         self.closing = Closing(
-            self,
-            confirmed=parts.voice.confirmed,
-            hang_up=outside.hang_up,
-            transfer=outside.transfer,
+            self, parts.transfers, confirmed=parts.voice.confirmed, hang_up=outside.hang_up
         )
         self._keypad = Keypad(agent.digits_wait_s, outside.later, self._keyed)
         self.note_event("start", agent=parts.call.agent)
@@ -147,6 +144,7 @@ class Conversation:
         start_s, end_s = self._speech_start_ms / 1000, self._speech_end_ms / 1000
         self.note_event("speech", start_s=round(start_s, 3), end_s=round(end_s, 3))
         if self.closing.firm:
+            parts.turns.speaking = False  # it may have begun before
             return
         parts.turns.speech_stopped(parts.ear.since(at_sample))
         self.do(lambda: parts.phone_input.speech_stopped(parts.speech.vad_stop_s))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from telebot.audio import music
 from telebot.call.admission import Admission
 from telebot.call.events import MediaWire
 from telebot.call.model import Call
@@ -29,18 +30,20 @@ from telebot.speech.conversation import Conversation
 from telebot.speech.ear import Ear
 from telebot.speech.failover import Failovers, Nobody
 from telebot.speech.filler import Fillers
+from telebot.speech.gist import Gist
+from telebot.speech.music import Music
 from telebot.speech.parts import Outside, Parts
 from telebot.speech.phrases import Phrase
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
 from telebot.speech.services import services
+from telebot.speech.transfers import Transfers, Ways
 from telebot.speech.transport import PhoneInput, PhoneOutput, TurnGate
 from telebot.speech.turn_model import TurnModelProcess
 from telebot.speech.turns import Pace, TurnTaking
 from telebot.speech.vad import CallVad, SharedVad
 from telebot.speech.voice import Ticker, Voice
 
-Transfer = Callable[[Call, str], Awaitable[None]]
 log = structlog.get_logger()
 
 
@@ -57,7 +60,7 @@ class Speech:
         recorder: Recorder,
         clock: Clock,
         wall_clock: WallClock,
-        transfer: Callable[[Call], Callable[[str], Awaitable[None]] | None],
+        ways: Callable[[Call], Ways],
         price: Price = built_in,
     ) -> None:
         self._settings = settings
@@ -67,16 +70,17 @@ class Speech:
         self._recorder = recorder
         self._clock = clock
         self._wall_clock = wall_clock
-        self._transfer = transfer
+        self._ways = ways
         self._prices = Prices(price, settings.records.currency)
         self.vad = SharedVad()
         self.ticker = Ticker(settings.media.piece_ms / 1000, clock)
         self.turn_model: TurnModelProcess | None = None
-        self.live: set[Conversation] = set()
+        self.live: dict[str, Conversation] = {}
         self._ticking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Start what all calls share."""
+        await asyncio.to_thread(music.loop)
         self._ticking = asyncio.create_task(self.ticker.run(), name="ticker")
         if any(self._smart(agent) for agent in self._agents.values()):
             self.turn_model = TurnModelProcess()
@@ -119,39 +123,46 @@ class Speech:
 
     def goodbye(self, reason: str) -> None:
         """Have every live conversation end with a spoken goodbye."""
-        for conversation in list(self.live):
+        for conversation in list(self.live.values()):
             conversation.goodbye(reason)
 
     async def start(self, call: Call, wire: MediaWire) -> Conversation:
         """A conversation on `wire`; its greeting is on the way when this returns."""
         agent = self._agents[call.agent]
-        carry = self._transfer(call)
+        gist = Gist(self._log, call.offer.phone_person, agent.summary, self._wall_clock)
 
         def end(reason: str) -> None:
             self._admission.end(call, reason)
 
+        def gone() -> None:
+            self.live.pop(call.id, None)
+
         conversation = Conversation(
             Outside(
-                log=self._log,
+                log=gist,
                 clock=self._clock,
                 wall_clock=self._wall_clock,
                 later=asyncio.get_running_loop().call_later,
                 hang_up=wire.close,
-                transfer=carry,
                 end=end,
-                gone=lambda: self.live.discard(conversation),
+                gone=gone,
             )
         )
-        self.live.add(conversation)
+        self.live[call.id] = conversation
         try:
-            conversation.begin(self._parts(conversation, call, agent, wire))
+            conversation.begin(self._parts(conversation, call, agent, wire, gist))
         except BaseException:
-            self.live.discard(conversation)
+            del self.live[call.id]
             raise
         return conversation
 
     def _parts(
-        self, conversation: Conversation, call: Call, agent: Agent, wire: MediaWire
+        self,
+        conversation: Conversation,
+        call: Call,
+        agent: Agent,
+        wire: MediaWire,
+        gist: Gist,
     ) -> Parts:
         settings, clock, smart = self._settings, self._clock, self._smart(agent)
         failovers = Failovers(call, self._log, agent.providers)
@@ -218,6 +229,9 @@ class Speech:
             providers=failovers.providers,
             turn_model=self.turn_model if smart else None,
             fillers=Fillers.of(agent.settings, agent.phrases),
+            transfers=Transfers(
+                self._ways(call), Music(voice), gist.summary, conversation.note_event
+            ),
             person=agent.person,
             budget=failovers.budget,
         )

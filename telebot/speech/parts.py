@@ -12,6 +12,7 @@ from telebot.agent_settings import AgentCall
 from telebot.call.model import Call
 from telebot.call.ports import CallLog, Clock, WallClock
 from telebot.call.session import Session
+from telebot.dialog.actions import Transfer
 from telebot.settings import SpeechSettings
 from telebot.speech.brain import Mind
 from telebot.speech.budget import Budget
@@ -21,6 +22,7 @@ from telebot.speech.phrases import Phrase
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
 from telebot.speech.timers import Later
+from telebot.speech.transfers import Transfers
 from telebot.speech.transport import PhoneInput, TurnGate
 from telebot.speech.turn_model import TurnModelProcess
 from telebot.speech.turns import TurnTaking
@@ -51,7 +53,8 @@ class Parts:
     providers: Mapping[str, str | None]
     turn_model: TurnModelProcess | None
     fillers: Fillers | None
-    person: str | None  # who takes the call over when nothing of ours works
+    transfers: Transfers
+    person: Transfer | None  # who takes the call over when nothing of ours works
     budget: Budget | None = None
 
 
@@ -64,6 +67,5 @@ class Outside:
     wall_clock: WallClock
     later: Later
     hang_up: Callable[[], Awaitable[None]]  # close the stream; the carrier's leg follows
-    transfer: Callable[[str], Awaitable[None]] | None  # raises CarrierError
     end: Callable[[str], None]  # the call's record is closed with this reason
     gone: Callable[[], None]  # nothing of this conversation is left

@@ -42,7 +42,7 @@ class RealtimeMind:
     """The mind of a call whose brain is a session: it ends the call, or puts the caller through,
     where the model says so. `after_reply` has actions done once the reply is heard."""
 
-    def __init__(self, person: str | None) -> None:
+    def __init__(self, person: Transfer | None) -> None:
         self._person = person
         self._actions: Sequence[Action] = ()
         self._counts = False  # the reply under way is being heard
@@ -75,7 +75,7 @@ class RealtimeMind:
         """What follows from a reply is known at its end, when it may have been heard in part."""
         actions: list[Action] = []
         if TRANSFER in called and self._person is not None:
-            actions.append(Transfer(self._person))
+            actions.append(self._person)
         elif END_CALL in called or GOODBYE.search(text):
             actions.append(EndCall("goodbye"))
         if actions and self._counts:
@@ -129,7 +129,7 @@ def services(
     if not agent.plans["realtime"]:
         parts, mind = usual()
         return Services(parts.stt, [parts.llm, parts.tts], mind, use)
-    realtime = RealtimeMind(agent.brain.person())
+    realtime = RealtimeMind(agent.person)
     realtime.after_reply = after_reply
 
     def last() -> UsualParts:

@@ -254,6 +254,9 @@ class Rest:
 
     url: str = ""
     made: list[Made] = field(default_factory=list)
+    statuses: dict[str, str] = field(default_factory=dict)  # of calls, by sid
+    rooms: dict[str, str] = field(default_factory=dict)  # status of conferences, by name
+    refuses: set[str] = field(default_factory=set)  # calls that are over for Twilio
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     answers: list[int | str] = field(default_factory=list)  # one each request
     then: int | str = 200  # and always after those
@@ -265,6 +268,8 @@ class Rest:
         if fields is None:
             return self._error(401, 20003, "Authenticate")
         self.asked.append((request.match_info["call"], fields))
+        if request.match_info["call"] in self.refuses:
+            return self._error(400, 21220, "Call is not in-progress. Cannot redirect.")
         told = {"sid": request.match_info["call"], "status": "completed"}
         return await self._answer(request, told, 200)
 
@@ -283,6 +288,30 @@ class Rest:
         made = Made(call_sid(), fields)
         self.made.append(made)
         return await self._answer(request, {"sid": made.sid, "status": "queued"}, 201)
+
+    async def fetch(self, request: web.Request) -> web.StreamResponse:
+        """GET /2010-04-01/Accounts/{account}/Calls/{call}.json"""
+        if await self._fields(request) is None:
+            return self._error(401, 20003, "Authenticate")
+        sid = request.match_info["call"]
+        if all(made.sid != sid for made in self.made):
+            return self._error(404, 20404, "no such call")
+        told = {"sid": sid, "status": self.statuses.get(sid, "queued")}
+        return await self._answer(request, told, 200)
+
+    async def conferences(self, request: web.Request) -> web.StreamResponse:
+        """GET /2010-04-01/Accounts/{account}/Conferences.json: by name, in progress unless another
+        status is asked for."""
+        if await self._fields(request) is None:
+            return self._error(401, 20003, "Authenticate")
+        status = request.query.get("Status", "in-progress")
+        found = [
+            {"sid": f"CF{n:032x}", "friendly_name": name, "status": status}
+            for n, (name, is_now) in enumerate(self.rooms.items())
+            if name == request.query.get("FriendlyName", name) and is_now == status
+        ]
+        page: dict[str, Any] = {"conferences": found, "page": 0, "page_size": 50, "uri": "/"}
+        return web.json_response(page | {"first_page_uri": "/", "next_page_uri": None})
 
     async def _fields(self, request: web.Request) -> dict[str, str] | None:
         """The form; None without a good login."""
@@ -321,6 +350,8 @@ async def rest() -> AsyncIterator[Rest]:
     app = web.Application()
     app.router.add_post("/2010-04-01/Accounts/{account}/Calls.json", peer.create)
     app.router.add_post("/2010-04-01/Accounts/{account}/Calls/{call}.json", peer.update)
+    app.router.add_get("/2010-04-01/Accounts/{account}/Calls/{call}.json", peer.fetch)
+    app.router.add_get("/2010-04-01/Accounts/{account}/Conferences.json", peer.conferences)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

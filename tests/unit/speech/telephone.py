@@ -4,7 +4,7 @@ carrier's buffer, and a caller who speaks recorded speech."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from telebot.audio import g711
 from telebot.call.admission import Admission
 from telebot.call.model import Call, CallOffer, Note, Termination, Turn, WireEvent
 from telebot.call.tokens import StreamTokens
-from telebot.dialog.actions import Action
+from telebot.dialog.actions import Action, Transfer
 from telebot.providers.frames import EmptyTranscriptFrame, Word, WordTimesFrame
 from telebot.providers.scripted import ScriptedLLMService, ScriptedSTTService, ScriptedTTSService
 from telebot.providers.scripted_audio import speech_like
@@ -30,9 +30,11 @@ from telebot.speech.conversation import Conversation
 from telebot.speech.factory import Speech
 from telebot.speech.filler import filler_texts
 from telebot.speech.phrases import Phrase
+from telebot.speech.transfers import Ways
 
 FRAME = 160
 WORD_S = 0.3
+NO_WAYS = Ways(None, None, lambda _: True, 30.0)
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
@@ -137,7 +139,7 @@ class TestAgent:
     mind: Mind = field(default_factory=Mind)
     broken: bool = False
     needs_vendor = False
-    person: str | None = None
+    person: Transfer | None = None
     plans = {"realtime": ()}  # noqa: RUF012
     providers = {"stt": "scripted", "llm": "scripted", "tts": "scripted"}  # noqa: RUF012
 
@@ -160,10 +162,14 @@ class TestAgent:
                 "max_duration": "Our time is over now, goodbye.",
                 "budget": "I must end here, goodbye.",
                 "apology": "I am sorry.",
+                "transfer_failed": "Nobody is there.",
                 "closing": "Goodbye.",
                 **filler_texts(self.settings, self.fillers),
             }.items()
         }
+
+    def summary(self, values: Mapping[str, str]) -> str:
+        return f"Notes: {values['notes']} Said: {values['last_words']}"
 
     def stt(self, _listener: object) -> Recogniser:
         return Recogniser(self.hears, self.stt_delay_s)
@@ -324,7 +330,11 @@ class Exchange:
 
 @asynccontextmanager
 async def exchange(
-    agent: TestAgent, *, price: Price = built_in, **settings: dict[str, Any]
+    agent: TestAgent,
+    *,
+    price: Price = built_in,
+    ways: Ways = NO_WAYS,
+    **settings: dict[str, Any],
 ) -> AsyncIterator[Exchange]:
     """Calls to `agent`; at the end nothing of them may be left."""
     loop = asyncio.get_running_loop()
@@ -354,7 +364,7 @@ async def exchange(
         recorder=tapes,
         clock=loop.time,
         wall_clock=wall_clock,
-        transfer=lambda _: None,
+        ways=lambda _: ways,
         price=price,
     )
     await speech.open()

@@ -12,10 +12,10 @@ from telebot.speech.services import RealtimeMind
 
 pytestmark = pytest.mark.unit
 
-PERSON = "+441632960123"
+PERSON = Transfer("+441632960123")
 
 
-def mind(person: str | None = PERSON) -> tuple[RealtimeMind, list[list[Action]]]:
+def mind(person: Transfer | None = PERSON) -> tuple[RealtimeMind, list[list[Action]]]:
     late: list[list[Action]] = []
     made = RealtimeMind(person)
     made.after_reply = late.append
@@ -31,8 +31,8 @@ def mind(person: str | None = PERSON) -> tuple[RealtimeMind, list[list[Action]]]
         ("Bye bye", [], [EndCall("goodbye")]),
         ("Thank you for calling.", [END_CALL], [EndCall("goodbye")]),
         ("You may say goodbye at any time, or go on.", [], []),
-        ("One moment.", [TRANSFER], [Transfer(PERSON)]),
-        ("One moment. Goodbye.", [TRANSFER], [Transfer(PERSON)]),
+        ("One moment.", [TRANSFER], [PERSON]),
+        ("One moment. Goodbye.", [TRANSFER], [PERSON]),
         ("We are open.", [], []),
     ],
 )
