@@ -13,7 +13,7 @@ from typing import Any
 from telebot.call.errors import CarrierError
 from telebot.call.ports import Dials, HangsUp, SendsDigits, Transfers, TransfersWarm
 from telebot.carriers.codec import PlainCodec
-from telebot.carriers.port import Carrier, OnThisMachine, StreamsMedia, Webhook
+from telebot.carriers.port import Carrier, HasTrunks, OnThisMachine, StreamsMedia, Webhook
 from telebot.carriers.registry import Carriers, load
 from telebot.dialog.actions import Transfer
 from telebot.settings import Settings
@@ -53,6 +53,8 @@ class Missing:
 
 def can(carrier: object, ability: str) -> bool:
     """Whether a carrier, as it is set up, has one of `ABILITIES`."""
+    if ability == DIAL and isinstance(carrier, HasTrunks) and not carrier.trunks:
+        return False  # it has no way out
     if isinstance(carrier, ABILITIES[ability]):
         return True
     return ability == DIGITS and isinstance(carrier, StreamsMedia) and _keys(carrier)

@@ -21,6 +21,7 @@ from telebot.call.errors import ApiError, CarrierError, Refused, Unable
 from telebot.call.model import Call, CallOffer
 from telebot.call.numbers import allowed, normalised
 from telebot.call.ports import Clock, Dials, Way
+from telebot.carriers.abilities import DIAL, can
 from telebot.carriers.port import AnswersWebhooks, Carrier, HasTrunks, OffersOnMedia
 from telebot.carriers.registry import Carriers
 from telebot.config_file import did_you_mean
@@ -200,7 +201,7 @@ class Dialling:
         raise ApiError(400, "invalid_parameter", message, "trunk")
 
     def _only_one(self) -> str:
-        able = [one.name for one in self._carriers if isinstance(one, Dials) and not one.off()]
+        able = [one.name for one in self._carriers if can(one, DIAL) and not one.off()]
         if len(able) == 1:
             return able[0]
         if not able:

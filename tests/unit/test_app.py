@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
-from telebot import app
+from telebot import app, outgoing
 from telebot.call.errors import ConfigError
 from telebot.call.local_access import load_secret
 from telebot.call.model import Call, CallOffer
@@ -59,13 +59,15 @@ def settings_of(data: Path, **environ: str) -> Settings:
 
 def test_only_a_carrier_that_can_puts_a_call_through(tmp_path: Path) -> None:
     environ = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "t"}
-    of = app._transfers(Carriers(settings_of(tmp_path, **environ)))
+    settings = settings_of(tmp_path, **environ)
+    of = outgoing.ways(settings, Carriers(settings), {})
     can = {}
     for carrier in ("twilio", "local"):
         offer = CallOffer(carrier, "CA1", "+15550001", "+15550002")
         call = Call("id1", offer, "test", datetime(2026, 11, 20, tzinfo=UTC))
-        can[carrier] = of(call) is not None
-    assert can == {"twilio": True, "local": False}
+        can[carrier] = (of(call).blind is not None, of(call).warm is not None)
+        assert not of(call).allowed("+15550002"), "nobody has allowed it"
+    assert can == {"twilio": (True, True), "local": (False, False)}
 
 
 def test_the_operators_key_signs_where_there_is_one(tmp_path: Path) -> None:
