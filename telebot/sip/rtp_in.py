@@ -23,6 +23,7 @@ FIRST_WAIT_S, LEAST_WAIT_S = 0.06, 0.02
 FORGET = 0.997  # of what was seen to come late, ten times a second
 MOST_FILLED = RATE_HZ  # a longer gap stays one
 DOUBT = RATE_HZ  # a timestamp this far from the clock is another count
+PAUSE = RATE_HZ // 10  # less between two packets with different counts is jitter
 REMEMBERED = 64  # packets given up that may still come
 MARGIN_S = 0.01
 
@@ -48,6 +49,7 @@ class RtpIn:
         self._restart_at = -1  # the next packet of what may be a new count
         self._jitter_ts = 0
         self._first = 0  # first sequence number of this source
+        self._began_at = 0.0  # arrival of the first packet
         self.heard_at = 0.0  # arrival of the last audio in order
         self.jitter = 0.0  # samples (RFC 3550 section 6.4.1)
         self.packets = self.lost = self.late = self.duplicate = self.reordered = 0
@@ -84,7 +86,7 @@ class RtpIn:
             if self._held:
                 self._found(now)
         elif self._next < 0:
-            self._begin(seq, ts)
+            self._begin(seq, ts, now)
             self.packet(seq, ts, ulaw, now)
             self.packets -= 1
         else:
@@ -119,11 +121,12 @@ class RtpIn:
 
     # --- in order ------------------------------------------------------------------------------
 
-    def _begin(self, seq: int, ts: int) -> None:
+    def _begin(self, seq: int, ts: int, now: float) -> None:
         if self._last:  # the position goes on by the clock, see `_jump`
             self._next_ts = (ts - HALF) & MASK
         else:
             self._next_ts = ts
+            self._began_at = now
         self._jitter_ts = (ts - HALF) & MASK  # no jitter against what was before
         self._next = self._first = seq
 
@@ -149,7 +152,10 @@ class RtpIn:
         if not self._last:
             return
         if step < 0 or abs(step + samples - passed) > DOUBT:
-            step = max(0, passed - samples)  # another count: go on by our clock
+            step = passed - samples  # another count: go on by our clock
+            step = step if step >= PAUSE else 0
+        elif not lost and self._position + step > (now - self._began_at) * RATE_HZ + DOUBT:
+            step = 0  # it counts more than it says, packet by packet
         begins = max(self._position, self._filled)
         missing = self._position + step - begins
         if 0 < missing <= MOST_FILLED:

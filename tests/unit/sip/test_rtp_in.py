@@ -242,6 +242,17 @@ def test_a_timestamp_that_jumps_leaves_the_calls_time_alone(jump):
     assert len(line.heard) == 3200
 
 
+@pytest.mark.parametrize("count", [0, 1, 20, 159, 320])
+def test_a_sender_whose_timestamps_do_not_fit_its_audio_is_heard_nearly_without_holes(count):
+    rng, line, audio = random.Random(12), Line(), speech(12, MINUTE)
+    at = 1000.0
+    for n in range(3000):
+        at = max(at, 1000 + 0.02 * n + rng.uniform(0, 0.03))
+        line.packet(n, count * n, audio[160 * n : 160 * n + 160], at)
+    assert len(audio) <= len(line.heard) <= len(audio) + 2.1 * 8000
+    assert audio[-8000:] in line.heard
+
+
 def test_sequence_numbers_that_begin_anew_are_believed_at_the_second():
     line = Line()
     line.packet(10, 0, b"a" * 160)
