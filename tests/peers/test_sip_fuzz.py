@@ -7,11 +7,12 @@ import asyncio
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rtp_line import RtpLine, rtp_line
-from sip_line import SipLine, sdp, sip_line
+from sip_line import Request, SipLine, respond, sdp, sip_line
 from sip_phone import Line
 from sip_phone import sip_line as sip_server
 
@@ -20,6 +21,19 @@ pytestmark = pytest.mark.peers
 TORTURE = Path(__file__).with_name("sip_peers") / "torture"
 MESSAGES = 800
 PACKETS = 1500
+DIALOG_MESSAGES = 300
+METHODS = (
+    "INVITE",
+    "UPDATE",
+    "INFO",
+    "OPTIONS",
+    "NOTIFY",
+    "REFER",
+    "MESSAGE",
+    "PRACK",
+    "ACK",
+    "NEW",
+)
 SEED = 4475
 AWKWARD = (
     b"", b"\x00", b"\xff\xfe", b"%00", b"4294967296", b"-1", b"9" * 40, b"A" * 5000, b"\r\n\r\n",
@@ -98,14 +112,40 @@ async def test_spoilt_messages_leave_the_server_up(tmp_path: Path) -> None:
         assert list(wrong_answers(line)) == []
 
 
-async def calling(line: SipLine, rtp: RtpLine, server: Line) -> None:
-    """A call that is up, its media going to `rtp.peer`."""
+async def calling(line: SipLine, rtp: RtpLine, server: Line) -> Request:
+    """A call that is up, its media going to `rtp.peer`; its INVITE, with the tag of its dialog."""
     invite = line.request("INVITE", server.port, "100", body=sdp(rtp.port))
     answer = await line.ask(invite, server.port)
     assert answer.status == 200, answer.text
     line.send(line.ack(invite, answer), answer.source)
     rtp.peer = ("127.0.0.1", answer.media_port)
     await server.until(lambda: server.listeners.all)
+    return replace(invite, to_tag=answer.header("To").partition(";tag=")[2])
+
+
+async def test_spoilt_messages_inside_a_call_leave_it_up(tmp_path: Path) -> None:
+    """None of them is a BYE by accident: what is said is judged by what is answered."""
+    rng = random.Random(SEED)
+    async with sip_server(tmp_path) as server, sip_line() as line, rtp_line() as rtp:
+        line.answer = lambda message: respond(message, 200, "OK") if message.method != "ACK" else ""
+        dialog = await calling(line, rtp, server)
+        for number in range(DIALOG_MESSAGES):
+            method = rng.choice(METHODS)
+            request = line.request(method, server.port, "100")
+            inside = replace(
+                dialog, method=method, branch=request.branch, cseq=number + 2, headers=(),
+                body=sdp(rtp.port) if method in ("INVITE", "UPDATE") else "",
+            ).text().encode()  # fmt: skip
+            whole = rng.random() < 0.3
+            line.send(inside if whole else spoilt(inside, rng), ("127.0.0.1", server.port))
+            if number % 50 == 49:
+                await alive(line, server.port)
+        await alive(line, server.port)
+        assert list(wrong_answers(line)) == []
+        await rtp.speak(bytes(160) * 25)
+        (heard,) = server.listeners.all
+        await server.until(lambda: heard.frames)
+        assert server.log.reasons() == []
 
 
 async def test_spoilt_packets_leave_the_call_up(tmp_path: Path) -> None:
