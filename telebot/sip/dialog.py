@@ -194,13 +194,27 @@ class Dialog(Asking):
         data = event.getData()
         match event:
             case CCEvents.CCEventConnect():
-                self.stack.tell(leg.acknowledged, body_of(data[2]))
+                self.stack.tell(leg.acknowledged, self._described(data[2]))
             case CCEvents.CCEventUpdate():
-                self.stack.tell(leg.offered, body_of(data))
+                self._offered(leg, data)
             case CCEvents.CCEventDisconnect():
                 self.stack.tell(leg.over, cause_of(event))
             case CCEvents.CCEventFail():
                 self.stack.tell(leg.over, Cause(status=data[0], text=str(data[1])))
+
+    def _offered(self, leg: Leg, body: Any) -> None:
+        """A re-INVITE. One whose body describes no session changes nothing (RFC 3261 14.2)."""
+        try:
+            self.stack.tell(leg.offered, body_of(body))
+        except bodies.Unsupported:  # once sippy is done with the event
+            self.stack.call(self.refuse, 415, (("Accept", bodies.SDP),))
+
+    def _described(self, body: Any) -> bytes | None:
+        """The answer in an ACK; None also for what is none."""
+        try:
+            return body_of(body)
+        except bodies.Unsupported:
+            return None
 
 
 def cause_of(event: Any) -> Cause:

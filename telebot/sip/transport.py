@@ -84,6 +84,11 @@ def is_ip(host: str) -> bool:
     return True
 
 
+def is_port(number: int) -> bool:
+    """Whether a datagram can be sent there."""
+    return 0 < number < 1 << 16
+
+
 class ServerOptions(Udp_server_opts):  # type: ignore[misc]
     """One receiver, so messages stay in order; it hands over as they come."""
 
@@ -131,6 +136,9 @@ class Server(Udp_server):  # type: ignore[misc]
         """Every character is a byte here."""
         if isinstance(data, str):
             data = data.encode("latin-1", "replace")
+        if not is_port(address[1]):  # a peer's Contact; sippy's sender would not survive it
+            self.dropped += 1
+            return
         super().send_to(data, address, delayed)
 
     def _too_many(self, invite: bytes, address: tuple[str, int]) -> bool:
@@ -263,7 +271,7 @@ class Transactions(transactions.SipTransactionManager):  # type: ignore[misc]
         via.params.pop("received", None)
         if via.hostname != host:
             via.params["received"] = host
-        if "rport" in via.params:
+        if "rport" in via.params or not is_port(via.getAddr()[1] or 5060):
             via.params["rport"] = str(port)
         if msg.getMethod() == "INVITE" and self._turned_away(msg, checksum, server):
             return

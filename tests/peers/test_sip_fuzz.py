@@ -95,8 +95,15 @@ async def alive(line: SipLine, port: int) -> None:
 
 
 def wrong_answers(line: SipLine) -> Iterator[str]:
+    """A 500 is right where a request of a dialog came out of order (RFC 3261 section 12.2.2)."""
+    highest = 0
     for message in line.messages:
-        if 500 <= message.status < 600 and message.status not in (501, 503, 505):
+        if message.status < 200:
+            continue
+        number = int((re.match(r"\d+", message.header("CSeq")) or ["0"])[0])
+        overtaken = message.status == 500 and number <= highest
+        highest = max(highest, number if message.status != 400 else 0)
+        if 500 <= message.status < 600 and message.status not in (501, 503, 505) and not overtaken:
             yield message.text
 
 
@@ -148,6 +155,32 @@ async def test_spoilt_messages_inside_a_call_leave_it_up(tmp_path: Path) -> None
         assert server.log.reasons() == []
 
 
+async def test_an_address_that_cannot_be(tmp_path: Path) -> None:
+    """In Via, Contact and Record-Route: what would be sent there is not, and nothing else fails."""
+    async with sip_server(tmp_path) as server, sip_line() as line:
+        for where in (
+            "127.0.0.1:99999",
+            "127.0.0.1:0",
+            "[::1",
+            "999.1.1.1",
+            "no.such.host.invalid",
+        ):
+            contact = f"Contact: <sip:me@{where}>"
+            for request in (
+                line.request("OPTIONS", server.port, "100", via=where),
+                line.request("INVITE", server.port, "100", body=sdp(20_000), headers=(contact,)),
+                line.request("INVITE", server.port, "100", body=sdp(20_000), via=where),
+            ):
+                text = request.text().replace(";rport", "")
+                if contact in text:  # in the place of its own
+                    text = text.replace(f"Contact: <sip:test@{request.via}>\r\n", "")
+                line.send(text, ("127.0.0.1", server.port))
+            await alive(line, server.port)
+        for call in [*server.listeners.all]:
+            await call.wire.close()
+        await alive(line, server.port)
+
+
 async def test_spoilt_packets_leave_the_call_up(tmp_path: Path) -> None:
     rng = random.Random(SEED)
     async with sip_server(tmp_path) as server, sip_line() as line, rtp_line() as rtp:
@@ -192,3 +225,19 @@ async def test_media_from_elsewhere_is_not_believed_and_nothing_goes_there(tmp_p
         await stealing
         assert thief.packets == []
         assert b"\x99" * 20 not in b"".join(ulaw for ulaw, _ in heard.frames)
+
+
+async def test_a_body_that_describes_no_session_changes_nothing(tmp_path: Path) -> None:
+    async with sip_server(tmp_path) as server, sip_line() as line, rtp_line() as rtp:
+        dialog = await calling(line, rtp, server)
+        for number, status in ((2, 415), (3, 415), (4, 200)):
+            new = line.request("INVITE", server.port, "100")
+            again = replace(dialog, cseq=number, branch=new.branch)
+            text = again.text()
+            if status == 415:
+                text = text.replace("application/sdp", "text/plain")
+            line.send(text, ("127.0.0.1", server.port))
+            answer = await line.final(dialog.call_id, "INVITE", number)
+            assert answer.status == status, answer.text
+            line.send(line.ack(again, answer), ("127.0.0.1", server.port))
+        assert server.log.reasons() == []
