@@ -20,6 +20,7 @@ __all__ = [
     "RespondFrame",
     "SessionOpenFrame",
     "SpokenText",
+    "TakeBackFrame",
     "TellFrame",
     "ToolCalledFrame",
     "UsedFrame",
@@ -50,6 +51,19 @@ class WordTimesFrame(DataFrame):
     def spoken(self) -> SpokenText:
         """The same words with their text joined."""
         return SpokenText(" ".join(w.text for w in self.words), self.words)
+
+
+@dataclass
+class TakeBackFrame(DataFrame):
+    """The caller is not to hear the reply's audio behind `at_s` (seconds of it): a voice broke off
+    inside a word, and another one will say it.
+
+    `left_s` is the answer of who has the audio, there when the frame was pushed: how much of the
+    reply is left. None: nobody could take anything back.
+    """
+
+    at_s: float = 0.0
+    left_s: float | None = None
 
 
 @dataclass

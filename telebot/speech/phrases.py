@@ -75,6 +75,10 @@ class _Collector:
         if len(self.ulaw) < MAX_AUDIO:
             self.ulaw += ulaw
 
+    def reply_taken_back(self, at_s: float) -> float | None:
+        del self.ulaw[int(at_s * 8000) :]
+        return len(self.ulaw) / 8000
+
     def reply_ended(self) -> None:
         self.done.set()
 

@@ -77,9 +77,9 @@ class PlayOut:
         """Say it again from `position`, as far back as is kept."""
         self.cursor = max(self._base, min(position, self.cursor))
 
-    def drop(self) -> None:
-        """What was not sent is never said."""
-        del self._content[self.cursor - self._base :]
+    def drop(self, position: int = 0) -> None:
+        """What was not sent, and lies behind `position`, is never said."""
+        del self._content[max(self.cursor, position) - self._base :]
 
     def between(self, start: int, stop: int) -> bytes:
         """The audio from position `start` to `stop`, as far as it is kept."""

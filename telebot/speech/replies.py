@@ -217,6 +217,13 @@ class Replies:
         else:
             self._voice.say(ulaw)
 
+    def reply_taken_back(self, at_s: float) -> float | None:
+        reply = self._live()
+        if reply is None or reply.start is None:
+            return None
+        left = self._voice.take_back(reply.start + int(at_s * RATE_HZ))
+        return (left - reply.start) / RATE_HZ
+
     def reply_ended(self) -> None:
         reply = self._live()
         if reply is None or reply.generated:

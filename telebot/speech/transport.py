@@ -37,7 +37,12 @@ from pipecat.transports.base_transport import TransportParams
 
 from telebot.audio import g711
 from telebot.audio.resample import ToPhone
-from telebot.providers.frames import CallerTurnFrame, EmptyTranscriptFrame, WordTimesFrame
+from telebot.providers.frames import (
+    CallerTurnFrame,
+    EmptyTranscriptFrame,
+    TakeBackFrame,
+    WordTimesFrame,
+)
 
 STT_PIECE = 320  # 40 ms: half the work of two frames, and never late for a pause of 200 ms
 EARLY_AUDIO = 2 * g711.RATE_HZ  # caller audio kept until the STT service is up (2 s)
@@ -71,6 +76,11 @@ class Spoken(Protocol):
         ...
 
     def reply_audio(self, ulaw: bytes) -> None: ...
+
+    def reply_taken_back(self, at_s: float) -> float | None:
+        """Audio behind `at_s` is not to be heard. Seconds of the reply that are left; None where
+        there is none."""
+        ...
 
     def reply_ended(self) -> None: ...
 
@@ -192,6 +202,8 @@ class PhoneOutput(BaseOutputTransport):
             return
         if isinstance(frame, WordTimesFrame):
             self._spoken.reply_words(frame)
+        elif isinstance(frame, TakeBackFrame):
+            frame.left_s = self._spoken.reply_taken_back(frame.at_s)
         elif isinstance(frame, TTSTextFrame):
             self._text(frame)
         elif isinstance(frame, LLMFullResponseStartFrame):

@@ -18,7 +18,7 @@ from pipecat.frames.frames import (
 )
 from simulated import simulated
 
-from telebot.providers.frames import WordTimesFrame
+from telebot.providers.frames import TakeBackFrame, WordTimesFrame
 
 pytestmark = pytest.mark.peers
 
@@ -91,6 +91,28 @@ async def test_every_word_is_heard_whatever_fails_wherever(vendor, speech, fault
     if point != "end":  # behind the last word a fault may pass for the end
         assert chain.told.served[-1] == "local"
         assert [name for name, _ in chain.told.failed] == ["openai"]
+
+
+async def test_a_word_that_was_begun_is_taken_back_and_heard_once(vendor, speech):
+    """Where the audio has somebody who can take it back, as the phone's end does."""
+    vendor.fault("openai.tts=drop@middle")
+    async with chained(vendor, "tts", ["openai", "local"], hasty="openai") as chain:
+        taken: list[tuple[float, float]] = []
+
+        async def take_back(_chain, frame):
+            if isinstance(frame, TakeBackFrame):
+                taken.append((chain.chain._sent_s, frame.at_s))
+                frame.left_s = frame.at_s
+
+        chain.chain.add_event_handler("on_before_push_frame", take_back)
+        audio, placed = await speak(chain)
+    [(sent_s, left_s)] = taken
+    assert 0.0 < left_s < sent_s
+    heard_audio = audio[: 2 * round(left_s * 8000)] + audio[2 * round(sent_s * 8000) :]
+    assert await heard(speech, heard_audio) == plain(TEXT)
+    assert [text for _, text in placed] == WORDS
+    [rest_at] = [f.at_s for f in chain.line.sink.of(WordTimesFrame) if f.at_s and not f.replaces]
+    assert rest_at == left_s
 
 
 async def test_audio_that_is_too_short_is_completed_by_the_next(vendor, speech):

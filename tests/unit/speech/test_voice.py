@@ -167,6 +167,61 @@ def test_what_is_said_while_held_waits_and_is_heard_whole():
     run(scene())
 
 
+@pytest.mark.parametrize("piece_ms", [20, 100])
+@pytest.mark.parametrize("left_s", [0.05, 0.25, 1.0, 2.0])
+def test_what_is_taken_back_is_not_heard_and_what_follows_is(piece_ms, left_s):
+    """Also of what the carrier has; what comes before it is heard once, without a gap."""
+
+    async def scene() -> None:
+        async with line(piece_ms) as phone:
+            phone.voice.say(NOISE[: 3 * RATE_HZ])
+            await sleep(0.5)
+            until = round((0.5 + left_s) * RATE_HZ)
+            assert phone.voice.take_back(until) == until
+            phone.voice.say(NOISE[4 * RATE_HZ : 5 * RATE_HZ])
+            await sleep(5)
+            heard, more = phone.carrier.heard(), NOISE[4 * RATE_HZ : 5 * RATE_HZ]
+            assert heard[:3999] == NOISE[:3999]
+            assert heard.endswith(NOISE[4002:until] + more)
+            assert abs(len(heard) - until - len(more)) <= 1, "no more than a sample is lost"
+            assert not phone.voice.talking
+            ear, recorded = phone.settled()
+            assert different(ear, recorded) <= 2
+
+    run(scene())
+
+
+def test_what_was_heard_is_not_taken_back():
+    async def scene() -> None:
+        async with line(20) as phone:
+            phone.voice.say(NOISE[:RATE_HZ])
+            await sleep(0.5)
+            left = phone.voice.take_back(1000)
+            assert abs(left - RATE_HZ // 2) <= 1
+            await sleep(1)
+            heard = phone.carrier.heard()
+            assert heard == NOISE[: len(heard)]
+            assert abs(len(heard) - left) <= 1
+
+    run(scene())
+
+
+def test_a_voice_that_is_held_stays_so_when_something_is_taken_back():
+    async def scene() -> None:
+        async with line(20) as phone:
+            phone.voice.say(NOISE[: 2 * RATE_HZ])
+            await sleep(0.5)
+            phone.voice.hold()
+            assert phone.voice.take_back(RATE_HZ) == RATE_HZ
+            assert phone.voice.held
+            await sleep(0.5)
+            phone.voice.release()
+            await sleep(1)
+            assert phone.carrier.heard() == NOISE[:RATE_HZ]
+
+    run(scene())
+
+
 def test_dropped_words_are_never_heard_and_the_next_reply_is():
     async def scene() -> None:
         async with line() as phone:
@@ -487,6 +542,7 @@ acts = st.lists(
         st.tuples(st.just("cough"), st.integers(0, 6000)),
         st.tuples(st.just("hold"), st.integers(0, 6000)),
         st.tuples(st.just("drop"), st.just(0)),
+        st.tuples(st.just("take back"), st.integers(-4000, 12_000)),
         st.tuples(st.just("finish"), st.just(0)),
     ),
     max_size=12,
@@ -518,6 +574,9 @@ def test_the_recording_is_what_the_caller_heard(piece_ms, latency_s, plot):
                     cuts += 1
                 elif name == "drop":
                     phone.voice.drop()
+                    cuts += 1
+                elif name == "take back":
+                    phone.voice.take_back(max(0, phone.voice.played() + value))
                     cuts += 1
                 else:
                     phone.voice.finish()
