@@ -24,7 +24,6 @@ from telebot.speech.playout import PlayOut
 
 TICK_S = 0.02
 EVERY = -1  # the phase of a voice that is topped up at every tick
-WORTH_S = 0.06  # less than this is played before the carrier could forget it
 STALL_S = 0.5  # after a longer stall of the process start a new schedule, do not replay it
 MARK_EVERY = RATE_HZ  # a mark at least once a second of audio
 MARK_PATIENCE_S = 1.0  # a mark this late says that the carrier has not played what we think
@@ -191,19 +190,11 @@ class Voice:
         return position
 
     def take_back(self, position: int) -> int:
-        """What is queued behind `position` is not to be heard: also of what the carrier has, which
-        gets the rest of it anew. Returns the position after what is left."""
-        out = self._out
-        if out.cursor > position and out.end - self._clock() > WORTH_S:
-            held = out.held
-            self._recorded = self.silence()
-            out.drop(position)
-            out.held = held
-            if not held:
-                self.release()
-        else:
-            out.drop(position)
-        return out.queued
+        """What is queued behind `position` is never said, as far as it was not sent: a clear in the
+        middle of a reply costs more than a word that is begun twice. Returns the position after
+        what is left."""
+        self._out.drop(position)
+        return self._out.queued
 
     def finish(self) -> None:
         """What is queued now is the end of a reply: its last audio is marked."""

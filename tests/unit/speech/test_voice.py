@@ -168,40 +168,24 @@ def test_what_is_said_while_held_waits_and_is_heard_whole():
 
 
 @pytest.mark.parametrize("piece_ms", [20, 100])
-@pytest.mark.parametrize("left_s", [0.05, 0.25, 1.0, 2.0])
+@pytest.mark.parametrize("left_s", [0.05, 0.25, 0.5, 1.0, 2.0])
 def test_what_is_taken_back_is_not_heard_and_what_follows_is(piece_ms, left_s):
-    """Also of what the carrier has; what comes before it is heard once, without a gap."""
+    """As far as the carrier does not have it yet; there is no gap."""
 
     async def scene() -> None:
         async with line(piece_ms) as phone:
             phone.voice.say(NOISE[: 3 * RATE_HZ])
             await sleep(0.5)
-            until = round((0.5 + left_s) * RATE_HZ)
-            assert phone.voice.take_back(until) == until
+            wanted = round((0.5 + left_s) * RATE_HZ)
+            until = phone.voice.take_back(wanted)
+            assert until >= wanted
+            assert until == wanted or until <= (0.5 + LEAD_S + piece_ms / 1000) * RATE_HZ
             phone.voice.say(NOISE[4 * RATE_HZ : 5 * RATE_HZ])
             await sleep(5)
-            heard, more = phone.carrier.heard(), NOISE[4 * RATE_HZ : 5 * RATE_HZ]
-            assert heard[:3999] == NOISE[:3999]
-            assert heard.endswith(NOISE[4002:until] + more)
-            assert abs(len(heard) - until - len(more)) <= 1, "no more than a sample is lost"
+            assert phone.carrier.heard() == NOISE[:until] + NOISE[4 * RATE_HZ : 5 * RATE_HZ]
             assert not phone.voice.talking
             ear, recorded = phone.settled()
             assert different(ear, recorded) <= 2
-
-    run(scene())
-
-
-def test_what_was_heard_is_not_taken_back():
-    async def scene() -> None:
-        async with line(20) as phone:
-            phone.voice.say(NOISE[:RATE_HZ])
-            await sleep(0.5)
-            left = phone.voice.take_back(1000)
-            assert abs(left - RATE_HZ // 2) <= 1
-            await sleep(1)
-            heard = phone.carrier.heard()
-            assert heard == NOISE[: len(heard)]
-            assert abs(len(heard) - left) <= 1
 
     run(scene())
 
