@@ -27,7 +27,7 @@ from telebot.providers.link import Port
 from telebot.providers.utterance import Muted, Utterance
 from telebot.providers.word_clock import WordClock, Yardstick
 
-SPARE_S = 0.5  # of audio still to play when a stalled voice is given up: more than was sent
+SPARE_S = 0.8  # of audio still to play when a stalled voice is given up: a word and what was sent
 LONGEST_STALL_S = 4.0  # however much audio lies ahead
 PLENTY_S, JOINED_S = 0.4, 0.2  # of audio ahead: small pieces are handed on joined to larger ones
 SHORT = 0.45  # of the yardstick's length: no voice speaks this fast
