@@ -25,6 +25,7 @@ SLACK = 40  # samples by which a resampled voice may drift between two chunks
 LONGEST_GAP = 6 * RATE_HZ
 LOST = 400  # samples that may be missing between two chunks: a pause that was shortened
 MISSED = 3  # chunks in a row that are not found: it was broken off there
+LATE = 2  # chunks that need not be found at the start: a busy machine stumbles there
 END_S = 0.1  # of a word: what is quiet at its end
 
 Floats = NDArray[np.float32]
@@ -123,7 +124,7 @@ def _follow(audio: Floats, since: int, clip: Clip) -> tuple[float, int] | None:
         place = _find(audio, piece, low, high) if place is None else place
         if place is None:
             missed += 1
-            if missed > MISSED or not matched:
+            if missed > (MISSED if matched else LATE):
                 break
         else:
             missed = 0

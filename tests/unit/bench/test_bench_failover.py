@@ -45,6 +45,10 @@ def test_a_gap_inside_a_word_takes_nothing_away() -> None:
     assert heard(said(0, 2.5), PAUSE, said(0, 6)[len(said(0, 2.5)) :]) == Verdict()
 
 
+def test_a_stumble_at_the_start_takes_nothing_away() -> None:
+    assert heard(said(0, 0.2), PAUSE, said(0, 6)[len(said(0, 0.2)) :]) == Verdict()
+
+
 def test_a_word_that_was_broken_off_is_said_again() -> None:
     assert heard(said(0, 3.7), said(3, 3)) == Verdict((), ("four",))
     assert heard(said(0, 3.7), said(3, 3)).good
