@@ -135,7 +135,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
         measure(metrics, speech, local, archive, chains)
-        sip = _sip(settings, carriers, admission, speech)
+        sip = _sip(settings, carriers, admission, speech, local)
         checks = {
             "turn_model": speech.turn_model_check,
             "providers": chains.breakers.check,
@@ -273,9 +273,15 @@ def _secret_key(settings: Settings) -> str:
     return given or local_access.load_secret(settings.server.data, "secret.key")
 
 
-def _sip(settings: Settings, carriers: Carriers, admission: Admission, speech: Speech) -> SipServer:
+def _sip(
+    settings: Settings,
+    carriers: Carriers,
+    admission: Admission,
+    speech: Speech,
+    local: LocalSpeech,
+) -> SipServer:
     """SIP trunks, and the carrier by which the rest of the house knows them."""
-    server = SipServer(settings, admission, speech, SipCarrier.name)
+    server = SipServer(settings, admission, speech, SipCarrier.name, local.spoken)
     carrier = carriers.get(SipCarrier.name)
     if isinstance(carrier, SipCarrier):
         carrier.attach(server)

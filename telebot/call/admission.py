@@ -52,6 +52,7 @@ class Admission:
     _awaited: dict[str, _Awaited] = field(default_factory=dict)
     _by_carrier: dict[tuple[str, str], str] = field(default_factory=dict)
     _over: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
+    _kept: set[str] = field(default_factory=set)
     _endings: Endings = field(init=False)
     _empty: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -122,8 +123,18 @@ class Admission:
         return awaited.call
 
     def end(self, call: Call, reason: str) -> bool:
-        """End a call; the first reason stands. True where this ended it."""
-        return self._endings.end(call, reason)
+        """End a call; the first reason stands. True where this ended it. A call that is kept does
+        not end."""
+        return call.id not in self._kept and self._endings.end(call, reason)
+
+    def keep(self, call: Call) -> None:
+        """The call goes on without the bot (its caller talks with a person over us): it keeps its
+        place, and ends when it is released."""
+        self._kept.add(call.id)
+
+    def release(self, call: Call) -> None:
+        """It may end now."""
+        self._kept.discard(call.id)
 
     def find(self, carrier: str, carrier_call_id: str, placed: str = "") -> Call | None:
         """A live call by the carrier's own id, or by ours (`placed`) where we made it."""

@@ -6,18 +6,21 @@ trunk that may dial the number.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Self
 
-from telebot.call.errors import Unable
+from telebot.call.errors import CarrierError, Unable
 from telebot.call.model import Call
 from telebot.call.ports import Way
 from telebot.settings import Settings
+from telebot.sip.digits import send_digits
+from telebot.sip.live import LiveCall
 from telebot.sip.server import SipServer
 
 
 class SipCarrier:
-    """Every trunk of this server (a `Carrier` that `HasTrunks`, `HangsUp` and `Dials`)."""
+    """Every trunk of this server (a `Carrier` that `HasTrunks`, `Dials`, `HangsUp`, `Transfers`,
+    `TransfersWarm` and `SendsDigits`)."""
 
     name = "sip"
 
@@ -57,6 +60,31 @@ class SipCarrier:
         live = self._server.calls.find(call) if self._server is not None else None
         if live is not None:
             live.stop("bot_hangup")
+
+    async def transfer(self, call: Call, to: str) -> None:
+        """By REFER, else over a leg of ours. Raises `CarrierError`."""
+        server, live = self._live(call)
+        await server.handover.blind(live, to)
+
+    async def transfer_warm(
+        self, call: Call, to: str, summary: str, within_s: float, answered: Callable[[], None]
+    ) -> None:
+        """Ring `to` up over a trunk, tell them, and connect both. Raises `Unable` where no trunk
+        may, `NotReached`, `CarrierError`."""
+        server, live = self._live(call)
+        await server.handover.warm(live, to, summary, within_s, answered)
+
+    async def send_digits(self, call: Call, digits: str) -> None:
+        """Key them as events or by INFO, as the trunk has it. Raises `CarrierError`."""
+        _, live = self._live(call)
+        await send_digits(live, digits)
+
+    def _live(self, call: Call) -> tuple[SipServer, LiveCall]:
+        """Raises `CarrierError` where the call is over."""
+        live = self._server.calls.find(call) if self._server is not None else None
+        if self._server is None or live is None:
+            raise CarrierError("the call is over")
+        return self._server, live
 
     async def close(self) -> None:
         """Nothing of its own."""

@@ -10,6 +10,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from telebot.audio import g711
 from telebot.providers.recogniser import SpeechToText
 from telebot.providers.scripted_audio import exactly, pieces
 from telebot.providers.synthesiser import TextToSpeech
@@ -36,6 +37,11 @@ class LocalSpeech:
         await asyncio.to_thread(self.tts.load)
         spoken = [clip.pcm16 async for clip in self.tts.stream(SCRIPTED_TEXT)]
         self.scripted = pieces(exactly(b"".join(spoken)))
+
+    async def spoken(self, text: str) -> bytes:
+        """`text` as a telephone hears it: 8 kHz mu-law. Raises as `TextToSpeech.stream`."""
+        clips = [clip.pcm16 async for clip in self.tts.stream(text)]
+        return g711.encode(b"".join(clips))
 
     def close(self) -> None:
         """Join the models' threads; jobs that wait are dropped. Blocks for one inference."""

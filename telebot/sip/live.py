@@ -7,6 +7,7 @@ The sibling of `web/media_stream.py`. What the leg (`leg.py`) tells and what the
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,15 +15,17 @@ from typing import Any
 import structlog
 
 from telebot.call.admission import Admission
-from telebot.call.errors import Refused
+from telebot.call.errors import CarrierError, Refused
 from telebot.call.events import Conversations, MediaSink
-from telebot.call.model import Call, CallOffer, WireEvent
+from telebot.call.model import Call, CallOffer, State, WireEvent
 from telebot.sip import sdp
 from telebot.sip.agreement import Agreement
+from telebot.sip.bridge import connect
 from telebot.sip.causes import TRUNK_FULL, Cause, read, told
 from telebot.sip.leg import Leg
 from telebot.sip.ports import Busy
 from telebot.sip.rtp import RtpStream
+from telebot.sip.second_leg import SecondLeg
 
 END_WITHIN_S = 20.0  # for the conversation to put everything away
 OPEN_WITHIN_S = 2.0  # for the RTP ports
@@ -55,9 +58,25 @@ class Wire:
         self.send_clear = stream.send_clear
         self._hang_up = hang_up
 
+    def mute(self) -> None:
+        """Nothing is sent any more."""
+        self.send_audio, self.send_mark, self.send_clear = _no_audio, _no_mark, _nothing
+
     async def close(self) -> None:
         """Hang up; the call's own task does the rest."""
         self._hang_up()
+
+
+def _no_audio(ulaw: bytes) -> None:
+    pass
+
+
+def _no_mark(name: str) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass
 
 
 class LiveCall:
@@ -79,6 +98,10 @@ class LiveCall:
         self._reason = ""  # the first one stands
         self._up: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._stopped = asyncio.Event()
+        self._bot_left = asyncio.Event()
+        self._wire: Wire | None = None
+        self._person: SecondLeg | None = None  # with whom the caller talks instead of the bot
+        self._joined_at = 0.0
 
     async def run(self, admitted: Callable[[LiveCall, Call], Callable[[], None]]) -> None:
         """The call's task."""
@@ -112,8 +135,51 @@ class LiveCall:
         """End the call from our side for `reason`."""
         self._reason = self._reason or reason
         self._stopped.set()
+        self._bot_left.set()
         if not self._up.done():
             self._up.set_result(None)
+
+    @property
+    def leg(self) -> Leg:
+        """The caller's."""
+        return self._leg
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set once the call is over or about to be."""
+        return self._stopped
+
+    def note(self, name: str, **fields: Any) -> None:
+        """An event of the call's record."""
+        self._note(name, **fields)
+
+    @property
+    def stream(self) -> RtpStream:
+        """The caller's media. Raises `CarrierError` before there is any."""
+        if self._stream is None:
+            raise CarrierError("the call has no media yet")
+        return self._stream
+
+    def join(self, person: SecondLeg) -> bool:
+        """Let the caller talk with a person from now on, without the bot; False where the caller is
+        gone. The call lasts until either hangs up, and the person's leg is closed with it."""
+        if self._stopped.is_set() or self._stream is None or self._wire is None:
+            return False
+        assert self.call is not None
+        self._around.admission.keep(self.call)
+        self._reason = "transferred"
+        self._person, self._joined_at = person, time.monotonic()
+        self._wire.mute()
+        connect(self._stream, person.stream)
+        person.on_gone = lambda: self.stop("transferred")
+        self._note("bridged", trunk=person.trunk.name)
+        return True
+
+    def _bot_leaves(self) -> None:
+        """The conversation hangs up: the call is over, or goes on without it."""
+        if self._person is None:
+            self.stop("bot_hangup")
+        self._bot_left.set()
 
     # the leg's `Listener`
 
@@ -204,10 +270,15 @@ class LiveCall:
         around.admission.connect(self._token, around.carrier, self._carrier_call_id)
         self._note("answered")
         log.info("call_started", carrier=around.carrier, agent=call.agent)
-        wire = Wire(stream, lambda: self.stop("bot_hangup"))
-        self._sink = await around.conversations.start(call, wire)
+        self._wire = Wire(stream, self._bot_leaves)
+        self._sink = await around.conversations.start(call, self._wire)
         stream.begin(self._sink)
-        await self._stopped.wait()
+        await self._bot_left.wait()
+        if self._person is not None and not self._stopped.is_set():
+            await self._put_bot_away()
+            call.state = State.TRANSFERRING
+            around.admission.log.state(call)
+            await self._stopped.wait()
 
     def _take_late(self, answer: bytes) -> None:
         """The same in the middle of the call."""
@@ -241,15 +312,25 @@ class LiveCall:
             self._note("rtp_stats", **asdict(self._stream.stats()))
         admission = self._around.admission
         try:
-            if self._sink is not None:
-                async with asyncio.timeout(END_WITHIN_S):
-                    await self._sink.ended(self._reason)
-        except Exception:  # the boundary of the call's task
-            log.exception("call_not_put_away", call_id=call.id)
+            if self._person is not None:
+                seconds = round(time.monotonic() - self._joined_at, 1)
+                self._note("bridge_ended", seconds=seconds)
+                await self._person.close()
+            await self._put_bot_away()
         finally:
-            self._sink = None
             if self._stream is not None:
                 await self._stream.close()
+            admission.release(call)
             admission.end(call, self._reason)
         reason = call.termination.reason if call.termination else self._reason
         log.info("call_ended", reason=reason)
+
+    async def _put_bot_away(self) -> None:
+        """The conversation is over."""
+        sink, self._sink = self._sink, None
+        try:
+            if sink is not None:
+                async with asyncio.timeout(END_WITHIN_S):
+                    await sink.ended(self._reason)
+        except Exception:  # the boundary of the call's task
+            log.exception("call_not_put_away", call_id=self.call.id if self.call else "")

@@ -26,6 +26,7 @@ from telebot.sip.registrations import Registration, Registrations
 from telebot.sip.rtp import RtpStream
 from telebot.sip.stack import Listening, Stack
 from telebot.sip.targets import Targets, split
+from telebot.sip.transfers import Handover, Speaks
 from telebot.sip.trunks import KnownTrunk
 
 SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
@@ -37,9 +38,15 @@ class SipServer:
     """Takes calls from trunks once it is open."""
 
     def __init__(
-        self, settings: Settings, admission: Admission, conversations: Conversations, carrier: str
+        self,
+        settings: Settings,
+        admission: Admission,
+        conversations: Conversations,
+        carrier: str,
+        speak: Speaks | None = None,
     ) -> None:
-        """`carrier` is the name that its calls bear. Raises `SettingsError`."""
+        """`carrier` is the name that its calls bear, `speak` a voice for warm transfers. Raises
+        `SettingsError`."""
         self._settings = settings
         self._host, _, port = settings.server.sip.rpartition(":")
         self._host = self._host.strip("[]")
@@ -54,6 +61,7 @@ class SipServer:
         self._targets = Targets((nameserver[0], nameserver[1] or 53) if nameserver else None)
         self.placing = Placing(self.stack, self._targets)
         self.registrations = Registrations([])
+        self.handover = Handover(self.placing, self._open_media, self.trunk_near, speak)
         self.address = ""  # that it really listens on; "" where it does not
         self.why_off = ""
 
@@ -94,13 +102,19 @@ class SipServer:
 
     def trunk_for(self, number: str, name: str = "") -> KnownTrunk:
         """The trunk of that name, or the first, that may dial `number`. Raises `Unable`."""
-        asked = [trunk for trunk in self.trunks if not name or trunk.name == name]
-        for trunk in asked:
-            if trunk.hosts and trunk.may_dial(number):
+        for trunk in self.trunks:
+            if name in ("", trunk.name) and trunk.hosts and trunk.may_dial(number):
                 return trunk
-        which = f"trunk {name}" if name else "no trunk"
-        verb = "may not" if name else "may"
-        raise Unable(f"{which} {verb} dial this number: see `prefixes` and `outbound.hosts`")
+        which = f"trunk {name} may not" if name else "no trunk may"
+        raise Unable(f"{which} dial this number: see `prefixes` and `outbound.hosts`")
+
+    def trunk_near(self, number: str, name: str) -> KnownTrunk:
+        """The trunk of that name where it may dial `number`, else the first that may. Raises
+        `Unable`."""
+        try:
+            return self.trunk_for(number, name)
+        except Unable:
+            return self.trunk_for(number)
 
     def registered(self) -> dict[str, bool]:
         """Which trunks that register are registered."""

@@ -223,10 +223,11 @@ async def sip_line(
     max_calls: int = 10,
     trunks: str = "",
     environ: Mapping[str, str] | None = None,
+    speak: Any = None,
     **overrides: Any,
 ) -> AsyncIterator[Line]:
     """A server; `trunks` is the text of its trunks.yaml; `overrides` are settings, `__` for the
-    dot."""
+    dot; `speak` is the voice of warm transfers."""
     (folder / "trunks.yaml").write_text(trunks or "trunks: {}\n")
     settings = load(
         environ=environ or {},
@@ -249,7 +250,7 @@ async def sip_line(
         wall_clock=lambda: datetime.now(UTC),
         new_id=lambda: f"id{next(ids)}",
     )
-    server = SipServer(settings, admission, listeners, "sip")
+    server = SipServer(settings, admission, listeners, "sip", speak)
     await server.open()
     line = Line(server, log, listeners, admission, int(server.address.rpartition(":")[2]))
     try:

@@ -358,3 +358,15 @@ def test_the_key_is_not_in_the_token(scene):
     assert KEY not in token
     assert jwt.get_unverified_header(token)["alg"] == "HS256"
     assert len("token" + token) < 500  # Twilio takes no longer parameter
+
+
+def test_a_call_that_goes_on_without_the_bot_ends_when_it_is_released(scene: Scene) -> None:
+    call, _ = scene.admission.admit(offer("CA1"))
+    scene.admission.keep(call)
+    assert not scene.admission.end(call, "transferred")
+    assert call.id in scene.admission.live
+    scene.admission.release(call)
+    assert scene.admission.end(call, "transferred")
+    assert call.termination is not None
+    assert call.termination.reason == "transferred"
+    assert not scene.admission.live
