@@ -49,6 +49,7 @@ class JsonStreamCodec(PlainCodec):
     parameters_key = ""  # in `start`
     format_key = ""  # in `start`
     call_id_form = _SID
+    max_payload_bytes = MAX_PAYLOAD_BYTES
 
     def __init__(self) -> None:
         self._stream_id = ""
@@ -98,7 +99,7 @@ class JsonStreamCodec(PlainCodec):
             return Ignored("bad_base64")
         if not ours:
             return Ignored("wrong_track")
-        if not 0 < len(audio) <= MAX_PAYLOAD_BYTES:
+        if not 0 < len(audio) <= self.max_payload_bytes:
             return Ignored("bad_payload_size")
         return self._heard(audio, at_ms)
 

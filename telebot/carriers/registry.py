@@ -18,6 +18,7 @@ CARRIERS = {
     "telnyx": "telebot.carriers.telnyx:TelnyxCarrier",
     "plivo": "telebot.carriers.plivo:PlivoCarrier",
     "vonage": "telebot.carriers.vonage:VonageCarrier",
+    "exotel": "telebot.carriers.exotel:ExotelCarrier",
     "asterisk": "telebot.carriers.asterisk:AsteriskCarrier",
     "audiosocket": "telebot.carriers.audiosocket:AudioSocketCarrier",
     "freeswitch": "telebot.carriers.freeswitch:FreeswitchCarrier",

@@ -33,6 +33,7 @@ EXCHANGES = {
     "telnyx": "telebot.phone.telnyx_exchange:TelnyxExchange",
     "plivo": "telebot.phone.plivo_exchange:PlivoExchange",
     "vonage": "telebot.phone.vonage_exchange:VonageExchange",
+    "exotel": "telebot.phone.exotel_exchange:ExotelExchange",
 }
 
 

@@ -38,6 +38,7 @@ CARRIERS = [
         {"TELNYX_PUBLIC_KEY": _base64(ED25519.public_key().public_bytes_raw())},
     ),
     Carrier("vonage", "a secret " * 4, {"VONAGE_SIGNATURE_SECRET": "a secret " * 4}),
+    Carrier("exotel", "key:token", {"EXOTEL_API_KEY": "key", "EXOTEL_API_TOKEN": "token"}),
     Carrier("plivo", "a token of the tests", {"PLIVO_AUTH_TOKEN": "a token of the tests"}),
 ]
 
