@@ -80,10 +80,15 @@ PROVIDERS: dict[Kind, dict[str, str]] = {
 # Work that is no call (`clips.py`): name → a function (options, resources) → Transcriber, Speaker.
 TRANSCRIBERS: dict[str, str] = {
     "local": "telebot.providers.local_clips:build_transcriber",
+    "deepgram": "telebot.providers.deepgram_clips:build_transcriber",
+    "elevenlabs": "telebot.providers.elevenlabs_clips:build_transcriber",
+    "groq": "telebot.providers.groq_clips:build_transcriber",
     "openai": "telebot.providers.openai_clips:build_transcriber",
 }
 SPEAKERS: dict[str, str] = {
     "local": "telebot.providers.local_clips:build_speaker",
+    "deepgram": "telebot.providers.deepgram_clips:build_speaker",
+    "elevenlabs": "telebot.providers.elevenlabs_clips:build_speaker",
     "openai": "telebot.providers.openai_clips:build_speaker",
 }
 

@@ -1,4 +1,5 @@
-"""Deepgram's wire: keys, models, and its three websockets (`deepgram_listen`, `_flux`, `_speak`).
+"""Deepgram's wire: keys, models, and its three websockets (`deepgram_listen`, `_flux`, `_speak`),
+recordings and texts by request (`deepgram_files`).
 
 https://developers.deepgram.com/docs/authenticating,
 https://developers.deepgram.com/reference/manage/models/list.
@@ -11,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from telebot.simulate import deepgram_flux, deepgram_listen, deepgram_speak
+from telebot.simulate import deepgram_files, deepgram_flux, deepgram_listen, deepgram_speak
 from telebot.simulate.deepgram_wire import LISTEN_MODELS, VOICES, authorised, refusal
 from telebot.simulate.server import Routes, Simulator
 
@@ -25,6 +26,7 @@ def routes(sim: Simulator) -> Routes:
         *deepgram_listen.routes(sim),
         *deepgram_flux.routes(sim),
         *deepgram_speak.routes(sim),
+        *deepgram_files.routes(sim),
     ]
 
 

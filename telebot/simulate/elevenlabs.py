@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from telebot.simulate.elevenlabs_agents import Agents
+from telebot.simulate.elevenlabs_files import ScribeFiles
 from telebot.simulate.elevenlabs_scribe import Scribe
 from telebot.simulate.elevenlabs_voice import FORMATS, MODELS, VOICES, Voice, encoded
 from telebot.simulate.faults import Dropped, Garbage, Refused
@@ -38,6 +39,7 @@ def routes(sim: Simulator) -> Routes:
         web.post(speech, rest.speech),
         web.post(f"{speech}/stream", rest.speech),
         web.get(f"{speech}/multi-stream-input", voice.socket),
+        web.post(f"{PREFIX}/speech-to-text", ScribeFiles(sim, refusal).convert),
         web.get(f"{PREFIX}/speech-to-text/realtime", Scribe(sim).socket),
         web.get(f"{PREFIX}/convai/conversation/get-signed-url", agents.signed_url),
         web.get(f"{PREFIX}/convai/conversation", agents.socket),
