@@ -160,6 +160,16 @@ class RecordsSettings(Row):
     currency: str = row("USD", "currency of costs", min_length=3, max_length=3)
 
 
+class VoiceServer(Row):
+    """A server of your own, or of anybody's, that speaks OpenAI's `/audio` endpoints."""
+
+    base_url: str = row(..., "its address up to /v1, for example http://127.0.0.1:8000/v1")
+    api_key_env: str | None = row(None, "the variable with its key, where it wants one")
+    transcribe: str | None = row(None, "its model that hears; empty: it hears nothing")
+    speak: str | None = row(None, "its model that speaks; empty: it speaks nothing")
+    voice: str = row("alloy", "the voice that it speaks with")
+
+
 class VoiceSettings(Row):
     """`/v1/voice`: work that is no call."""
 
@@ -172,6 +182,9 @@ class VoiceSettings(Row):
     )
     monthly_budget: float | None = row(
         None, "reports warn near this cost of a month, calls included", unit="currency", gt=0
+    )
+    servers: dict[str, VoiceServer] = row(
+        {}, "servers with `/audio` endpoints as docs/voice.md tells, by the names of requests"
     )
     fetch_hosts: tuple[str, ...] = row(
         (), "hosts whose recordings may be fetched by URL although their addresses are not public"

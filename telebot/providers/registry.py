@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -141,15 +143,32 @@ def build(kind: Kind, spec: Spec, resources: Resources) -> object:
     return getattr(module, function)(options, resources)
 
 
+def transcribers() -> dict[str, str]:
+    """Every vendor that hears recordings, those of installed packages too (entry points of the
+    group ``telebot.transcribers``; a built-in name is never replaced)."""
+    return {**dict(_added("telebot.transcribers")), **TRANSCRIBERS}
+
+
+def speakers() -> dict[str, str]:
+    """Every vendor that speaks texts; the group is ``telebot.speakers``."""
+    return {**dict(_added("telebot.speakers")), **SPEAKERS}
+
+
+@cache
+def _added(group: str) -> tuple[tuple[str, str], ...]:
+    """Nothing is imported: a package's file is loaded when its provider is first asked for."""
+    return tuple((point.name, point.value) for point in entry_points(group=group))
+
+
 def build_transcriber(name: str, options: Mapping[str, Any], resources: Resources) -> Transcriber:
     """A vendor that hears recordings. Raises ProviderConfigError, also where the vendor, or the
     model, was shut down."""
-    return cast("Transcriber", _built_for_clips("stt", TRANSCRIBERS, name, options, resources))
+    return cast("Transcriber", _built_for_clips("stt", transcribers(), name, options, resources))
 
 
 def build_speaker(name: str, options: Mapping[str, Any], resources: Resources) -> Speaker:
     """A vendor that speaks texts. Raises as `build_transcriber`."""
-    return cast("Speaker", _built_for_clips("tts", SPEAKERS, name, options, resources))
+    return cast("Speaker", _built_for_clips("tts", speakers(), name, options, resources))
 
 
 def _built_for_clips(

@@ -6,27 +6,20 @@ keys that there are. Next: `routing.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, cast
 
 from telebot.call.errors import ProviderConfigError
-from telebot.providers import registry
+from telebot.providers import registry, voice_servers
 from telebot.providers.catalogue import Vendor
 from telebot.providers.clips import Speaker, Transcriber
 from telebot.providers.resources import Resources
+from telebot.settings import VoiceServer
 
 Work = Literal["stt", "tts"]
 WORKS: tuple[Work, ...] = ("stt", "tts")
-BUILD: Mapping[Work, Callable[..., Transcriber | Speaker]] = {
-    "stt": registry.build_transcriber,
-    "tts": registry.build_speaker,
-}
-NAMES: Mapping[Work, Mapping[str, str]] = {
-    "stt": registry.TRANSCRIBERS,
-    "tts": registry.SPEAKERS,
-}
 # what one unit of a price is, for comparing: a minute heard, a million characters spoken
 COMPARED: Mapping[Work, tuple[str, float]] = {"stt": ("s", 60.0), "tts": ("characters", 1e6)}
 
@@ -61,10 +54,17 @@ class Offer:
 
 class Offers:
     """Finds and builds offers. `resources` hold the house's keys; a request that brings keys hands
-    its own resources in."""
+    its own resources in. `servers` are the operator's own, by name; a built-in name is never
+    replaced by one."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(
+        self, resources: Resources, servers: Mapping[str, VoiceServer] | None = None
+    ) -> None:
         self._resources = resources
+        built_in = {*registry.transcribers(), *registry.speakers()}
+        self._servers = {
+            name: server for name, server in (servers or {}).items() if name not in built_in
+        }
 
     @property
     def resources(self) -> Resources:
@@ -72,21 +72,31 @@ class Offers:
 
     def names(self, work: Work) -> list[str]:
         """Every provider that is built in or added, ours first."""
-        return sorted(NAMES[work], key=lambda name: (name not in registry.OURS, name))
+        known = registry.transcribers() if work == "stt" else registry.speakers()
+        return sorted({*known, *self._servers}, key=lambda name: (name not in registry.OURS, name))
 
     def named(self, work: Work, wanted: str, resources: Resources, *, own: bool = False) -> Offer:
         """The offer of ``provider``, ``provider/model`` or a bare model. Raises
         ProviderConfigError: nobody is called so, it was shut down, or its key is missing."""
         provider, model = self.parted(work, wanted)
-        options = {"model": model} if model and provider not in registry.OURS else {}
-        worker = BUILD[work](provider, options, resources)
+        worker = self._built(work, provider, model, resources)
         account = registry.account(work, {"service": provider}, resources)
         return Offer(work, provider, worker.model, worker, account, own)
+
+    def _built(
+        self, work: Work, provider: str, model: str, resources: Resources
+    ) -> Transcriber | Speaker:
+        if server := self._servers.get(provider):
+            made = voice_servers.transcriber if work == "stt" else voice_servers.speaker
+            return made(provider, server, model or None, resources)
+        options = {"model": model} if model and provider not in registry.OURS else {}
+        build = registry.build_transcriber if work == "stt" else registry.build_speaker
+        return build(provider, options, resources)
 
     def parted(self, work: Work, wanted: str) -> tuple[str, str]:
         """Provider and model of a name. Raises ProviderConfigError."""
         provider, _, model = wanted.partition("/")
-        if provider in NAMES[work]:
+        if provider in self.names(work):
             return provider, model
         for found, vendor in self._vendors(work):
             if wanted in vendor.models and vendor.models[wanted].kind == work:
@@ -112,7 +122,7 @@ class Offers:
 
     def _vendors(self, work: Work) -> Iterator[tuple[str, Vendor]]:
         """Providers that can be asked, with their entries of the catalogue."""
-        for name in NAMES[work]:
+        for name in self.names(work):
             for known, vendor in self._resources.catalogue.vendors.items():
                 if name == known or name in vendor.served_as:
                     yield name, vendor

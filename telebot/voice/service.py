@@ -91,7 +91,7 @@ class Voice:
         ledger: Callable[[Done], None] = lambda done: None,
     ) -> None:
         self.settings = settings
-        self.offers = Offers(resources)
+        self.offers = Offers(resources, settings.servers)
         self.router = Router(self.offers, breakers)
         self.fetcher = Fetcher(settings.fetch_hosts, most_bytes=settings.max_upload_mb << 20)
         self.clock = clock

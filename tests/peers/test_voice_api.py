@@ -9,10 +9,11 @@ import json
 
 import aiohttp
 import pytest
-from voice_server import voice_server
+from voice_server import SECRET, voice_server
 
 from telebot.audio import files, resample, wav
 from telebot.audio.files import FORMATS
+from telebot.providers import registry
 
 pytestmark = pytest.mark.peers
 
@@ -246,3 +247,57 @@ async def test_health_with_and_without_a_key(speech, file):
         assert told["status"] == "degraded"
         state = {row["model"]: row["state"] for row in told["providers"] if row["kind"] == "stt"}
         assert state["gpt-transcribe"] == "open"
+
+
+async def test_a_server_of_the_operators_own_is_a_provider(speech, file):
+    async with voice_server(speech) as other:
+        mine = {
+            "base_url": f"{other.url}/v1",
+            "api_key_env": "MINE_KEY",
+            "transcribe": "local",
+            "speak": "local",
+        }
+        environ = {"MINE_KEY": SECRET}
+        async with voice_server(speech, environ=environ, servers={"mine": mine}) as server:
+            status, heard, _ = await server.post(HEAR, data=form(file, model="mine"))
+            assert (status, heard["provider"]) == (200, "mine/local")
+            assert "table for four" in heard["text"].lower()
+            assert heard["usage"]["cost"] is None  # nobody knows
+            status, _, headers = await server.post(SAY, json={"text": TEXT, "model": "mine"})
+            assert (status, headers["x-provider"]) == (200, "mine/local")
+            assert "x-cost" not in headers
+            rows = {row["id"]: row for row in (await server.get("/v1/voice/providers"))[1]["data"]}
+            assert rows["mine"]["serves"] == ["stt", "tts"]
+            assert len(other.done) == 2
+
+
+async def test_a_package_of_the_users_own_is_a_provider(speech, file, tmp_path, monkeypatch):
+    """As it is installed: a module, and the entry point in its metadata."""
+    (tmp_path / "acme_voice.py").write_text(ACME)
+    info = tmp_path / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[telebot.transcribers]\nacme = acme_voice:build\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry._added.cache_clear()
+    try:
+        async with voice_server(speech) as server:
+            status, heard, _ = await server.post(HEAR, data=form(file, model="acme"))
+            assert (status, heard["provider"]) == (200, "acme/one")
+            assert heard["text"] == "heard by acme"
+    finally:
+        registry._added.cache_clear()
+
+
+ACME = """
+from telebot.providers.clips import Transcript
+
+class Acme:
+    model, abilities, longest_s = "one", frozenset(), 60.0
+
+    async def transcribe(self, recording):
+        return Transcript("heard by acme")
+
+def build(options, resources):
+    return Acme()
+"""

@@ -66,7 +66,7 @@ async def voice_server(
             sim.resources,
             Breakers(time.monotonic),
             Pacing({}, time.monotonic),
-            VoiceSettings(**settings),
+            VoiceSettings.model_validate(settings),
             currency="USD",
             clock=time.monotonic,
             wall_clock=lambda: datetime.now(UTC),

@@ -21,7 +21,7 @@ from telebot.providers import registry
 from telebot.providers.catalogue import Model, Vendor
 from telebot.providers.clips import ClipFailed, ListsVoices
 from telebot.records.keys import Scope
-from telebot.voice.offers import NAMES, WORKS, Offer, Work
+from telebot.voice.offers import WORKS, Offer
 from telebot.voice.service import Voice
 
 VOICES_WITHIN_S = 10.0
@@ -205,7 +205,7 @@ class Lists:
 
     async def voices(self, request: web.Request) -> web.Response:
         query = parsed(ListQuery, request)
-        if query.provider is not None and query.provider not in NAMES["tts"]:
+        if query.provider is not None and query.provider not in self._voice.offers.names("tts"):
             raise ApiError(404, "provider_not_found", f"No voice of {query.provider}.", "provider")
         offers = {
             offer.provider: offer
@@ -241,7 +241,8 @@ class Lists:
         for name, vendor in self._voice.offers.resources.catalogue.vendors.items():
             known |= {name, *vendor.served_as}
             yield self._row(name, vendor, offers)
-        for name in sorted({name for work in WORKS for name in NAMES[work]} - known):
+        names = self._voice.offers.names
+        for name in sorted({name for work in WORKS for name in names(work)} - known):
             yield self._row(name, None, offers)
 
     def _offers(self) -> list[Offer]:
@@ -252,13 +253,16 @@ class Lists:
             for offer in self._voice.offers.ready(work, resources, own=own)
         ]
 
-    @staticmethod
-    def _ours() -> list[str]:
-        return [name for name in ("local",) if any(name in NAMES[work] for work in WORKS)]
+    def _ours(self) -> list[str]:
+        names = {name for work in WORKS for name in self._voice.offers.names(work)}
+        return sorted(names & registry.OURS)
 
     def _row(self, name: str, vendor: Vendor | None, offers: list[Offer]) -> ProviderRow:
         names = {name, *(vendor.served_as if vendor else ())}
-        kinds = _kinds(vendor) if vendor else sorted(w for w in WORKS if name in NAMES[w])
+        served = {work: set(self._voice.offers.names(work)) for work in WORKS}
+        kinds: list[str] = [work for work in WORKS if name in served[work]]
+        if vendor is not None:
+            kinds = _kinds(vendor)
         mine = [offer for offer in offers if offer.provider in names and offer.work in kinds]
         return ProviderRow(
             id=name,
@@ -266,7 +270,7 @@ class Lists:
             kinds=kinds,
             status=vendor.status if vendor else "active",
             available=bool(mine),
-            serves=sorted({work for work in WORKS if work in kinds and names & NAMES[work].keys()}),
+            serves=sorted({work for work in WORKS if work in kinds and names & served[work]}),
             abilities={offer.work: sorted(offer.worker.abilities) for offer in mine},
             formats=list(FORMATS),
             languages=["en"] if name in registry.OURS else None,
@@ -276,7 +280,7 @@ class Lists:
             as_of=vendor.as_of if vendor else None,
             verified=vendor.verified if vendor else True,
             docs=list(vendor.docs) if vendor else [],
-            models=list(_models(name, vendor)),
+            models=_models(name, vendor, kinds),
             health=[self._health(offer) for offer in mine],
         )
 
@@ -318,32 +322,30 @@ def _kinds(vendor: Vendor) -> list[str]:
     return sorted(kinds)
 
 
-def _models(name: str, vendor: Vendor | None) -> Iterator[ModelRow]:
+def _models(name: str, vendor: Vendor | None, kinds: list[str]) -> list[ModelRow]:
     if vendor is None:
-        for work in WORKS:
-            if name in NAMES[work]:
-                yield _local(name, work)
-        return
+        return [_unlisted(name, kind) for kind in kinds]
     served = vendor.served_as[0] if vendor.served_as else name
-    for model, row in vendor.models.items():
-        yield _model(f"{served}/{model}", name, row)
+    return [_model(f"{served}/{model}", name, row) for model, row in vendor.models.items()]
 
 
-def _local(name: str, work: Work) -> ModelRow:
+def _unlisted(name: str, kind: str) -> ModelRow:
+    """Of what stands in no catalogue: this machine costs nothing, of others nothing is known."""
+    price = PriceRow(
+        unit="1m_characters" if kind == "tts" else "minute",
+        amount=0.0,
+        amounts={},
+        currency="",
+        verified=True,
+        sources=[],
+        note="runs on this machine",
+    )
     return ModelRow(
         id=name,
         provider=name,
-        kind=work,
-        streaming=True,
-        price=PriceRow(
-            unit="1m_characters" if work == "tts" else "minute",
-            amount=0.0,
-            amounts={},
-            currency="",
-            verified=True,
-            sources=[],
-            note="runs on this machine",
-        ),
+        kind=kind,
+        streaming=None,
+        price=price if name in registry.OURS else None,
         shutdown_date=None,
         replacement=None,
     )

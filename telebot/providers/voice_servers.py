@@ -1,0 +1,39 @@
+"""Servers on OpenAI's wire that the operator names in `voice.servers`: providers without a file.
+
+Speaches, Kokoro, vLLM, LocalAI and gateways speak it:
+https://platform.openai.com/docs/api-reference/audio
+"""
+
+from __future__ import annotations
+
+from openai import AsyncOpenAI
+
+from telebot.call.errors import ProviderConfigError
+from telebot.providers.openai_clips import OpenAISpeaker, OpenAITranscriber, shared_client
+from telebot.providers.resources import Resources
+from telebot.settings import VoiceServer
+
+
+def transcriber(
+    name: str, server: VoiceServer, model: str | None, resources: Resources
+) -> OpenAITranscriber:
+    """Raises ProviderConfigError where the server hears nothing, or its key is missing."""
+    chosen = model or server.transcribe
+    if chosen is None:
+        raise ProviderConfigError(f"{name} hears nothing: voice.servers.{name}.transcribe is empty")
+    return OpenAITranscriber(_client(name, server, resources), chosen, name)
+
+
+def speaker(
+    name: str, server: VoiceServer, model: str | None, resources: Resources
+) -> OpenAISpeaker:
+    """Raises ProviderConfigError where the server speaks nothing, or its key is missing."""
+    chosen = model or server.speak
+    if chosen is None:
+        raise ProviderConfigError(f"{name} speaks nothing: voice.servers.{name}.speak is empty")
+    return OpenAISpeaker(_client(name, server, resources), chosen, server.voice, name)
+
+
+def _client(name: str, server: VoiceServer, resources: Resources) -> AsyncOpenAI:
+    options = {"api_key_env": server.api_key_env, "base_url": server.base_url}
+    return shared_client(options, resources, name.upper(), server.base_url)
