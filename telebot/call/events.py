@@ -136,11 +136,13 @@ class MediaWire(Protocol):
     until it is played, so that the server's own setting holds. A peer that plays what it gets as it
     gets it has a short one. `piece_ms`: audio goes in messages of just so many milliseconds (a
     shorter one is filled up with silence); None where any length will do. `echoes_marks`: False
-    where nobody tells what was played; then our own clock does, and `send_mark` does nothing."""
+    where nobody tells what was played; then our own clock does, and `send_mark` does nothing.
+    `held`: True while the other side has put the call on hold, and nobody hears us."""
 
     lead_ms: int | None
     piece_ms: int | None
     echoes_marks: bool
+    held: bool
 
     def send_audio(self, ulaw: bytes) -> None: ...
 

@@ -20,6 +20,7 @@ class Agreement:
         self._codecs = codecs
         self._said = b""  # our last description
         self._version = 1  # of it
+        self.held = False  # by the peer: not both ways
 
     def offer(self) -> bytes:
         """What we would like: in an INVITE of ours, or where the peer made no offer."""
@@ -35,13 +36,17 @@ class Agreement:
             body, negotiated = self._written(theirs)
         self._said = body
         if negotiated is not None:
-            self.stream.use(negotiated)
+            self._use(negotiated)
         return body
 
     def take(self, answer: bytes) -> None:
         """Their answer to our offer. Raises `NotAcceptable`, `BadSdp`."""
         if self._said:
-            self.stream.use(sdp.accept(self._said, sdp.read(answer)))
+            self._use(sdp.accept(self._said, sdp.read(answer)))
+
+    def _use(self, negotiated: sdp.Negotiated) -> None:
+        self.held = negotiated.held
+        self.stream.use(negotiated)
 
     def _written(self, theirs: sdp.MediaDescription | None) -> tuple[bytes, sdp.Negotiated | None]:
         local = replace(self.stream.local, version=self._version)

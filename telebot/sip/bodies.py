@@ -37,3 +37,25 @@ def session_description(content_type: str, body: bytes) -> bytes | None:
         if named and kind(named.group(1).decode("latin-1")) == SDP:
             return inner.strip(b"\n").replace(b"\n", b"\r\n") + b"\r\n"
     raise Unsupported("no session description among the parts")
+
+
+KEYS = ("application/dtmf-relay", "application/dtmf")
+SIGNAL = re.compile(rb"^\s*signal\s*=\s*(\S+)\s*$", re.IGNORECASE | re.MULTILINE)
+NUMBERED = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
+HOOK_FLASH = ("16", "!")
+
+
+def key(content_type: str, body: bytes) -> str | None:
+    """The key of an INFO: `Signal=5` (dtmf-relay), or the key alone. Empty for a hook flash, which
+    means nothing here; None where there is none to be read."""
+    text = body
+    if kind(content_type) == KEYS[0]:
+        found = SIGNAL.search(body)
+        if found is None:
+            return None
+        text = found.group(1)
+    named = text.strip().decode("latin-1").upper()
+    if named in HOOK_FLASH:
+        return ""
+    named = NUMBERED.get(named, named)
+    return named if len(named) == 1 and named in "0123456789*#ABCD" else None

@@ -49,8 +49,15 @@ def told(reason: str) -> Cause:
     return _TOLD.get(reason, Cause(480, NORMAL_CLEARING))
 
 
+# a person hung up: normal clearing, or nothing was said
+_PERSON = frozenset({0, NORMAL_CLEARING, 31})
+
+
 def read(cause: Cause) -> str:
-    """The termination reason of a call that its peer ended with BYE or CANCEL."""
+    """The termination reason of a call that its peer ended with BYE or CANCEL: a person did it, or
+    the network (RFC 3326: a failure, another phone that was faster)."""
+    if cause.status or cause.q850 not in _PERSON:
+        return "carrier_ended"
     return "caller_hangup"
 
 

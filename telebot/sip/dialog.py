@@ -8,24 +8,26 @@ docstring says what sippy does instead.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sippy import CCEvents
 from sippy.MsgBody import MsgBody
 from sippy.SipAddress import SipAddress
 from sippy.SipContact import SipContact
 from sippy.SipContentType import SipContentType
+from sippy.SipHeader import SipHeader
 from sippy.SipReason import SipReason
 from sippy.SipURL import SipURL
-from sippy.UasStateUpdating import UasStateUpdating
-from sippy.UaStateConnected import UaStateConnected
-from sippy.UaStateDisconnected import UaStateDisconnected
 
-from telebot.sip import bodies, events, words
+from telebot.sip import bodies, session_timer, wants, words
 from telebot.sip.asking import Asking
 from telebot.sip.causes import Cause
 from telebot.sip.messages import Identity
-from telebot.sip.transport import header, headers
+from telebot.sip.refreshing import Refreshing
+from telebot.sip.session_timer import Terms
+from telebot.sip.states import Connected, Ended, Trying, Updating
+from telebot.sip.transport import headers
+from telebot.sip.within import Within
 
 if TYPE_CHECKING:
     from telebot.sip.leg import Leg
@@ -49,63 +51,11 @@ def body_of(message_body: Any) -> bytes | None:
     return bodies.session_description(str(message_body.mtype), content)
 
 
-class Connected(UaStateConnected):  # type: ignore[misc]
-    """A call that is up. sippy answers a re-INVITE by itself where it has no body (as if it were
-    a hold) or the body is known; here each is told to the leg, whose media decides."""
-
-    def _recvRequestInvite(self, req: Any) -> Any:
-        ua = self.ua
-        ua.uasResp = req.genResponse(100, "Trying", server=ua.local_ua)
-        ua.global_config["_sip_tm"].sendResponse(ua.uasResp)
-        body = req.getBody()
-        ua.rSDP = None if body is None else body.getCopy()
-        ua.equeue.append(CCEvents.CCEventUpdate(body, rtime=req.rtime, origin=ua.origin))
-        return (ua.UasStateUpdating,)
-
-    recv_request_handlers: ClassVar[dict[str, Any]] = {
-        **UaStateConnected.recv_request_handlers,
-        "INVITE": _recvRequestInvite,
-        **events.HANDLERS,
-    }
-
-
-class Updating(UasStateUpdating):  # type: ignore[misc]
-    """A re-INVITE that is being answered. sippy cannot wait for the ACK here, which brings the
-    answer to our offer where the re-INVITE had none."""
-
-    def _pre_connect(self, event: Any, extra: Any) -> Any:
-        code, reason, body = event.getData()
-        self.ua.lSDP = body
-        self.ua.sendUasResponse(
-            code, reason, body, (self.ua.lContact,), ack_wait=True, extra_headers=extra
-        )
-        return (self.ua.UaStateConnected,)
-
-    recv_request_handlers: ClassVar[dict[str, Any]] = {
-        **UasStateUpdating.recv_request_handlers,
-        **events.HANDLERS,
-    }
-    recv_event_handlers: ClassVar[dict[Any, Any]] = {
-        **UasStateUpdating.recv_event_handlers,
-        CCEvents.CCEventPreConnect: _pre_connect,
-    }
-
-
-class Ended(UaStateDisconnected):  # type: ignore[misc]
-    """A call that is over. sippy answers what comes then with 500; RFC 3261 section 12.2.2 knows
-    481 for a dialog that is none any more."""
-
-    def recvRequest(self, req: Any) -> Any:
-        """A request to a call that is over."""
-        if req.getMethod() == "BYE":
-            req.sendResponse(200, "OK")
-        else:
-            req.sendResponse(481, words.reason(481))
-
-
-class Dialog(Asking):
+class Dialog(Within, Asking):
     """sippy's user agent for one leg; every method here belongs to sippy's thread."""
 
+    event_cb: Any
+    UasStateTrying = Trying
     UaStateConnected = Connected
     UasStateUpdating = Updating
     UaStateDisconnected = Ended
@@ -113,31 +63,35 @@ class Dialog(Asking):
     def __init__(self, config: dict[str, Any], listening: Listening, stack: Stack) -> None:
         super().__init__(config, event_cb=self._happened)
         self.stack = stack
-        self.leg: Leg | None = None
         self.local_ua = listening.user_agent
         url = SipURL(host=listening.advertised, port=config["_port"])
         self.lContact = SipContact(address=SipAddress(url=url))
         self.acknowledged = False
+        self.timer = Refreshing(self)
+        self._said: Any = None  # our newest session description, as a body
         self._farewell: Cause | None = None  # a BYE that waits for the ACK
+        self._refreshed: Callable[[Any], None] | None = None  # by a re-INVITE that is on its way
 
     # what the leg wants
 
     def ring(self) -> None:
         """180."""
-        self.recvEvent(CCEvents.CCEventRing((180, words.reason(180), None)))
+        self.provisional(180)
 
     def progress(self, sdp: bytes) -> None:
         """183 with early media."""
-        self.recvEvent(CCEvents.CCEventRing((183, words.reason(183), sdp_body(sdp))))
+        self.provisional(183, sdp_body(sdp))
 
     def answer(self, sdp: bytes) -> None:
-        """200 to the INVITE or the re-INVITE; the ACK is told."""
-        event = CCEvents.CCEventPreConnect((200, "OK", sdp_body(sdp)))
-        event.extra_headers = headers(words.CAPABILITIES)
-        self.recvEvent(event)
+        """200 to the INVITE, the re-INVITE or the UPDATE; the ACK is told."""
+        self._said = sdp_body(sdp)
+        if not self.settle_update(self.update_answer):
+            self.when_acknowledged(self._accept)
 
     def refuse(self, status: int, extra: tuple[tuple[str, str], ...] = ()) -> None:
-        """A final answer that is no 200, to the INVITE or the re-INVITE."""
+        """A final answer that is no 200, to the INVITE, the re-INVITE or the UPDATE."""
+        if self.settle_update(lambda req: self.reply(req, status, extra)):
+            return
         event = CCEvents.CCEventFail((status, words.reason(status)))
         event.extra_headers = headers(extra)
         self.recvEvent(event)
@@ -145,9 +99,11 @@ class Dialog(Asking):
     def hang_up(self, cause: Cause) -> None:
         """End the call as its state wants it: BYE, CANCEL or a refusal. A BYE waits for the ACK
         (RFC 3261 section 15)."""
+        self.settle_update(lambda req: self.reply(req, 487))
         if self.isConnected() and not self.acknowledged:
             self._farewell = cause
             return
+        self.timer.stop()
         if self.state is not None and not self.isConnected() and self.origin == "caller":
             self.refuse(cause.status, cause.retry_after)
             return
@@ -163,10 +119,63 @@ class Dialog(Asking):
         tags = (self.lUri.getTag(), self.rUri.getTag()) if known else ("", "")
         told(Identity(str(self.cId), tags[0] or "", tags[1] or "", str(self.rTarget or "")))
 
+    def _accept(self) -> None:
+        event = CCEvents.CCEventPreConnect((200, "OK", self._said.getCopy()))
+        event.extra_headers = headers((*words.CAPABILITIES, *self._timer_terms()))
+        self.recvEvent(event)
+
+    def offered_timer(self) -> tuple[tuple[str, str], ...]:
+        """What an INVITE of ours says of a session timer."""
+        ours_s = self._ours_s()
+        wanted = (("Session-Expires", str(ours_s)), ("Min-SE", str(session_timer.LEAST_S)))
+        return (*words.OFFERED, *wanted) if ours_s else words.OFFERED
+
+    def _ours_s(self) -> int:
+        return 0 if self.leg is None else self.leg.invite.trunk.settings.session_expires_s
+
+    def _timer_terms(self) -> tuple[tuple[str, str], ...]:
+        return self.timer.answering(self.asked, self._ours_s())
+
+    def update_answer(self, req: Any) -> Any:
+        """The 200 to an UPDATE."""
+        extra = (*words.CAPABILITIES, *self._timer_terms())
+        response = self.reply(req, 200, extra)
+        response.appendHeader(SipHeader(name="contact", body=self.lContact))
+        if req.getBody() is not None:
+            response.setBody(self._said.getCopy())
+        return response
+
+    # the session timer
+
+    def refresh(self, terms: Terms, told: Callable[[Any], None]) -> bool:
+        """Show that we are there: UPDATE where the peer knows it, else a re-INVITE that changes
+        nothing. False where that cannot be now."""
+        if not isinstance(self.state, Connected) or not self.acknowledged:
+            return False
+        extra = headers((*words.OFFERED, *terms.as_request()))
+        if "UPDATE" in self.peer_allows:
+            self.newTransaction(self.genRequest("UPDATE", extra_headers=extra), resp_cb=told)
+            return True
+        if self._said is None:
+            return False
+        self._refreshed = told
+        self.lSDP = self._said.getCopy()
+        self.newUacTransaction(self.genRequest("INVITE", self.lSDP, extra_headers=extra))
+        self.changeState((self.UacStateUpdating,))
+        return True
+
+    def expired(self) -> None:
+        """Nobody is there any more."""
+        if self.leg is not None:
+            self.stack.tell(self.leg.expired)
+
     # what sippy says
 
     def recvRequest(self, req: Any, sip_t: Any) -> Any:
         """A request of this dialog, the first INVITE too."""
+        if req.getMethod() == "BYE":
+            self.timer.stop()
+            self.settle_update(lambda update: self.reply(update, 487))
         result = super().recvRequest(req, sip_t)
         if req.getMethod() == "INVITE" and sip_t.r487 is not None:
             to = sip_t.r487.getHFBody("to")
@@ -186,6 +195,23 @@ class Dialog(Asking):
         self.acknowledged = True
         super().disconnect(rtime, origin)
 
+    def recvResponse(self, resp: Any, tr: Any) -> None:
+        """A response to an INVITE of ours; to one that only refreshes, nobody else is told."""
+        refreshed = self._refreshed
+        if refreshed is None or resp.scode < 200:
+            super().recvResponse(resp, tr)
+            if 200 <= resp.scode < 300 and self.isConnected():
+                self.peer_allows = frozenset(wants.listed(resp, "allow"))
+                self.timer.accepted(resp)
+            return
+        self._refreshed = None
+        self.equeue.clear()
+        told, self.event_cb = self.event_cb, None
+        super().recvResponse(resp, tr)
+        self.equeue.clear()
+        self.event_cb = told
+        refreshed(resp)
+
     def _happened(self, event: Any, _: Any) -> None:
         """An event of sippy's, to the leg."""
         leg = self.leg
@@ -198,6 +224,7 @@ class Dialog(Asking):
             case CCEvents.CCEventUpdate():
                 self._offered(leg, data)
             case CCEvents.CCEventDisconnect():
+                self.timer.stop()
                 self.stack.tell(leg.over, cause_of(event))
             case CCEvents.CCEventFail():
                 self.stack.tell(leg.over, Cause(status=data[0], text=str(data[1])))
@@ -230,6 +257,3 @@ def cause_of(event: Any) -> Cause:
     if reason.protocol.upper() == "Q.850":
         return Cause(q850=reason.cause, text=reason.reason or "")
     return Cause(status=reason.cause, text=reason.reason or "")
-
-
-__all__ = ["Dialog", "body_of", "header", "sdp_body"]

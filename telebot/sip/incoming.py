@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from sippy.Core.EventDispatcher import ED2
 from sippy.Time.Timeout import Timeout
 
-from telebot.sip import bodies, words
+from telebot.sip import bodies, wants, words
 from telebot.sip.asking import Outside
-from telebot.sip.dialog import Dialog, body_of
+from telebot.sip.dialog import Dialog
 from telebot.sip.events import EVENTS
 from telebot.sip.leg import Invite, Leg
 from telebot.sip.messages import Address, Question, Reply
@@ -25,6 +25,7 @@ from telebot.sip.quiet import NoLog
 from telebot.sip.security import Guard, InviteRate, Verdict, parameters
 from telebot.sip.transport import Transactions, headers
 from telebot.sip.trunks import KnownTrunk
+from telebot.sip.within import Within
 
 if TYPE_CHECKING:
     from telebot.sip.stack import Listening, Stack
@@ -90,7 +91,7 @@ class Incoming:
             return 489, EVENTS
         if method not in words.METHODS:
             return 405 if method in words.KNOWN else 501, (words.ALLOW,)
-        if unknown := _unknown_extensions(req):
+        if unknown := wants.unknown_extensions(req):
             return 420, (("Unsupported", unknown),)
         if method == "OPTIONS":
             return 200, (*words.CAPABILITIES, ACCEPT)
@@ -134,20 +135,16 @@ class Incoming:
 
     def _malformed(self, invite: Any) -> tuple[int, Extra] | None:
         """What an INVITE must have beyond what every request must."""
-        if unknown := _unknown_extensions(invite):
+        if unknown := wants.unknown_extensions(invite):
             return 420, (("Unsupported", unknown),)
         if [one.body.body == "*" for one in invite.getHFs("contact")] != [False]:
             return 400, ()
         encodings = {str(one.body).lower() for one in invite.getHFs("content-encoding")}
         if encodings - {"identity"}:
             return 415, (("Accept-Encoding", "identity"),)
-        if not _accepts_sdp(invite):
+        if not wants.accepts_sdp(invite):
             return 406, (ACCEPT,)
-        try:
-            invite.session_description = body_of(invite.getBody())
-        except bodies.Unsupported:
-            return 415, (ACCEPT,)
-        return None
+        return Within.unfit(invite)
 
     def _invite(self, req: Any, sip_t: Any) -> Answer:
         if self._came_another_way(req):
@@ -180,7 +177,7 @@ def _invite_of(req: Any) -> Invite:
         phone_from=_number(_text(req.getHFBody("from").getUrl().username)),
         phone_to=_number(_called(req, req.trunk)),
         source=req.getSource(),
-        sdp=req.session_description,
+        sdp=wants.description(req),
         trunk=req.trunk,
     )
 
@@ -198,19 +195,6 @@ def _named(header: str | None, trunks: list[KnownTrunk]) -> KnownTrunk:
     user = parameters(header or "").get("username")
     of_user = (one for one in trunks if one.credentials and one.credentials.user == user)
     return next(of_user, trunks[0])
-
-
-def _unknown_extensions(req: Any) -> str:
-    """What `Require` wants and we do not know, as `Unsupported` lists it."""
-    wanted = ",".join(str(one.body) for one in req.getHFs("require")).split(",")
-    named = [one.strip() for one in wanted if one.strip()]
-    return ", ".join(one for one in named if one.lower() not in words.EXTENSIONS)
-
-
-def _accepts_sdp(req: Any) -> bool:
-    accepts = ",".join(str(one.body) for one in req.getHFs("accept"))
-    kinds = {bodies.kind(one) for one in accepts.split(",") if one.strip()}
-    return not kinds or bool(kinds & {bodies.SDP, "application/*", "*/*"})
 
 
 def _number(user: str) -> str:

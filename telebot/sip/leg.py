@@ -44,6 +44,14 @@ class Listener(Protocol):
         followed by `Leg.answer` or `Leg.refuse`."""
         ...
 
+    def keyed(self, digit: str) -> None:
+        """A key by INFO."""
+        ...
+
+    def ended_itself(self, reason: str) -> None:
+        """The leg cannot go on, for a termination reason; to be hung up."""
+        ...
+
     def over(self, cause: Cause) -> None:
         """The leg is gone; told once, and not for what `hang_up` did."""
         ...
@@ -128,6 +136,21 @@ class Leg:
         """For `Dialog`."""
         if self.listener is not None and not self.gone:
             self.listener.offered(sdp)
+
+    def keyed(self, digit: str) -> None:
+        """For `Dialog`."""
+        if self.listener is not None and not self.gone:
+            self.listener.keyed(digit)
+
+    def expired(self) -> None:
+        """For `Dialog`: the session timer ran out, or its refresh had no answer."""
+        if self.listener is not None and not self.gone:
+            self.listener.ended_itself("session_expired")
+
+    def unreachable(self) -> None:
+        """For `Dialog`: a reliable provisional response was never acknowledged."""
+        if self.listener is not None and not self.gone:
+            self.listener.ended_itself("no_ack")
 
     def over(self, cause: Cause) -> None:
         """For `Dialog`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +17,7 @@ import structlog
 
 from telebot.call.admission import Admission
 from telebot.call.errors import CarrierError, Refused
-from telebot.call.events import Conversations, MediaSink
+from telebot.call.events import Conversations
 from telebot.call.model import Call, CallOffer, State, WireEvent
 from telebot.sip import sdp
 from telebot.sip.agreement import Agreement
@@ -26,9 +27,11 @@ from telebot.sip.leg import Leg
 from telebot.sip.ports import Busy
 from telebot.sip.rtp import RtpStream
 from telebot.sip.second_leg import SecondLeg
+from telebot.sip.wire import Ears, Wire
 
 END_WITHIN_S = 20.0  # for the conversation to put everything away
 OPEN_WITHIN_S = 2.0  # for the RTP ports
+MOST_KEYS = 64  # that wait for the conversation
 ACK_WITHIN_S = 33.0  # after the last 200 was sent (64 times T1, RFC 3261 section 13.3.1.4)
 
 log = structlog.get_logger(__name__)
@@ -43,40 +46,6 @@ class Surroundings:
     admission: Admission
     conversations: Conversations
     open_media: Callable[[Callable[[str], bool]], Awaitable[RtpStream]]
-
-
-class Wire:
-    """The RTP stream as the conversation's `MediaWire`: closing it hangs up."""
-
-    lead_ms: int | None = RtpStream.lead_ms
-    piece_ms: int | None = None
-    echoes_marks = RtpStream.echoes_marks
-
-    def __init__(self, stream: RtpStream, hang_up: Callable[[], None]) -> None:
-        self.send_audio = stream.send_audio
-        self.send_mark = stream.send_mark
-        self.send_clear = stream.send_clear
-        self._hang_up = hang_up
-
-    def mute(self) -> None:
-        """Nothing is sent any more."""
-        self.send_audio, self.send_mark, self.send_clear = _no_audio, _no_mark, _nothing
-
-    async def close(self) -> None:
-        """Hang up; the call's own task does the rest."""
-        self._hang_up()
-
-
-def _no_audio(ulaw: bytes) -> None:
-    pass
-
-
-def _no_mark(name: str) -> None:
-    pass
-
-
-def _nothing() -> None:
-    pass
 
 
 class LiveCall:
@@ -94,11 +63,14 @@ class LiveCall:
         self._token = ""
         self._stream: RtpStream | None = None
         self._agreement: Agreement | None = None  # once there is a stream
-        self._sink: MediaSink | None = None
+        self._sink: Ears | None = None
+        self._held = False  # by the peer
+        self._keys: deque[str] = deque(maxlen=MOST_KEYS)  # by INFO
         self._reason = ""  # the first one stands
         self._up: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._stopped = asyncio.Event()
         self._bot_left = asyncio.Event()
+        self._woken = asyncio.Event()  # by a key, or because the bot left
         self._wire: Wire | None = None
         self._person: SecondLeg | None = None  # with whom the caller talks instead of the bot
         self._joined_at = 0.0
@@ -136,6 +108,7 @@ class LiveCall:
         self._reason = self._reason or reason
         self._stopped.set()
         self._bot_left.set()
+        self._woken.set()
         if not self._up.done():
             self._up.set_result(None)
 
@@ -180,6 +153,7 @@ class LiveCall:
         if self._person is None:
             self.stop("bot_hangup")
         self._bot_left.set()
+        self._woken.set()
 
     # the leg's `Listener`
 
@@ -202,6 +176,19 @@ class LiveCall:
             self._leg.refuse(Cause(400))
         except sdp.NotAcceptable:
             self._leg.refuse(Cause(488))
+        self._watch_hold()
+
+    def keyed(self, digit: str) -> None:
+        """A key by INFO."""
+        if self._person is not None:
+            self._person.stream.send_digits(digit)
+            return
+        self._keys.append(digit)
+        self._woken.set()
+
+    def ended_itself(self, reason: str) -> None:
+        """Nobody is there any more, or the leg cannot go on."""
+        self.stop(reason)
 
     def over(self, cause: Cause) -> None:
         """The peer hung up."""
@@ -261,6 +248,7 @@ class LiveCall:
             return False
         if answer is not None:
             self._agreed.take(answer)
+        self._watch_hold()
         return not self._stopped.is_set()
 
     async def _converse(self, call: Call) -> None:
@@ -271,9 +259,14 @@ class LiveCall:
         self._note("answered")
         log.info("call_started", carrier=around.carrier, agent=call.agent)
         self._wire = Wire(stream, self._bot_leaves)
-        self._sink = await around.conversations.start(call, self._wire)
-        stream.begin(self._sink)
-        await self._bot_left.wait()
+        self._sink = sink = Ears(await around.conversations.start(call, self._wire))
+        self._hold(self._held)
+        stream.begin(sink)
+        while not self._bot_left.is_set():
+            self._woken.clear()
+            while self._keys:
+                await sink.digit(self._keys.popleft())
+            await self._woken.wait()
         if self._person is not None and not self._stopped.is_set():
             await self._put_bot_away()
             call.state = State.TRANSFERRING
@@ -286,6 +279,20 @@ class LiveCall:
             self._agreed.take(answer)
         except (sdp.BadSdp, sdp.NotAcceptable):
             self.stop("bad_media")
+        self._watch_hold()
+
+    def _watch_hold(self) -> None:
+        """Whether what was agreed on holds the call, or lets it go on."""
+        held = self._agreement is not None and self._agreement.held
+        if held is not self._held:
+            self._held = held
+            self._note("hold" if held else "resume")
+            self._hold(held)
+
+    def _hold(self, held: bool) -> None:
+        if self._sink is not None and self._wire is not None:
+            self._sink.hold(held)
+            self._wire.held = held
 
     def _may_talk_with(self, address: str) -> bool:
         return self.trunk.may_talk_with(address, self._leg.invite.source[0])

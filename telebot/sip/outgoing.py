@@ -20,7 +20,7 @@ from sippy.SipURL import SipURL
 from sippy.Time.Timeout import Timeout
 from sippy.UacStateTrying import UacStateTrying
 
-from telebot.sip import bodies, words
+from telebot.sip import bodies
 from telebot.sip.asking import TRIES, credentials
 from telebot.sip.causes import Cause
 from telebot.sip.dialog import Dialog, body_of, cause_of, sdp_body
@@ -64,7 +64,7 @@ class Outgoing(Dialog):
         self.setNextHop(address, "udp")
         event = Try((SipCallId(order.call_id), order.user, "", sdp_body(order.sdp), None, None))
         event.order = order
-        event.extra_headers = headers((words.ALLOW, *order.headers))
+        event.extra_headers = headers((*self.offered_timer(), *order.headers))
         self.recvEvent(event)
 
     def hang_up(self, cause: Cause) -> None:

@@ -89,6 +89,12 @@ class Attempt:
     def acknowledged(self, sdp: bytes | None) -> None:
         """Nothing of ours waits for it."""
 
+    def keyed(self, digit: str) -> None:
+        """Nobody listens yet."""
+
+    def ended_itself(self, reason: str) -> None:
+        """It is given up, or over, anyway."""
+
 
 class Placing:
     """What rings people up."""

@@ -118,6 +118,13 @@ class SecondLeg:
         except sdp.NotAcceptable:
             self.leg.refuse(Cause(488))
 
+    def keyed(self, digit: str) -> None:
+        """Nobody asks for keys."""
+
+    def ended_itself(self, reason: str) -> None:
+        """The person is not there any more."""
+        self._lost()
+
     def over(self, cause: Cause) -> None:
         """The person hung up."""
         self._lost()

@@ -89,6 +89,11 @@ def is_port(number: int) -> bool:
     return 0 < number < 1 << 16
 
 
+def is_private(host: str) -> bool:
+    """Whether an IP address is one that is not reached from everywhere."""
+    return ipaddress.ip_address(host.strip("[]")).is_private
+
+
 class ServerOptions(Udp_server_opts):  # type: ignore[misc]
     """One receiver, so messages stay in order; it hands over as they come."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "NOTIFY")
+METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "PRACK", "NOTIFY")
 # of RFC 3261 and its extensions; what is not among them is 501, the others 405
 KNOWN = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS REGISTER INFO PRACK UPDATE REFER NOTIFY SUBSCRIBE MESSAGE "
     "PUBLISH".split()
 )
-EXTENSIONS: tuple[str, ...] = ()
+EXTENSIONS = ("timer", "100rel")
 ALLOW = ("Allow", ", ".join(METHODS))
-SUPPORTED = ("Supported", ", ".join(EXTENSIONS))
-CAPABILITIES = (ALLOW, SUPPORTED) if EXTENSIONS else (ALLOW,)
+CAPABILITIES = (ALLOW, ("Supported", ", ".join(EXTENSIONS)))
+OFFERED = (ALLOW, ("Supported", "timer"))  # in requests: we acknowledge no provisional responses
 REASONS = {
     100: "Trying",
     180: "Ringing",

@@ -342,7 +342,9 @@ class Conversation:
         session = self.parts.session
         if not session.waits_for_caller or self.parts.turns.speaking or self.occupied:
             return
-        if session.silence() is Patience.GOODBYE:
+        if self._outside.held():
+            self.listen()
+        elif session.silence() is Patience.GOODBYE:
             self.goodbye("silence")
         elif not self.say(f"reprompt_{min(session.asked, 2)}"):
             self.listen()

@@ -146,6 +146,7 @@ class Speech:
                 hang_up=wire.close,
                 end=end,
                 gone=gone,
+                held=lambda: wire.held,
             )
         )
         self.live[call.id] = conversation

@@ -69,3 +69,4 @@ class Outside:
     hang_up: Callable[[], Awaitable[None]]  # close the stream; the carrier's leg follows
     end: Callable[[str], None]  # the call's record is closed with this reason
     gone: Callable[[], None]  # nothing of this conversation is left
+    held: Callable[[], bool] = lambda: False  # the caller has put us on hold

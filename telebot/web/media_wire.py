@@ -45,6 +45,8 @@ class SocketWire:
     """A `MediaWire` on such a socket. `on_close` is called once when our side hangs up,
     `on_stall` when the peer does not read."""
 
+    held = False  # no media socket tells of a hold
+
     def __init__(
         self,
         socket: MessageSocket,

@@ -70,6 +70,7 @@ class Phone(asyncio.DatagramProtocol):
         self._new = asyncio.Event()
         self._ids = itertools.count(1)
         self.port = 0
+        self.leaving = False  # the test is over: a BYE is answered by itself
 
     @classmethod
     async def open(cls, server: tuple[str, int], host: str = "127.0.0.1") -> Phone:
@@ -84,8 +85,11 @@ class Phone(asyncio.DatagramProtocol):
         return phone
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.heard.append(Message(data.decode("utf-8", "replace"), addr))
+        message = Message(data.decode("utf-8", "replace"), addr)
+        self.heard.append(message)
         self._new.set()
+        if self.leaving and message.method == "BYE":
+            self.dialog().reply(message)
 
     def send(self, text: str | bytes) -> None:
         data = text.encode() if isinstance(text, str) else text
@@ -256,6 +260,8 @@ async def sip_line(
     try:
         yield line
     finally:
+        for phone in line.phones:
+            phone.leaving = True
         await server.close()
         for phone in line.phones:
             phone.close()

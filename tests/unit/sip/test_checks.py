@@ -175,3 +175,20 @@ def test_any_body_is_read_or_refused(content_type: str, body: bytes) -> None:
         except bodies.Unsupported:
             continue
         assert found is None or isinstance(found, bytes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "key"),
+    [
+        ("application/dtmf-relay", b"Signal=5\r\nDuration=160", "5"),
+        ("application/dtmf-relay;x=y", b"Duration=1\nsignal = 11\n", "#"),
+        ("application/dtmf-relay", b"Signal=!", ""),
+        ("application/dtmf-relay", b"Signal=99", None),
+        ("application/dtmf", b" 0\r\n", "0"),
+        ("application/dtmf", b"a", "A"),
+        ("application/dtmf", b"", None),
+        ("application/dtmf", b"\xff", None),
+    ],
+)
+def test_a_key_of_an_info(kind: str, body: bytes, key: str | None) -> None:
+    assert bodies.key(kind, body) == key

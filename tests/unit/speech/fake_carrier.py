@@ -22,6 +22,7 @@ class Carrier:
     lead_ms: int | None = None
     piece_ms: int | None = None
     echoes_marks: bool = True
+    held: bool = False
     acknowledged: Callable[[str], object] | None = None
     on_close: Callable[[], object] | None = None
     began: float = 0.0

@@ -296,6 +296,21 @@ def test_a_silent_caller_is_asked_twice_and_then_let_go():
     run(scene())
 
 
+def test_a_caller_who_has_put_us_on_hold_is_waited_for():
+    async def scene() -> None:
+        async with exchange(TestAgent([ANSWER], call={"silence_s": 3.0})) as line:
+            phone = await line.dial()
+            phone.carrier.held = True
+            await asyncio.sleep(60)
+            assert [turn.bot_text for turn in line.log.turns] == ["Hello there."]
+            phone.carrier.held = False
+            await phone.until(lambda: phone.carrier.closed, 60)
+            await phone.hang_up("carrier_ended")
+            assert [turn.bot_text for turn in line.log.turns][1] == "Are you there?"
+
+    run(scene())
+
+
 def test_a_lone_hash_key_does_not_end_the_bots_patience():
     async def scene() -> None:
         async with exchange(TestAgent([ANSWER], call={"silence_s": 3.0})) as line:
