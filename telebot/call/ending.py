@@ -20,7 +20,7 @@ COMPLETED = frozenset(
     }
 )
 REFUSED = frozenset({"capacity", "draining", "unknown_number"})
-NO_MEDIA = frozenset({"no_media", "no_ack", "bad_media"})
+NO_MEDIA = frozenset({"no_media", "no_ack"})
 UNANSWERED = frozenset({"busy", "no_answer", "declined", "unreachable", "dial_failed", "cancelled"})
 
 
