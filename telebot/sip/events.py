@@ -23,7 +23,7 @@ def notified(state: Any, req: Any) -> None:
     if event.partition(";")[0].strip().lower() != "refer":
         _answer(state, req, 489 if event else 400)
         return
-    req.sendResponse(200, words.reason(200))
+    _answer(state, req, 200)
     found = STATUS.match(str(req.getBody() or "").lstrip())
     ended = _value(req, "subscription-state").strip().lower().startswith("terminated")
     leg, stack = state.ua.leg, state.ua.stack
