@@ -85,13 +85,15 @@ class MediaCodec(Protocol):
 
     `lead_ms`, `piece_ms` and `echoes_marks` as in `MediaWire`; `binary`: its audio goes in binary
     messages (the others are text, always); `close_ends`: a peer that closes its socket properly has
-    ended the call (there is no message that says so)."""
+    ended the call (there is no message that says so); `farewell_s`: after our goodbye it is the
+    peer that closes, and has so long to do it."""
 
     lead_ms: int | None
     piece_ms: int | None
     echoes_marks: bool
     binary: bool
     close_ends: bool
+    farewell_s: float
 
     def decode(self, message: bytes) -> MediaEvent:
         """One text message in. Raises `errors.BadWire` when the call cannot go on."""

@@ -28,6 +28,7 @@ class PlainCodec:
     echoes_marks = True
     binary = False
     close_ends = False
+    farewell_s: float = 0.0
 
     def decode(self, message: bytes) -> MediaEvent:
         """Text means nothing."""

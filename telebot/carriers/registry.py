@@ -24,6 +24,7 @@ CARRIERS = {
     "freeswitch": "telebot.carriers.freeswitch:FreeswitchCarrier",
     "audiofork": "telebot.carriers.audiofork:AudioforkCarrier",
     "jambonz": "telebot.carriers.jambonz:JambonzCarrier",
+    "genesys": "telebot.carriers.genesys:GenesysCarrier",
     "local": "telebot.carriers.local:LocalCarrier",
 }
 

@@ -26,6 +26,7 @@ EXCHANGES = {
     "freeswitch": "telebot.phone.freeswitch_exchange:FreeswitchExchange",
     "audiofork": "telebot.phone.freeswitch_exchange:AudioforkExchange",
     "jambonz": "telebot.phone.jambonz_exchange:JambonzExchange",
+    "genesys": "telebot.phone.genesys_exchange:GenesysExchange",
     "asterisk": "telebot.phone.asterisk_exchange:AsteriskExchange",
     "local": "telebot.phone.twilio_exchange:TwilioExchange",
     "sip": "telebot.phone.sip_exchange:SipExchange",

@@ -96,6 +96,7 @@ class MediaStream:
         self._reason = ""  # the first one stands
         self._closing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[object] | None = None
+        self._left = asyncio.Event()  # nothing is read any more
         self._messages = self._frames = 0
         self._junk: Tally[str] = Tally()
 
@@ -131,6 +132,7 @@ class MediaStream:
         finally:
             self._task = None
             self._watch.cancel()
+            self._left.set()
             self._say_goodbye()
             await self._end(code)
             self._sink = None  # the conversation knows the wire, and the wire knows us
@@ -141,7 +143,9 @@ class MediaStream:
         while True:
             message = await receive()
             if self._reason:
-                return
+                if not await self._parts(message):
+                    return
+                continue
             decode = decoders.get(message.type)
             if decode is None:
                 self._reason = self._lost(message)
@@ -218,8 +222,22 @@ class MediaStream:
             self._wire.send(self._codec.goodbye(self._reason))
         self._wire.open = False
 
+    async def _parts(self, message: WSMessage) -> bool:
+        """Something came after our goodbye. False where nothing more is to be said."""
+        decode = self._decoders.get(message.type)
+        if decode is None or not self._codec.farewell_s or self._reason in GONE:
+            return False
+        event = decode(cast(bytes, message.data))
+        if type(event) is Reply:
+            await self._socket.send_frame(event.message, WSMsgType.TEXT)
+        return True
+
     async def _close(self, code: int) -> None:
-        """Close the socket in bounded time, also where its peer reads nothing any more."""
+        """Close the socket in bounded time, also where its peer reads nothing any more; a peer that
+        is to close it itself may do so first."""
+        if self._codec.farewell_s:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), self._codec.farewell_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(CUT_AFTER_S):
                 await self._socket.close(code=code)

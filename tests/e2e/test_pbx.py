@@ -14,15 +14,20 @@ from telebot.phone.voices import LocalSpeech
 
 pytestmark = pytest.mark.e2e
 
-CARRIERS = ["asterisk", "audiosocket", "freeswitch", "audiofork", "jambonz"]
+CARRIERS = ["asterisk", "audiosocket", "freeswitch", "audiofork", "jambonz", "genesys"]
 
 
 # what the server knows of them; nobody answers at the addresses, which only an end needs
 ENVIRON = {
     "FREESWITCH_BASE_URL": "http://127.0.0.1:9",
     "JAMBONZ_WEBHOOK_SECRET": "a secret of the tests",
+    "GENESYS_API_KEY": "a key of the tests",
+    "GENESYS_CLIENT_SECRET": "YSBzZWNyZXQgb2YgdGhlIHRlc3Rz",
 }
-SECRETS = {"jambonz": ENVIRON["JAMBONZ_WEBHOOK_SECRET"]}
+SECRETS = {
+    "jambonz": ENVIRON["JAMBONZ_WEBHOOK_SECRET"],
+    "genesys": f"{ENVIRON['GENESYS_API_KEY']}:{ENVIRON['GENESYS_CLIENT_SECRET']}",
+}
 
 
 @pytest.fixture(scope="module")
