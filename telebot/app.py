@@ -28,6 +28,7 @@ from telebot.agent_settings import AgentSettings
 from telebot.api import calls as calls_api
 from telebot.api import openapi
 from telebot.api.control import ControlApi
+from telebot.api.steering import SteeringApi
 from telebot.api.voice import setup as voice_api
 from telebot.api.voice.reports import ReportsApi
 from telebot.call import local_access
@@ -145,7 +146,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         parts = Parts(settings, admission, carriers, speech, gate, hang_ups, metrics, checks)
         app = build_app(parts)
         voice = _voice(stack, settings, resources, chains, archive)
-        _add_pages(app, archive, parts, voice)
+        steering = outgoing.steering(parts, speech, app[SOCKETS])
+        _add_pages(app, archive, parts, voice, steering)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         outgoing.warn(settings, carriers, ready_agents)
@@ -330,12 +332,14 @@ def _voice(
     return voice
 
 
-def _add_pages(app: web.Application, archive: Archive, parts: Parts, voice: Voice) -> None:
+def _add_pages(
+    app: web.Application, archive: Archive, parts: Parts, voice: Voice, steering: SteeringApi
+) -> None:
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic)
     reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice)
-    work = [*voice_api.parts(voice, parts.gate.who), reports]
+    work = [steering, *voice_api.parts(voice, parts.gate.who), reports]
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
     sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)

@@ -12,15 +12,18 @@ from functools import partial
 
 import structlog
 
+from telebot.api.steering import SteeringApi
 from telebot.call.model import Call
 from telebot.call.numbers import allowed
-from telebot.call.ports import Transfers, TransfersWarm
+from telebot.call.ports import SendsDigits, Transfers, TransfersWarm
 from telebot.carriers import abilities
 from telebot.carriers.dialling import Dialling
 from telebot.carriers.registry import Carriers
 from telebot.settings import Settings
 from telebot.speech.agents import Agent
+from telebot.speech.factory import Speech
 from telebot.speech.transfers import Ways
+from telebot.web.media_socket import MediaSockets
 from telebot.web.server import Parts
 
 log = structlog.get_logger()
@@ -40,6 +43,22 @@ def dialling(parts: Parts) -> Dialling:
         clock=time.monotonic,
         hang_up=hang_up,
     )
+
+
+def steering(parts: Parts, speech: Speech, sockets: MediaSockets) -> SteeringApi:
+    """What operators do to live calls."""
+
+    def give_up(call: Call) -> None:
+        parts.hang_ups.begin(parts.carriers.get(call.offer.carrier), call)
+
+    async def send_digits(call: Call, digits: str) -> None:
+        carrier = parts.carriers.get(call.offer.carrier)
+        if isinstance(carrier, SendsDigits):
+            await carrier.send_digits(call, digits)
+        else:
+            sockets.send_digits(call, digits)
+
+    return SteeringApi(parts.admission, lambda call: speech.live.get(call.id), give_up, send_digits)
 
 
 def ways(

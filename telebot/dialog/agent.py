@@ -14,7 +14,8 @@ from telebot.dialog.hours import OpeningHours
 from telebot.dialog.intents import IntentMatcher
 from telebot.dialog.state import DialogState
 
-_SENTENCES = re.compile(r"(?<=[.!?])\s+")
+# a field that stands alone before a capital is a sentence of its own: it brings its full stop
+_SENTENCES = re.compile(r"(?<=[.!?])\s+|(?<=\})\s+(?=[A-Z])")
 _NOT_FIXED = frozenset({"fillers", "transfer_summary"})
 
 

@@ -29,7 +29,8 @@ def _sid(prefix: str) -> str:
 class Destination:
     """Whom to call and as whom. `server` is the server's own URL, `public_url` the one it is known
     by to the carrier where that differs; `secret` signs the webhook; `media` is the address of the
-    streams (HOST:PORT) of a carrier whose streams are no WebSockets."""
+    streams (HOST:PORT) of a carrier whose streams are no WebSockets. `placed`: this answers a call
+    that the server itself makes, by its id there; the numbers are then from the server to us."""
 
     server: str
     secret: str
@@ -39,13 +40,16 @@ class Destination:
     phone_from: str = "+441632960961"
     public_url: str | None = None
     media: str = ""
+    placed: str = ""
     call_sid: str = field(default_factory=lambda: _sid("CA"))
     stream_sid: str = field(default_factory=lambda: _sid("MZ"))
     account_sid: str = field(default_factory=lambda: _sid("AC"))
 
     def webhook(self, name: str = "voice") -> tuple[str, str]:
         """(URL to post to, URL to sign)."""
-        query = "?" + urlencode({"agent": self.agent}) if self.agent else ""
+        named = {"agent": self.agent, "call": self.placed}
+        fields = urlencode({key: value for key, value in named.items() if value})
+        query = f"?{fields}" if fields else ""
         path = f"/{self.carrier}/{name}{query}"
         return self.server.rstrip("/") + path, (self.public_url or self.server).rstrip("/") + path
 

@@ -78,7 +78,7 @@ def _form(to: Destination, status: str = "ringing") -> dict[str, str]:
         "CallStatus": status,
         "Called": to.phone_to,
         "Caller": to.phone_from,
-        "Direction": "inbound",
+        "Direction": "outbound-api" if to.placed else "inbound",
         "From": to.phone_from,
         "To": to.phone_to,
     }

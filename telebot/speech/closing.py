@@ -129,6 +129,13 @@ class Closing:
                 self.put_through(action)
         return bool(after)
 
+    def announce(self, transfer: Transfer) -> None:
+        """Somebody else wants the caller put through: say so, then do it."""
+        if self._line.say("transfer"):
+            self._after = [transfer]
+        else:
+            self.put_through(transfer)
+
     def put_through(self, transfer: Transfer) -> None:
         """Put the caller through, behind what was asked for before."""
         self._line.do(partial(self._put_through, transfer))

@@ -67,6 +67,10 @@ class Transfers:
         """The carrier can put callers through."""
         return self._ways.blind is not None or self._ways.warm is not None
 
+    def allowed(self, number: str) -> bool:
+        """Somebody has allowed that callers are put through to `number`."""
+        return self._ways.allowed(number)
+
     @property
     def under_way(self) -> bool:
         return self._task is not None

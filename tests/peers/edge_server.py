@@ -10,17 +10,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from aiohttp import web
 
+from telebot import outgoing
 from telebot.api import calls as calls_api
 from telebot.api.control import ControlApi
 from telebot.call.admission import Admission
 from telebot.call.events import MediaWire
 from telebot.call.model import Call, Note, Termination, Turn, WireEvent
 from telebot.call.tokens import StreamTokens
-from telebot.carriers.dialling import Dialling
 from telebot.carriers.registry import Carriers
 from telebot.records.keys import ApiKey, NoKey, Scope
 from telebot.records.store import RecordsAway
@@ -222,16 +223,10 @@ async def edge(
     hang_ups = HangUps(metrics)
     parts = Parts(settings, admission, carriers, listeners, gate, hang_ups, metrics)
     app = build_app(parts)
-    dialling = Dialling(
-        carriers,
-        admission,
-        settings.outbound,
-        public_url=settings.server.public_url,
-        clock=time.monotonic,
-        hang_up=lambda call: hang_ups.begin(carriers.get(call.offer.carrier), call),
-    )
-    control = ControlApi(dialling, lambda: asyncio.sleep(0), time.monotonic)
-    calls_api.setup(app, gate.authorize, control)
+    control = ControlApi(outgoing.dialling(parts), lambda: asyncio.sleep(0), time.monotonic)
+    nobody: Any = SimpleNamespace(live={})  # `Listeners` hold no conversations
+    steering = outgoing.steering(parts, nobody, app[SOCKETS])
+    calls_api.setup(app, gate.authorize, control, steering)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_s)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

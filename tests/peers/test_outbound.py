@@ -138,6 +138,21 @@ async def test_what_it_rings_for_too_long_is_given_up(opened, http, rest_peer):
         assert server.log.reasons() == ["no_answer"]
 
 
+async def test_an_operator_gives_it_up(line):
+    _, row, _ = await line.place()
+    url = f"{line.server.url}/v1/calls/{row['id']}"
+    async with line.http.post(f"{url}/transfer", json={"to": TO}, headers=KEY) as response:
+        told = await response.json()
+        assert (response.status, told["error"]["code"]) == (409, "not_answered")
+    async with line.http.post(f"{url}/hangup", headers=KEY) as response:
+        told = await response.json()
+        assert (response.status, told["termination"]["reason"]) == (202, "cancelled")
+    await line.server.until(lambda: line.rest.asked)
+    assert line.rest.asked == [(line.rest.made[0].sid, {"Status": "completed"})]
+    async with line.http.post(f"{url}/hangup", headers=KEY) as response:
+        assert response.status == 404
+
+
 async def test_a_server_that_goes_down_lets_nothing_ring_on(opened, http, rest_peer):
     async with opened() as server:
         await Line(server, http, rest_peer).place()

@@ -8,6 +8,7 @@ from aiohttp import web
 from telebot.api import calls, openapi
 from telebot.api.control import ControlApi
 from telebot.api.query import CallQuery
+from telebot.api.steering import SteeringApi
 from telebot.records import shape
 
 pytestmark = pytest.mark.unit
@@ -24,6 +25,7 @@ def described():
         nobody,
         calls.CallsApi(None, None),  # type: ignore[arg-type]
         ControlApi(None, None, None),  # type: ignore[arg-type]
+        SteeringApi(None, None, None, None),  # type: ignore[arg-type]
     )
     openapi.setup(app, endpoints, "1.2.3")
     return app, openapi.document(endpoints, "1.2.3")
