@@ -88,7 +88,8 @@ VARIANTS = {
     for v in (
         Variant("stock-vad", "stock"),
         Variant("telebot-vad", "telebot", config=BARE),
-        Variant("telebot-sip", "telebot", config=BARE, over="sip", files=SIP_FILES),
+        # 20 ms more: a packet waits for its beat
+        Variant("telebot-sip", "telebot", config=BARE, over="sip", files=SIP_FILES, waits_ms=240.0),
         Variant("telebot-vad-100ms", "telebot", config=PIECES_100),
         Variant("stock-full", "stock", ("--turn-model", "--record")),
         Variant("telebot-full", "telebot"),
