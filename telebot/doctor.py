@@ -98,6 +98,19 @@ def _is_telebot(host: str, port: int) -> bool:
         line.close()
 
 
+def _audiosocket(settings: Settings) -> Iterator[Finding]:
+    what = f"audiosocket {settings.server.audiosocket}"
+    host, _, port = settings.server.audiosocket.rpartition(":")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            yield "warn", what, f"{error.strerror}; name another by --audiosocket"
+        else:
+            yield "ok", what, ""
+
+
 def _trunks(settings: Settings) -> Iterator[Finding]:
     what = f"sip {settings.server.sip}"
     host, _, port = settings.server.sip.rpartition(":")
@@ -207,4 +220,4 @@ def _speech(_: Settings) -> Iterator[Finding]:
     yield "ok", "local speech", ""
 
 
-CHECKS = (_data_folder, _address, _trunks, _carriers, _agents, _database, _speech)
+CHECKS = (_data_folder, _address, _audiosocket, _trunks, _carriers, _agents, _database, _speech)

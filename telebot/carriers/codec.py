@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from telebot.audio.g711 import BYTES_PER_MS
+from telebot.audio.g711 import BYTES_PER_MS, RATE_HZ
 from telebot.call.errors import Unable
 from telebot.call.events import Ignored, MediaEvent
 from telebot.call.ports import Clock
@@ -17,7 +17,8 @@ PACED_LEAD_MS = (
     40  # for a peer that plays what it gets as it gets it: late by 20 ms still is in time
 )
 
-PAUSE_S = 0.3  # a peer that has sent nothing for so long has paused, it is not late
+PAUSE = RATE_HZ * 3 // 10  # samples: a peer that stays behind by so much has paused
+WATCHED_S = 0.5  # over so long
 
 
 class PlainCodec:
@@ -68,22 +69,30 @@ class PacedCodec(PlainCodec):
 
 
 class Stamps:
-    """Timestamps for a wire that has none: audio is counted, and set forward where the peer sent
-    nothing for a while (music, a transfer)."""
+    """Timestamps for a wire that has none: audio is counted. A peer that has paused (music, a
+    transfer) is behind its own audio for good, and the count is set forward; one that was only late
+    catches up, and it is not."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._began: float | None = None
         self._samples = 0
+        self._least = 0.0  # behind, while it is being watched
+        self._since: float | None = None  # when that began
 
     def next(self, samples: int) -> int:
         """When a frame of so many samples begins, in ms since the first one began."""
         now = self._clock()
         if self._began is None:
-            self._began = now - samples / (1000 * BYTES_PER_MS)
-        arrived = int((now - self._began) * 1000 * BYTES_PER_MS) - samples
-        if arrived - self._samples > PAUSE_S * 1000 * BYTES_PER_MS:
-            self._samples = arrived
-        begins = self._samples // BYTES_PER_MS
+            self._began = now - samples / RATE_HZ
+        begins = self._samples
         self._samples += samples
-        return begins
+        behind = (now - self._began) * RATE_HZ - self._samples
+        if self._since is None:
+            self._least, self._since = behind, now
+        self._least = min(self._least, behind)
+        if now - self._since >= WATCHED_S:
+            if self._least > PAUSE:
+                self._samples += int(self._least)
+            self._since = None
+        return begins // BYTES_PER_MS
