@@ -25,6 +25,13 @@ class AgentCall(Row):
         unit="currency",
         gt=0,
     )
+    message_s: float = row(
+        60.0,
+        "when nobody can answer, a caller may leave a message of at most; 0: none",
+        unit="s",
+        ge=0,
+        le=600,
+    )
     record: bool | None = row(None, "record this agent's calls; empty: as the server does")
     digits_wait_s: float = row(2.0, "a pause after which keyed digits are taken", unit="s", gt=0)
 

@@ -17,6 +17,7 @@ COMPLETED = frozenset(
         "drained",
         "carrier_ended",
         "operator_hangup",
+        "message_taken",
     }
 )
 REFUSED = frozenset({"capacity", "draining", "unknown_number"})

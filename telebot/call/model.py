@@ -41,10 +41,10 @@ class Termination:
     """The one ending of a call. Reasons in use: ``caller_hangup``, ``bot_hangup``, ``silence``,
     ``max_duration``, ``budget``, ``drained``, ``stream_lost``, ``no_media``, ``bad_wire``,
     ``capacity``, ``draining``, ``unknown_number``, ``carrier_ended``, ``transferred``,
-    ``server_error``, ``server_crashed``, ``stalled_peer``, ``operator_hangup``; over SIP
-    ``no_ack`` (our answer never arrived), ``bad_media`` (no codec in common),
-    ``session_expired`` (the peer is gone, RFC 4028); and of calls that
-    we made ``busy``, ``no_answer``, ``declined``, ``unreachable`` (no such number, no way to it),
+    ``server_error``, ``server_crashed``, ``stalled_peer``, ``operator_hangup``, ``message_taken``
+    (nobody could answer); over SIP ``no_ack`` (our answer never arrived), ``bad_media`` (no codec
+    in common), ``session_expired`` (the peer is gone, RFC 4028); and of calls that we made
+    ``busy``, ``no_answer``, ``declined``, ``unreachable`` (no such number, no way to it),
     ``dial_failed`` (the carrier did not take the call), ``cancelled`` (given up while it rang)."""
 
     result: Result

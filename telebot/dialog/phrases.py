@@ -33,6 +33,19 @@ DEFAULTS: dict[str, tuple[str, str]] = {
         "I'm sorry, something went wrong on our side. Please call again in a moment. Goodbye.",
         "when the server cannot go on",
     ),
+    "apology_transfer": (
+        "I'm sorry, something went wrong on our side. I'll put you through to a person.",
+        "when the server cannot go on and somebody can take the call",
+    ),
+    "leave_message": (
+        "I'm sorry, something went wrong on our side, and nobody can take your call. "
+        "You can leave a message now. When you are done, just wait.",
+        "when the server cannot go on, nobody can take the call, and it is recorded",
+    ),
+    "message_thanks": (
+        "Thank you, your message is recorded. Goodbye.",
+        "when the caller has left that message",
+    ),
     "closing": (
         "I'm sorry, I have to end this call now. Please call again in a moment. Goodbye.",
         "when the server is shut down during a call",

@@ -14,16 +14,18 @@ from typing import Protocol
 
 from telebot.call.session import Move
 from telebot.dialog.actions import Action, EndCall, Transfer
+from telebot.speech.mailbox import TAKEN, Mailbox
 from telebot.speech.transfers import SETTLE_S, Transfers
 
 CONFIRM_S = 1.5  # a last mark that does not come back holds the hang-up up this long
-FIRM = frozenset({"max_duration", "budget", "server_error", "drained"})
+FIRM = frozenset({"max_duration", "budget", "server_error", "drained", TAKEN})
 GOODBYES = {
     "silence": "silence_goodbye",
     "max_duration": "max_duration",
     "budget": "budget",
     "server_error": "apology",
     "drained": "closing",
+    TAKEN: "message_thanks",
 }
 
 
@@ -48,12 +50,14 @@ class Closing:
         self,
         line: Line,
         transfers: Transfers,
+        mailbox: Mailbox,
         *,
         confirmed: Callable[[float], Awaitable[None]],
         hang_up: Callable[[], Awaitable[None]],
     ) -> None:
         self._line = line
         self._transfers = transfers
+        self._mailbox = mailbox
         self._confirmed = confirmed
         self._hang_up = hang_up
         self._saying: str | None = None  # the reason for which the bot is saying goodbye
@@ -74,13 +78,13 @@ class Closing:
 
     @property
     def firm(self) -> bool:
-        """The caller has no say: the call ends now, or waits for a person."""
-        return self._saying in FIRM or self._transfers.waiting
+        """The caller has no say: the call ends now, waits for a person, or takes a message."""
+        return self._saying in FIRM or self._transfers.waiting or self._mailbox.taking
 
     @property
     def ending(self) -> bool:
-        """A goodbye is being said, or the caller being put through."""
-        return self._saying is not None or self._transfers.under_way
+        """A goodbye is being said, the caller being put through, or a message left."""
+        return self._saying is not None or self._transfers.under_way or self._mailbox.taking
 
     def goodbye(self, reason: str) -> None:
         """Say why the call ends, then hang up. `reason` is a termination reason."""
@@ -90,6 +94,7 @@ class Closing:
             self._due = reason
             return
         self._transfers.give_up()
+        self._mailbox.close()
         if self._line.say(GOODBYES.get(reason, "closing")):
             self._saying = reason
         else:
@@ -97,11 +102,11 @@ class Closing:
 
     def give_up(self, person: Transfer | None) -> None:
         """Nothing works any more: say so, and put the caller through to `person` where that can be
-        done, else hang up."""
-        if self._saying in FIRM or self._giving_up or self._transfers.waiting:
+        done, else take a message or hang up."""
+        if self.firm or self._giving_up:
             return
-        if person is None or not self._transfers.possible or not self._line.say("apology"):
-            self.goodbye("server_error")
+        if person is None or not self._transfers.possible or not self._line.say("apology_transfer"):
+            self._without_a_person()
         else:
             self._giving_up = True
             self._after = [person]
@@ -185,7 +190,13 @@ class Closing:
         self._line.move(Move.TRANSFER_FAILED)
         if self._saying is not None or self.reason is not None:
             return  # another ending has come in between
-        if self._due or self._giving_up:  # the person was the last one who could help
-            self.goodbye(self._due or "server_error")
+        if self._due:
+            self.goodbye(self._due)
+        elif self._giving_up:  # the person was the last one who could help
+            self._without_a_person()
         elif not self._line.say("transfer_failed"):
             self._line.listen()
+
+    def _without_a_person(self) -> None:
+        if not self._mailbox.open():
+            self.goodbye("server_error")

@@ -20,6 +20,7 @@ from telebot.dialog.actions import Action, Record
 from telebot.speech.brain import DIGITS_PREFIX
 from telebot.speech.closing import Closing
 from telebot.speech.keypad import Keypad
+from telebot.speech.mailbox import Mailbox, Message
 from telebot.speech.parting import Parting
 from telebot.speech.parts import Outside, Parts
 from telebot.speech.reply import Reply
@@ -40,6 +41,7 @@ class Conversation:
     closing: Closing
     audio: Callable[[bytes, int], Coroutine[Any, Any, None]]  # the ear's own: no hop in between
     _keypad: Keypad
+    _mailbox: Mailbox
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
@@ -56,8 +58,20 @@ class Conversation:
         self.parts = parts
         self.audio = parts.ear.audio
         outside, agent = self._outside, parts.agent
+        self._mailbox = Mailbox(
+            self._timers,
+            agent.message_s if parts.ear.recorded else 0.0,
+            say=self.say,
+            keep=self._keep_message,
+            goodbye=self.goodbye,
+            now_s=lambda: parts.ear.stream.ms_at(outside.clock()) / 1000,
+        )
         self.closing = Closing(
-            self, parts.transfers, confirmed=parts.voice.confirmed, hang_up=outside.hang_up
+            self,
+            parts.transfers,
+            self._mailbox,
+            confirmed=parts.voice.confirmed,
+            hang_up=outside.hang_up,
         )
         self._keypad = Keypad(agent.digits_wait_s, outside.later, self._keyed)
         self.note_event("start", agent=parts.call.agent)
@@ -76,6 +90,8 @@ class Conversation:
     async def digit(self, digit: str) -> None:
         self.note_event("dtmf", digits=digit)
         self._timers.cancel("silence")
+        if self._mailbox.taking and digit == "#":
+            self._mailbox.finish()
         self._keypad.key(digit)
 
     async def played(self, mark: str) -> None:
@@ -87,6 +103,7 @@ class Conversation:
             return
         self._over = True
         parts = self.parts
+        self._mailbox.close()
         self._timers.close()
         if parts.budget is not None:
             parts.budget.close()
@@ -121,9 +138,12 @@ class Conversation:
             self.parts.voice.release()
 
     def speech_started(self, at_sample: int) -> None:
-        if self.closing.firm:
-            return
         parts = self.parts
+        self._mailbox.speech_started(parts.ear.stream_ms(at_sample) / 1000)
+        if self.closing.firm:
+            if self._mailbox.taking:  # a recogniser that still works may write it down
+                self.do(lambda: parts.phone_input.speech_started(parts.speech.vad_start_s))
+            return
         self._timers.cancel("silence")
         self._speech_start_ms = parts.ear.stream_ms(at_sample)
         if not parts.turns.open:
@@ -143,15 +163,18 @@ class Conversation:
         self._speech_end_ms = parts.ear.stream_ms(at_sample)
         start_s, end_s = self._speech_start_ms / 1000, self._speech_end_ms / 1000
         self.note_event("speech", start_s=round(start_s, 3), end_s=round(end_s, 3))
+        self._mailbox.speech_stopped(end_s)
         if self.closing.firm:
             parts.turns.speaking = False  # it may have begun before
-            return
-        parts.turns.speech_stopped(parts.ear.since(at_sample))
-        self.do(lambda: parts.phone_input.speech_stopped(parts.speech.vad_stop_s))
+        else:
+            parts.turns.speech_stopped(parts.ear.since(at_sample))
+        if not self.closing.firm or self._mailbox.taking:
+            self.do(lambda: parts.phone_input.speech_stopped(parts.speech.vad_stop_s))
 
     # Heard: what the recogniser says
 
     def caller_text(self, text: str, finalized: bool) -> None:
+        self._mailbox.heard(text)
         if not self.closing.firm:
             self.parts.turns.text(text, finalized=finalized)
 
@@ -290,6 +313,17 @@ class Conversation:
                 self._outside.log.note(self.parts.call, note)
         self.closing.after_reply([a for a in actions if not isinstance(a, Record)])
 
+    def _keep_message(self, message: Message) -> None:
+        fields: dict[str, Any] = {
+            "caller": self.parts.call.offer.phone_person,
+            "start_s": round(message.start_s, 2),
+            "end_s": round(message.end_s, 2),
+        }
+        if message.text:
+            fields["text"] = message.text
+        note = Note("message", fields, self._outside.wall_clock())
+        self._outside.log.note(self.parts.call, note)
+
     def after_reply(self, actions: list[Action]) -> None:
         """What follows from the reply being heard, known late."""
         self.closing.after_reply(actions)
@@ -305,7 +339,9 @@ class Conversation:
         if self._over or reply.interrupted:
             return
         self.move(Move.BOT_DONE)
-        if not self.closing.reply_was_heard():
+        if self._mailbox.taking:
+            self._mailbox.asked()
+        elif not self.closing.reply_was_heard():
             self.listen()
 
     # what the bot does of its own accord
@@ -362,7 +398,8 @@ class Conversation:
             self._timers.after("reply", AFTER_ERROR_S, self._reply_is_late)
 
     def provider_exhausted(self, kind: str) -> None:
-        """Nobody is left who could hear, think or speak: an honest sentence, and a person."""
+        """Nobody is left who could hear, think or speak: an honest sentence, and a person, or a
+        message."""
         del kind
         if not self._over:
             self.closing.give_up(self.parts.person)

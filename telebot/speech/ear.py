@@ -84,6 +84,11 @@ class Ear:
         if self.phone_input is not None:
             await self.phone_input.hear(ulaw)
 
+    @property
+    def recorded(self) -> bool:
+        """What the caller says is kept."""
+        return self._recording is not None
+
     def stream_ms(self, vad_sample: int) -> float:
         """Where in the carrier's stream a sample of the detector lies."""
         return max(0.0, (self._ahead + vad_sample) / BYTES_PER_MS)

@@ -48,7 +48,17 @@ APOLOGY_S = 15.0  # after a fault the carrier has this long to say our apology
 # the carrier's leg is over, or somebody else's now
 GONE = frozenset({"caller_hangup", "carrier_ended"})
 THEIRS = frozenset({"caller_hangup", "carrier_ended", "transferred"})
-OURS = frozenset({"bot_hangup", "silence", "max_duration", "budget", "drained", "operator_hangup"})
+OURS = frozenset(
+    {
+        "bot_hangup",
+        "silence",
+        "max_duration",
+        "budget",
+        "drained",
+        "operator_hangup",
+        "message_taken",
+    }
+)
 
 log = structlog.get_logger(__name__)
 

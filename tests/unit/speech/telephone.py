@@ -162,6 +162,8 @@ class TestAgent:
                 "max_duration": "Our time is over now, goodbye.",
                 "budget": "I must end here, goodbye.",
                 "apology": "I am sorry.",
+                "leave_message": "Please leave a message.",
+                "message_thanks": "Thank you.",
                 "transfer_failed": "Nobody is there.",
                 "closing": "Goodbye.",
                 **filler_texts(self.settings, self.fillers),

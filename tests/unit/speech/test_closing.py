@@ -14,6 +14,8 @@ from telebot.call.errors import CarrierError, NotReached, Unable
 from telebot.call.session import Move
 from telebot.dialog.actions import EndCall, Transfer
 from telebot.speech.closing import CONFIRM_S, FIRM, GOODBYES, Closing
+from telebot.speech.mailbox import Mailbox
+from telebot.speech.timers import Timers
 from telebot.speech.transfers import SETTLE_S, Transfers, Ways
 
 pytestmark = pytest.mark.unit
@@ -21,7 +23,9 @@ pytestmark = pytest.mark.unit
 STAFF = "+442079460018"
 TOLD = {"transfer_begun": ("warm",), "transfer_failed": ("reason",)}
 DEAR = "+19005550100"
-EVERY_PHRASE = frozenset({*GOODBYES.values(), "transfer_failed"})
+EVERY_PHRASE = frozenset(
+    {*GOODBYES.values(), "transfer_failed", "apology_transfer", "leave_message"}
+)
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Scene:
     done: list[str] = field(default_factory=list)  # what happened, in order
     effects: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     playing: bool = False
+    message_s: float = 0.0
     confirm: Callable[[], None] = lambda: None  # while the last mark is awaited
 
     def __post_init__(self) -> None:
@@ -44,7 +49,23 @@ class Scene:
         warm = self._put_through_warm if self.warm else None
         ways = Ways(blind, warm, lambda number: number != DEAR, 30.0)
         transfers = Transfers(ways, self, lambda: "A caller.", self.note_event)
-        self.closing = Closing(self, transfers, confirmed=self._confirmed, hang_up=self._hang_up)
+        self.mailbox = Mailbox(
+            Timers(lambda *_: self),
+            self.message_s,
+            say=self.say,
+            keep=lambda message: self.done.append("message kept"),
+            goodbye=self._goodbye,
+            now_s=lambda: 0.0,
+        )
+        self.closing = Closing(
+            self, transfers, self.mailbox, confirmed=self._confirmed, hang_up=self._hang_up
+        )
+
+    def _goodbye(self, reason: str) -> None:
+        self.closing.goodbye(reason)
+
+    def cancel(self) -> None:
+        """As a timer, which none of these scenes waits for."""
 
     def say(self, name: str) -> bool:
         self.done.append(f"say {name}")
@@ -518,7 +539,7 @@ def test_a_caller_whom_nobody_can_hear_or_answer_is_put_through() -> None:
     scene = Scene()
     scene.closing.give_up(Transfer(STAFF))
     scene.closing.give_up(Transfer(STAFF))  # the recogniser, then the model: said once
-    assert scene.work() == ["say apology"], "nothing before it was heard"
+    assert scene.work() == ["say apology_transfer"], "nothing before it was heard"
     assert scene.closing.reply_was_heard()
     assert scene.work()[-2:] == [f"put through to {STAFF}", "hang up"]
     assert scene.closing.reason == "transferred"
@@ -551,4 +572,35 @@ def test_a_caller_who_interrupts_the_apology_may_be_given_up_again() -> None:
     scene.closing.take_back()
     assert not scene.closing.reply_was_heard()
     scene.closing.give_up(Transfer(STAFF))
-    assert scene.done == ["say apology", "say apology"]
+    assert scene.done == ["say apology_transfer", "say apology_transfer"]
+
+
+def test_without_a_person_a_message_is_taken() -> None:
+    scene = Scene(message_s=60.0)
+    scene.closing.give_up(None)
+    scene.closing.give_up(None)
+    assert scene.work() == ["say leave_message"]
+    assert scene.closing.firm
+    scene.mailbox.asked()
+    scene.mailbox.speech_started(1.0)
+    scene.mailbox.speech_stopped(2.0)
+    scene.mailbox.finish()
+    assert scene.work()[-2:] == ["message kept", "say message_thanks"]
+    assert scene.closing.reply_was_heard()
+    assert scene.work()[-1] == "hang up"
+    assert scene.closing.reason == "message_taken"
+
+
+def test_a_message_is_taken_where_the_person_does_not_answer() -> None:
+    scene = Scene(refuses="busy", message_s=60.0)
+    scene.closing.give_up(Transfer(STAFF))
+    assert scene.closing.reply_was_heard()
+    assert scene.work()[-1] == "say leave_message"
+
+
+def test_a_call_that_has_to_end_keeps_the_message_so_far() -> None:
+    scene = Scene(message_s=60.0)
+    scene.closing.give_up(None)
+    scene.mailbox.speech_started(1.0)
+    scene.closing.goodbye("max_duration")
+    assert scene.work()[-2:] == ["message kept", "say max_duration"]
