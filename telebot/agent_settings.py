@@ -25,7 +25,7 @@ class AgentCall(Row):
         unit="currency",
         gt=0,
     )
-    message_s: float = row(
+    max_message_s: float = row(
         60.0,
         "when nobody can answer, a caller may leave a message of at most; 0: none",
         unit="s",

@@ -60,7 +60,7 @@ class Conversation:
         outside, agent = self._outside, parts.agent
         self._mailbox = Mailbox(
             self._timers,
-            agent.message_s if parts.ear.recorded else 0.0,
+            agent.max_message_s if parts.ear.recorded else 0.0,
             say=self.say,
             keep=self._keep_message,
             goodbye=self.goodbye,

@@ -78,7 +78,7 @@ def test_who_has_nothing_to_say_hears_the_apology():
 
 def test_an_agent_may_take_none():
     async def scene() -> None:
-        async with exchange(TestAgent(["Yes."], call={"message_s": 0})) as line:
+        async with exchange(TestAgent(["Yes."], call={"max_message_s": 0})) as line:
             phone = await line.dial()
             await phone.quiet()
             phone.conversation.provider_exhausted("llm")
