@@ -26,6 +26,7 @@ from telebot.carriers.plivo_signature import is_signed
 from telebot.carriers.port import Answer, StatusUpdate, Webhook
 from telebot.carriers.replays import Replays
 from telebot.carriers.rest import rest_url
+from telebot.carriers.rooms import MeetsInRooms, Room
 from telebot.carriers.sentences import AGAIN, said
 from telebot.settings import Row, Settings, row
 
@@ -59,20 +60,20 @@ class PlivoSettings(Row):
     )
 
 
-class PlivoCarrier:
+class PlivoCarrier(MeetsInRooms):
     """Plivo (a `Carrier` that `AnswersWebhooks`, also by GET, `StreamsMedia`, `HangsUp`,
-    `Transfers`, `Dials` and `SendsDigits`)."""
+    `Transfers`, `TransfersWarm`, `Dials` and `SendsDigits`)."""
 
     name = "plivo"
     subprotocols = ()
     asks_by_get = True
 
     def __init__(self, settings: PlivoSettings) -> None:
+        super().__init__()
         self._settings = settings
         self._token = settings.auth_token.get_secret_value()
         self._replays = Replays(REMEMBERED_S)
         self._rest: PlivoRest | None = None
-        self._base = ""  # of our webhooks, as Plivo reaches them
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -104,16 +105,19 @@ class PlivoCarrier:
         which it is answered at once. Raises `NotAuthentic`, `BadRequest`."""
         given = self._verified(webhook)
         call_id, status = fields.field(given, "CallUUID"), fields.field(given, "CallStatus")
-        if number := fields.field(fields.query(webhook.url), "dial"):
+        query = fields.query(webhook.url)
+        if number := fields.field(query, "dial"):
             dial = response(element("Dial", "", None, element("Number", number)))
             return StatusUpdate(call_id, status, False, answer=dial)
         reason = CAUSES.get(fields.field(given, "HangupCause"), "") or REASONS.get(status, "")
-        return StatusUpdate(call_id, status, status in ENDED, reason)
+        ended = status in ENDED
+        answer = self.asked(query, call_id, ended=ended, reason=reason)
+        return StatusUpdate(call_id, status, ended, reason, answer)
 
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Connect to the media stream; when it is over while the caller still is there, Plivo goes
         on to ask `/fallback`."""
-        self._base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        self.base = media_url.removesuffix("/media").replace("ws", "http", 1)
         attributes = {
             "bidirectional": "true",
             "keepCallAlive": "true",
@@ -122,7 +126,7 @@ class PlivoCarrier:
         }
         return response(
             element("Stream", media_url, attributes),
-            element("Redirect", f"{self._base}/fallback?after=stream", {"method": "POST"}),
+            element("Redirect", f"{self.base}/fallback?after=stream", {"method": "POST"}),
         )
 
     def apology(self, reason: str) -> Answer:
@@ -147,22 +151,52 @@ class PlivoCarrier:
         """Have Plivo ask us again what to do, where it is told to dial `to`; our stream ends with
         it. Raises `CarrierError`."""
         rest = self._opened()
-        if not self._base:
+        if not self.base:
             raise Unable("Plivo has asked no webhook of this server yet")
-        url = f"{self._base}/fallback?{urlencode({'dial': to})}"
+        url = f"{self.base}/fallback?{urlencode({'dial': to})}"
         await rest.transfer(call.offer.carrier_call_id, url)
 
     async def dial(self, call: Call, way: Way) -> str:
         """Ring somebody up; Plivo asks the voice webhook once they have answered. Raises
         `CarrierError`."""
-        return await self._opened().dial(call.offer.phone_to, call.offer.phone_from, way)
+        offer = call.offer
+        return await self._opened().dial(offer.phone_to, offer.phone_from, way)
 
     async def send_digits(self, call: Call, digits: str) -> None:
         """Key digits towards the other party. Raises `CarrierError`."""
         await self._opened().send_digits(call.offer.carrier_call_id, digits)
 
+    async def ring(self, call: Call, to: str, room: Room, within_s: float) -> str:
+        """The person's leg. Raises `CarrierError`."""
+        url, status_url = self.room_url(room), self.room_url(room, "status")
+        way = Way(url, url, status_url, "", "", within_s)
+        return await self._opened().dial(to, call.offer.phone_ours, way)
+
+    async def bring(self, call: Call, room: Room) -> None:
+        """Have Plivo ask again what the caller does. Raises `CarrierError`."""
+        await self._opened().transfer(call.offer.carrier_call_id, self.room_url(room, "join"))
+
+    async def let_go(self, leg: str) -> None:
+        """Hang up on the person. Raises `CarrierError`."""
+        await self._opened().hang_up(leg, waits=True)
+
+    def telling(self, room: Room) -> Answer:
+        """Say the summary, then ask again."""
+        on = element("Redirect", self.room_url(room, "told"), {"method": "POST"})
+        return response(element("Speak", room.summary), on)
+
+    def inside(self, room: Room) -> Answer:
+        """A conference of two."""
+        attributes = {"startConferenceOnEnter": "true", "endConferenceOnExit": "true"}
+        return response(element("Conference", room.name, attributes))
+
+    def noted(self) -> Answer:
+        """Plivo reads no answer to a hang-up."""
+        return response()
+
     async def close(self) -> None:
-        """Close the REST client's connections."""
+        """Close the REST client's connections, once nobody rings any more."""
+        await self.finish()
         if self._rest is not None:
             await self._rest.close()
 

@@ -63,6 +63,7 @@ class JsonRest:
         self._vendor = vendor
         self._base = base_url.rstrip("/")
         self._authorization = authorization
+        self._closed = False
         self._client = RetryClient(
             client_session=ClientSession(timeout=ClientTimeout(total=TIMEOUT_S), trust_env=False)
         )
@@ -78,6 +79,8 @@ class JsonRest:
     ) -> Told:
         """`path` in its parts, each of which is quoted; a last one of '' ends it with a slash.
         Raises `CarrierError` on the line to the vendor, and where it goes on saying 429 or 5xx."""
+        if self._closed:
+            raise CarrierError(f"{self._vendor}'s REST: the server is being stopped")
         url = "/".join((self._base, *(quote(part, safe=":") for part in path)))
         headers = {"Authorization": self._authorization(), "Accept": "application/json"}
         data: bytes | Mapping[str, str] | None = form
@@ -103,6 +106,7 @@ class JsonRest:
 
     async def close(self) -> None:
         """Close the connections."""
+        self._closed = True
         await self._client.close()
 
 

@@ -15,6 +15,7 @@ from binascii import Error as NotBase64
 from binascii import a2b_base64
 from collections.abc import Callable
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -31,6 +32,7 @@ from telebot.carriers.markup import element, response
 from telebot.carriers.port import Answer, StatusUpdate, Webhook
 from telebot.carriers.replays import Replays
 from telebot.carriers.rest import rest_url
+from telebot.carriers.rooms import MeetsInRooms, Room
 from telebot.carriers.sentences import AGAIN, said
 from telebot.carriers.telnyx_codec import CALL_ID, TelnyxCodec
 from telebot.carriers.telnyx_rest import TelnyxRest
@@ -58,6 +60,8 @@ CAUSES = {
 }
 ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled", "call.hangup"})
 
+STEPS = ("call", "after", "room", "step")  # parameters of the URLs we give
+
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
@@ -81,6 +85,11 @@ class TelnyxSettings(Row):
     account_sid: str = row(
         "", "account of the REST; empty: the one that calls", env="TELNYX_ACCOUNT_SID"
     )
+    application_id: str = row(
+        "",
+        "TeXML application of a warm transfer's person; empty: the one that calls",
+        env="TELNYX_APPLICATION_ID",
+    )
     connection_id: str = row(
         "", "Call Control application that outbound calls belong to", env="TELNYX_CONNECTION_ID"
     )
@@ -89,16 +98,18 @@ class TelnyxSettings(Row):
     )
 
 
-class TelnyxCarrier:
-    """Telnyx (a `Carrier` that `AnswersWebhooks`, `StreamsMedia`, `HangsUp`, `Transfers`, `Dials`
-    and `SendsDigits`)."""
+class TelnyxCarrier(MeetsInRooms):
+    """Telnyx (a `Carrier` that `AnswersWebhooks`, `StreamsMedia`, `HangsUp`, `Transfers`,
+    `TransfersWarm`, `Dials` and `SendsDigits`)."""
 
     name = "telnyx"
     subprotocols = ()
 
     def __init__(self, settings: TelnyxSettings, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
         self._settings = settings
         self._account_sid = settings.account_sid
+        self._application_id = settings.application_id
         self._clock = clock
         self._replays = Replays(2 * TOLERANCE_S, clock)
         self._rest: TelnyxRest | None = None
@@ -124,6 +135,9 @@ class TelnyxCarrier:
         account_sid = fields.field(given, "AccountSid")
         if not self._account_sid and CALL_ID.fullmatch(account_sid):
             self._account_sid = account_sid
+        application_id = fields.field(given, "ConnectionId")
+        if not self._application_id and application_id.isdecimal():
+            self._application_id = application_id
         outbound = fields.field(given, "Direction").startswith("outbound")
         return CallOffer(
             carrier=self.name,
@@ -141,7 +155,9 @@ class TelnyxCarrier:
         call_id = fields.field(given, "CallSid")
         status = fields.field(given, "CallStatus").lower()
         cause = CAUSES.get(fields.field(given, "HangupCause").lower(), "")
-        return StatusUpdate(call_id, status, status in ENDED, cause or REASONS.get(status, ""))
+        ended, reason = status in ENDED, cause or REASONS.get(status, "")
+        answer = self.asked(fields.query(webhook.url), call_id, ended=ended, reason=reason)
+        return StatusUpdate(call_id, status, ended, reason, answer)
 
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Connect to the media stream; when it is over while the caller still is there, Telnyx
@@ -154,8 +170,8 @@ class TelnyxCarrier:
             "bidirectionalCodec": "PCMU",
         }
         parameter = element("Parameter", "", {"name": "token", "value": token})
-        base = media_url.removesuffix("/media").replace("ws", "http", 1)
-        after = element("Redirect", f"{base}/fallback?after=stream", {"method": "POST"})
+        self.base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        after = element("Redirect", f"{self.base}/fallback?after=stream", {"method": "POST"})
         stream = element("Stream", "", attributes, parameter)
         return response(element("Connect", "", None, stream), after)
 
@@ -193,6 +209,7 @@ class TelnyxCarrier:
         rest = self._opened()
         if not self._settings.connection_id:
             raise Unable("TELNYX_CONNECTION_ID is not set")
+        self.base = way.status_url.partition("/status")[0]
         return await rest.dial(
             self._settings.connection_id, call.offer.phone_to, call.offer.phone_from, way
         )
@@ -201,8 +218,52 @@ class TelnyxCarrier:
         """Key digits towards the other party. Raises `CarrierError`."""
         await self._opened().send_digits(call.offer.carrier_call_id, digits)
 
+    async def ring(self, call: Call, to: str, room: Room, within_s: float) -> str:
+        """The person's leg, by TeXML as the caller's is. Raises `CarrierError`."""
+        if call.offer.outbound:
+            raise Unable("a call that we dialled runs on Call Control, and meets nobody in a room")
+        if not self._account_sid or not self._application_id:
+            raise Unable("TELNYX_ACCOUNT_SID or TELNYX_APPLICATION_ID is not set")
+        fields_of = {
+            "ApplicationSid": self._application_id,
+            "To": to,
+            "From": call.offer.phone_ours,
+            "Url": self.room_url(room),
+            "StatusCallback": self.room_url(room, "status"),
+        }
+        return await self._opened().create(self._account_sid, fields_of)
+
+    async def bring(self, call: Call, room: Room) -> None:
+        """Other TeXML for the caller. Raises `CarrierError`."""
+        texml = self.inside(room).body
+        await self._opened().update(self._account_sid, call.offer.carrier_call_id, texml)
+
+    async def let_go(self, leg: str) -> None:
+        """Hang up on the person. Raises `CarrierError`."""
+        await self._opened().hang_up(leg)
+
+    def telling(self, room: Room) -> Answer:
+        """Say the summary, then ask again."""
+        on = element("Redirect", self.room_url(room, "told"), {"method": "POST"})
+        return response(element("Say", room.summary), on)
+
+    def inside(self, room: Room) -> Answer:
+        """A conference of two."""
+        attributes = {
+            "beep": "false",
+            "startConferenceOnEnter": "true",
+            "endConferenceOnExit": "true",
+        }
+        conference = element("Conference", room.name, attributes)
+        return response(element("Dial", "", None, conference))
+
+    def noted(self) -> Answer:
+        """Telnyx reads no answer to a status."""
+        return response()
+
     async def close(self) -> None:
-        """Close the REST client's connections."""
+        """Close the REST client's connections, once nobody rings any more."""
+        await self.finish()
         if self._rest is not None:
             await self._rest.close()
 
@@ -228,11 +289,18 @@ class TelnyxCarrier:
             self._key.verify(signed, timestamp.encode() + b"|" + webhook.body)
         except (NotBase64, ValueError, InvalidSignature):
             raise NotAuthentic("wrong signature") from None
-        if not self._replays.first(f"{timestamp} {signature}"):
+        if not self._replays.first(f"{timestamp} {signature} {_step(webhook.url)}"):
             raise NotAuthentic("a request that was here before")
         if fields.content_type(webhook) == fields.JSON:
             return _event(webhook.body)
         return fields.body(webhook)
+
+
+def _step(url: str) -> str:
+    """What a request asks for. Two of one second may say the same (and so have one signature) at
+    two steps of a call."""
+    query = fields.query(url)
+    return " ".join([urlsplit(url).path, *(query.get(name, "") for name in STEPS)])
 
 
 def _event(body: bytes) -> Fields:

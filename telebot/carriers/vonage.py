@@ -25,6 +25,7 @@ from telebot.carriers.fields import Fields
 from telebot.carriers.port import Answer, StatusUpdate, Webhook
 from telebot.carriers.replays import Replays
 from telebot.carriers.rest import rest_url
+from telebot.carriers.rooms import MeetsInRooms, Room
 from telebot.carriers.sentences import AGAIN, said
 from telebot.carriers.vonage_codec import CONTENT_TYPE, VonageCodec
 from telebot.carriers.vonage_rest import VonageRest, digits_of
@@ -77,15 +78,16 @@ class VonageSettings(Row):
     )
 
 
-class VonageCarrier:
+class VonageCarrier(MeetsInRooms):
     """Vonage (a `Carrier` that `AnswersWebhooks`, also by GET, `StreamsMedia`, `HangsUp`,
-    `Transfers`, `Dials` and `SendsDigits`)."""
+    `Transfers`, `TransfersWarm`, `Dials` and `SendsDigits`)."""
 
     name = "vonage"
     subprotocols = ()
     asks_by_get = True
 
     def __init__(self, settings: VonageSettings, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
         self._settings = settings
         secret = settings.signature_secret.get_secret_value()
         self._signatures = Signatures(secret, clock) if secret else None
@@ -124,12 +126,14 @@ class VonageCarrier:
         if of_stream := fields.field(given, "headers.call"):
             over = status in STREAM_OVER
             return StatusUpdate(of_stream, status, False, answer=None if over else _nothing())
-        return StatusUpdate(call_id, status, status in ENDED, REASONS.get(status, ""))
+        ended, reason = status in ENDED, REASONS.get(status, "")
+        answer = self.asked(fields.query(webhook.url), call_id, ended=ended, reason=reason)
+        return StatusUpdate(call_id, status, ended, reason, answer)
 
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Connect to the media stream. Vonage tells `/fallback` how that goes, and takes its answer
         for what to do next where the socket fails."""
-        base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        self.base = media_url.removesuffix("/media").replace("ws", "http", 1)
         endpoint = {
             "type": "websocket",
             "uri": media_url,
@@ -139,7 +143,7 @@ class VonageCarrier:
         connect = {
             "action": "connect",
             "eventType": "synchronous",
-            "eventUrl": [f"{base}/fallback?after=stream"],
+            "eventUrl": [f"{self.base}/fallback?after=stream"],
             "eventMethod": "POST",
             "endpoint": [endpoint],
         }
@@ -163,7 +167,12 @@ class VonageCarrier:
     async def transfer(self, call: Call, to: str) -> None:
         """Have the caller's leg go on with another NCCO, which dials `to`; our stream ends with it.
         Raises `CarrierError`."""
-        await self._opened().transfer(call.offer.carrier_call_id, _digits(to), self._from(call))
+        connect = {
+            "action": "connect",
+            "from": _digits(call.offer.phone_ours),
+            "endpoint": [{"type": "phone", "number": _digits(to)}],
+        }
+        await self._opened().transfer(call.offer.carrier_call_id, connect)
 
     async def dial(self, call: Call, way: Way) -> str:
         """Ring somebody up; Vonage asks the voice webhook once they have answered. Raises
@@ -175,15 +184,44 @@ class VonageCarrier:
         """Key digits towards the other party. Raises `CarrierError`."""
         await self._opened().send_digits(call.offer.carrier_call_id, digits_of(digits))
 
+    async def ring(self, call: Call, to: str, room: Room, within_s: float) -> str:
+        """The person's leg. Raises `CarrierError`."""
+        url, status_url = self.room_url(room), self.room_url(room, "status")
+        way = Way(url, url, status_url, "", "", within_s)
+        return await self._opened().dial(_digits(to), _digits(call.offer.phone_ours), way)
+
+    async def bring(self, call: Call, room: Room) -> None:
+        """Another NCCO for the caller. Raises `CarrierError`."""
+        await self._opened().transfer(call.offer.carrier_call_id, _conversation(room))
+
+    async def let_go(self, leg: str) -> None:
+        """Hang up on the person. Raises `CarrierError`."""
+        await self._opened().hang_up(leg)
+
+    def telling(self, room: Room) -> Answer:
+        """Say the summary, then ask again: the answer to ``notify`` is another NCCO."""
+        talk = {"action": "talk", "text": room.summary}
+        ask = {
+            "action": "notify",
+            "payload": {"room": room.name},
+            "eventUrl": [self.room_url(room, "told")],
+            "eventMethod": "POST",
+        }
+        return _ncco(talk, ask)
+
+    def inside(self, room: Room) -> Answer:
+        """A conversation of two."""
+        return _ncco(_conversation(room))
+
+    def noted(self) -> Answer:
+        """No new NCCO."""
+        return _nothing()
+
     async def close(self) -> None:
-        """Close the REST client's connections."""
+        """Close the REST client's connections, once nobody rings any more."""
+        await self.finish()
         if self._rest is not None:
             await self._rest.close()
-
-    def _from(self, call: Call) -> str:
-        """Our own number of a call, which a transfer calls from."""
-        offer = call.offer
-        return _digits(offer.phone_from if offer.outbound else offer.phone_to)
 
     def _opened(self) -> VonageRest:
         # not in __init__: its HTTP session belongs to the running loop
@@ -224,6 +262,15 @@ def _read(body: bytes) -> Fields:
 
 def _ncco(*actions: dict[str, Any]) -> Answer:
     return Answer(orjson.dumps(actions).decode(), fields.JSON)
+
+
+def _conversation(room: Room) -> dict[str, Any]:
+    return {
+        "action": "conversation",
+        "name": room.name,
+        "startOnEnter": True,
+        "endOnExit": True,
+    }
 
 
 def _nothing() -> Answer:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import time
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 import jwt
 
@@ -37,14 +39,9 @@ class VonageRest:
         if not told.good and told.status != GONE_STATUS:
             raise _refused("hang-up", told)
 
-    async def transfer(self, call_id: str, to: str, caller: str) -> None:
-        """Have a leg go on by dialling `to`. Raises `CarrierError`."""
-        connect = {
-            "action": "connect",
-            "from": caller,
-            "endpoint": [{"type": "phone", "number": to}],
-        }
-        body = {"action": "transfer", "destination": {"type": "ncco", "ncco": [connect]}}
+    async def transfer(self, call_id: str, action: Mapping[str, Any]) -> None:
+        """Have a leg go on with another NCCO, of one action. Raises `CarrierError`."""
+        body = {"action": "transfer", "destination": {"type": "ncco", "ncco": [action]}}
         told = await self._rest.ask("PUT", ("v1", "calls", call_id), body)
         if not told.good:
             raise _refused("transfer", told)

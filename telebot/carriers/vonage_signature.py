@@ -24,7 +24,9 @@ from telebot.carriers.port import Webhook
 
 TOLERANCE_S = 300  # as old as a token may be, and as far our clocks may differ
 MAX_TOKEN_CHARS = 4096
-OURS = frozenset({"agent", "call", "after"})  # parameters that stand in the URLs we give
+OURS = frozenset(
+    {"agent", "call", "after", "room", "step"}
+)  # parameters that stand in the URLs we give
 
 
 class Signatures:

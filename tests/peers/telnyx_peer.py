@@ -48,6 +48,7 @@ def rest() -> VendorRest:
     }
     routes["POST", "/v2/calls"] = _dial
     routes["POST", "/v2/texml/Accounts/{account}/Calls/{call}"] = _update
+    routes["POST", "/v2/texml/Accounts/{account}/Calls"] = _create
     return VendorRest(
         lambda request: request.headers.get("Authorization") == f"Bearer {API_KEY}", routes
     )
@@ -79,6 +80,18 @@ def _dial(request: web.Request, body: dict[str, Any]) -> tuple[int, Any]:
         "record_type": "call",
     }
     return 200, {"data": call}
+
+
+def _create(request: web.Request, body: dict[str, Any]) -> tuple[int, Any]:
+    """Of whose answer the page shows no id."""
+    known = {
+        "UrlMethod",
+        "StatusCallback",
+        "StatusCallbackMethod",
+        "StatusCallbackEvent",
+    }
+    members(body, {"ApplicationSid", "To", "From", "Url"}, known)
+    return 200, {"from": body["From"], "to": body["To"], "status": "queued"}
 
 
 def _update(request: web.Request, body: dict[str, Any]) -> tuple[int, Any]:

@@ -42,10 +42,17 @@ def _update(request: web.Request, body: dict[str, Any]) -> tuple[int, Any]:
     match body:
         case {"action": "hangup"}:
             members(body, {"action"}, set(), 400)
-        case {"action": "transfer", "destination": {"type": "ncco", "ncco": [connect]}}:
+        case {"action": "transfer", "destination": {"type": "ncco", "ncco": [connect]}} if (
+            connect["action"] == "connect"
+        ):
             members(connect, {"action", "endpoint"}, {"from"}, 400)
             for endpoint in connect["endpoint"]:
                 _number(endpoint)
+        case {
+            "action": "transfer",
+            "destination": {"type": "ncco", "ncco": [{"action": "conversation", "name": _}]},
+        }:
+            pass
         case _:
             raise Refusal(400, {"title": "Bad Request"})
     return 204, None
