@@ -56,6 +56,7 @@ class CallQuery(BaseModel):
     limit: int = Field(50, ge=1, le=200, description="calls a page")
     cursor: Cursor | None = Field(None, description="next_cursor of the page before")
     carrier: Text | None = Field(None, description="e.g. twilio")
+    direction: Literal["inbound", "outbound"] | None = Field(None, description="who called")
     agent: Text | None = Field(None, description="the agent that answered")
     state: Literal[tuple(State)] | None = Field(None, description="where the call is")  # type: ignore[valid-type]
     result: Literal[tuple(Result)] | None = Field(None, description="how it ended")  # type: ignore[valid-type]

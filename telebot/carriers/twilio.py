@@ -7,16 +7,14 @@ How to point a number at it: docs/carriers/twilio.md.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Self
 
-import structlog
 from pydantic import BeforeValidator, SecretStr
 
-from telebot.call.errors import CarrierError, Unable
+from telebot.call.errors import Unable
 from telebot.call.model import Call
 from telebot.call.ports import Way
 from telebot.carriers.fields import Fields
@@ -26,12 +24,10 @@ from telebot.settings import Row, Settings, row
 
 if TYPE_CHECKING:
     from telebot.carriers.twilio_rest import TwilioRest
+    from telebot.carriers.twilio_warm import WarmTransfers
 
 REST_URL = "https://api.twilio.com"
-CLOSE_WITHIN_S = 20.0
 _ACCOUNT_SID = re.compile(r"AC[0-9A-Za-z]{1,62}")
-
-log = structlog.get_logger(__name__)
 
 
 class TwilioSettings(Row):
@@ -58,12 +54,13 @@ class TwilioCarrier(TwimlCarrier):
         self._settings = settings
         self._account_sid = settings.account_sid
         self._rest: TwilioRest | None = None
-        self._letting_go: set[asyncio.Task[None]] = set()
+        self._warm: WarmTransfers | None = None
         if not self.off():
             # the SDK takes a third of a second to import: not while calls are up
-            from telebot.carriers import twilio_rest
+            from telebot.carriers import twilio_rest, twilio_warm
 
             self._rest_class = twilio_rest.TwilioRest
+            self._warm_class = twilio_warm.WarmTransfers
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -106,24 +103,14 @@ class TwilioCarrier(TwimlCarrier):
     ) -> None:
         """Ring `to` up, tell them, and bring both together (`twilio_warm.py`). Raises `NotReached`
         and `CarrierError`."""
-        from telebot.carriers import twilio_warm
-
-        rest, room = self._opened(), twilio_warm.Room.of(call)
-        fields = twilio_warm.person_fields(room, summary, within_s)
-        ringing = asyncio.create_task(rest.create(to, call.offer.phone_ours, fields))
-        try:
-            person = twilio_warm.PersonLeg(rest, await asyncio.shield(ringing), room)
-            await person.join(call, within_s, answered)
-        except BaseException:  # the caller hung up, too
-            task = asyncio.create_task(_let_go(rest, ringing))
-            self._letting_go.add(task)
-            task.add_done_callback(self._letting_go.discard)
-            raise
+        self._opened()
+        assert self._warm is not None
+        await self._warm.put(call, to, summary, within_s, answered)
 
     async def close(self) -> None:
         """Close the REST client's connections."""
-        if self._letting_go:
-            await asyncio.wait(self._letting_go, timeout=CLOSE_WITHIN_S)
+        if self._warm is not None:
+            await self._warm.close()
         if self._rest is not None:
             await self._rest.close()
 
@@ -137,12 +124,5 @@ class TwilioCarrier(TwimlCarrier):
                 self._settings.auth_token.get_secret_value(),
                 self._settings.base_url,
             )
+            self._warm = self._warm_class(self._rest)
         return self._rest
-
-
-async def _let_go(rest: TwilioRest, ringing: asyncio.Task[str]) -> None:
-    """Nobody rings any more, or waits in a room where nobody will come."""
-    try:
-        await rest.hang_up(await ringing)
-    except CarrierError as error:
-        log.warning("person_not_let_go", error=str(error))

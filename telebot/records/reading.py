@@ -46,6 +46,7 @@ class CallFilter:
     in what was said, the numbers and the carrier's id."""
 
     carrier: str | None = None
+    direction: str | None = None
     agent: str | None = None
     state: str | None = None
     result: str | None = None

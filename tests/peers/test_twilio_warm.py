@@ -173,6 +173,41 @@ async def test_a_caller_who_cannot_be_sent_after_the_person(carrier, rest_peer):
     assert rest_peer.asked[1] == (made.sid, LET_GO)
 
 
+async def test_a_caller_who_comes_into_an_empty_room_hears_an_apology(carrier, rest_peer):
+    transfer = Transfer(carrier)
+    await until(lambda: rest_peer.made)
+    [made] = rest_peer.made
+    rest_peer.statuses[made.sid] = "in-progress"
+    rest_peer.rooms[conference(made.fields["Twiml"])[1]] = "init"
+    await transfer.task
+    rest_peer.statuses[made.sid] = "completed"
+    await until(lambda: len(rest_peer.asked) == 2)
+    call, fields = rest_peer.asked[1]
+    assert call == "CA1"
+    assert [verb.tag for verb in ElementTree.fromstring(fields["Twiml"])] == ["Say", "Hangup"]
+
+
+@pytest.mark.parametrize(("refuses", "let_go"), [(set(), False), ({"CA1"}, True)])
+async def test_a_stream_that_ends_while_the_caller_is_sent_along(
+    carrier, rest_peer, refuses, let_go
+):
+    """Whether the caller came is Twilio's word, however late it is."""
+    transfer = Transfer(carrier)
+    await until(lambda: rest_peer.made)
+    [made] = rest_peer.made
+    rest_peer.refuses = refuses
+    rest_peer.slow_s = 0.3
+    rest_peer.statuses[made.sid] = "in-progress"
+    rest_peer.rooms[conference(made.fields["Twiml"])[1]] = "init"
+    await until(lambda: rest_peer.asked)
+    transfer.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await transfer.task
+    rest_peer.slow_s = 0.0
+    await carrier.close()
+    assert ((made.sid, LET_GO) in rest_peer.asked) is let_go
+
+
 @pytest.mark.parametrize("answer", [400, 500, "drop", "junk"])
 async def test_a_rest_in_trouble(carrier, rest_peer, answer):
     rest_peer.then = answer

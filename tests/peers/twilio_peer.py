@@ -256,6 +256,7 @@ class Rest:
     made: list[Made] = field(default_factory=list)
     statuses: dict[str, str] = field(default_factory=dict)  # of calls, by sid
     rooms: dict[str, str] = field(default_factory=dict)  # status of conferences, by name
+    slow_s: float = 0.0  # before a change of a call is answered
     refuses: set[str] = field(default_factory=set)  # calls that are over for Twilio
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     answers: list[int | str] = field(default_factory=list)  # one each request
@@ -268,6 +269,7 @@ class Rest:
         if fields is None:
             return self._error(401, 20003, "Authenticate")
         self.asked.append((request.match_info["call"], fields))
+        await asyncio.sleep(self.slow_s)
         if request.match_info["call"] in self.refuses:
             return self._error(400, 21220, "Call is not in-progress. Cannot redirect.")
         told = {"sid": request.match_info["call"], "status": "completed"}

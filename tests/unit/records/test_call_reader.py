@@ -72,6 +72,8 @@ async def test_filters(scene, time):
         (CallFilter(state="ringing"), ["third"]),
         (CallFilter(agent="front-desk"), ["third", "second", "first"]),
         (CallFilter(agent="other"), []),
+        (CallFilter(direction="inbound"), ["third", "second", "first"]),
+        (CallFilter(direction="outbound"), []),
         (CallFilter(phone_from="+1555"), ["first"]),
         (CallFilter(phone_to="+1777"), ["second"]),
         (CallFilter(since=moment), ["third", "second"]),
