@@ -41,7 +41,7 @@ from telebot.carriers.registry import Carriers
 from telebot.carriers.sip import SipCarrier
 from telebot.console import pages
 from telebot.console.sessions import Sessions
-from telebot.measures import measure, measure_registrations, measure_rtp
+from telebot.measures import measure, measure_registrations, measure_rtp, measure_sip
 from telebot.providers import registry
 from telebot.providers.catalogue import Catalogue
 from telebot.providers.catalogue import load as load_catalogue
@@ -151,6 +151,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         outgoing.warn(settings, carriers, ready_agents)
+        measure_sip(metrics, sip.stack, sip.calls)
         measure_rtp(metrics, sip.ports)
         measure_registrations(metrics, sip.registered)
         stack.push_async_callback(sip.close)

@@ -18,13 +18,23 @@ from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.pacing import Pace, Pacing
 from telebot.providers.workers import WorkerStats
 from telebot.records.archive import Archive
+from telebot.sip.calls import SipCalls
 from telebot.sip.ports import Ports
+from telebot.sip.stack import Stack
 from telebot.sip.stats import COUNTED, MEASURED
 from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.speech.turn_model import TurnModelProcess
 from telebot.web.metrics import Metrics
 
+SIP_COUNTED = {
+    "sip_messages_received": "SIP messages that came and could be looked at",
+    "sip_messages_sent": "SIP messages that went out, retransmissions too",
+    "sip_messages_dropped": "Datagrams not looked at, because too many waited",
+    "sip_invites_over_rate": "Calls of addresses that called too fast, answered 503",
+    "sip_digests_wrong": "Wrong passwords",
+    "sip_lockouts": "Times an address was locked out",
+}
 Sample = tuple[Sequence[str], float]
 UP = {State.CLOSED: 1.0, State.HALF_OPEN: 0.5, State.OPEN: 0.0}
 
@@ -66,6 +76,26 @@ def measure_registrations(metrics: Metrics, registered: Callable[[], dict[str, b
 
     about = "1 while a trunk is registered at its PBX or provider"
     metrics.family(GaugeMetricFamily, "sip_registered", about, ("trunk",), each)
+
+
+def measure_sip(metrics: Metrics, stack: Stack, calls: SipCalls) -> None:
+    """Register what SIP's signalling counts."""
+    for name, about in SIP_COUNTED.items():
+        metrics.total(name, about, partial(stack.counted, name))
+    metrics.family(
+        CounterMetricFamily,
+        "sip_invites_refused",
+        "Calls turned away before they were any, by status",
+        ("status",),
+        lambda: (((str(status),), count) for status, count in stack.refused()),
+    )
+    metrics.family(
+        GaugeMetricFamily,
+        "sip_calls",
+        "Live calls of a trunk",
+        ("trunk",),
+        lambda: (((trunk,), count) for trunk, count in calls.of_trunk.items()),
+    )
 
 
 def measure_rtp(metrics: Metrics, ports: Ports) -> None:

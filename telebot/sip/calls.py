@@ -29,7 +29,7 @@ class SipCalls:
         self._around = around
         self._tasks: dict[asyncio.Task[None], LiveCall] = {}
         self._live: dict[str, LiveCall] = {}
-        self._of_trunk: Counter[str] = Counter()
+        self.of_trunk: Counter[str] = Counter()
         self._names: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class SipCalls:
     def invited(self, leg: Leg) -> None:
         """A leg knocks."""
         trunk = leg.invite.trunk
-        full = self._of_trunk[trunk.name] >= trunk.settings.max_calls
+        full = self.of_trunk[trunk.name] >= trunk.settings.max_calls
         live = LiveCall(self._around, leg, self._name(leg.invite.call_id), trunk_full=full)
         self._begin(live)
 
@@ -46,7 +46,7 @@ class SipCalls:
         self, placing: Placing, trunk: KnownTrunk, call: Call, token: str, within_s: float
     ) -> str:
         """Make a call; its Call-ID. Raises `CarrierError` where the trunk is full."""
-        if self._of_trunk[trunk.name] >= trunk.settings.max_calls:
+        if self.of_trunk[trunk.name] >= trunk.settings.max_calls:
             raise CarrierError(f"{trunk.name}: all its lines are busy")
         call_id = new_call_id(trunk.domain)
         placed = PlacedCall(
@@ -56,7 +56,7 @@ class SipCalls:
         return call_id
 
     def _begin(self, live: LiveCall) -> None:
-        self._of_trunk[live.trunk.name] += 1
+        self.of_trunk[live.trunk.name] += 1
         task = asyncio.create_task(live.run(self._admitted))
         self._tasks[task] = live
         task.add_done_callback(self._done)
@@ -90,7 +90,7 @@ class SipCalls:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         live = self._tasks.pop(task)
-        self._of_trunk[live.trunk.name] -= 1
+        self.of_trunk[live.trunk.name] -= 1
 
     def _name(self, call_id: str) -> str:
         """The Call-ID, told apart where a peer uses it again."""

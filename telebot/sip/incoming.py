@@ -21,7 +21,7 @@ from telebot.sip.dialog import Dialog
 from telebot.sip.events import EVENTS
 from telebot.sip.leg import Invite, Leg
 from telebot.sip.messages import Address, Question, Reply
-from telebot.sip.quiet import NoLog
+from telebot.sip.quiet import WireTrace
 from telebot.sip.security import Guard, InviteRate, Verdict, parameters
 from telebot.sip.transport import Transactions, headers
 from telebot.sip.trunks import KnownTrunk
@@ -46,12 +46,13 @@ class Incoming:
         self._listening = listening
         self._trunks = listening.trunks
         self._stack = stack
-        self._guard = Guard(time.monotonic)
+        self.guard = Guard(time.monotonic)
         self.refused: Counter[int] = Counter()  # by status
+        self.trace = WireTrace()
         self.config: dict[str, Any] = {
             "_sip_address": listening.host,
             "_sip_port": listening.port,
-            "_sip_logger": NoLog(),
+            "_sip_logger": self.trace,
         }
         self.transactions = Transactions(self.config, self.request)
         self.transactions.screen = self._screen
@@ -60,6 +61,17 @@ class Incoming:
         self.rate = self.server.rate = InviteRate(time.monotonic, self._trunks.rate_of)
         self.port: int = self.server.uopts.laddress[1]
         self.config |= {"_sip_tm": self.transactions, "_port": self.port}
+
+    def counted(self) -> dict[str, float]:
+        """What was counted, by the metric's name. For any thread."""
+        return {
+            "sip_messages_received": self.trace.received,
+            "sip_messages_sent": self.trace.sent,
+            "sip_messages_dropped": self.server.dropped,
+            "sip_invites_over_rate": self.rate.refused,
+            "sip_digests_wrong": self.guard.failed,
+            "sip_lockouts": self.guard.locked,
+        }
 
     def close(self) -> None:
         """Stop listening."""
@@ -124,13 +136,13 @@ class Incoming:
         header = next((str(one.body) for one in invite.getHFs("authorization")), None)
         trunk = _named(header, trunks)
         assert trunk.credentials is not None
-        verdict = self._guard.judge(header, trunk.credentials, "INVITE", address)
+        verdict = self.guard.judge(header, trunk.credentials, "INVITE", address)
         if verdict is Verdict.GOOD:
             return trunk
         if verdict is Verdict.LOCKED:
             return self._refusal(invite, 403)
         stale = verdict is Verdict.STALE
-        asked = self._guard.challenges(address, trunk.credentials, stale=stale)
+        asked = self.guard.challenges(address, trunk.credentials, stale=stale)
         return self._refusal(invite, 401, tuple(("WWW-Authenticate", one) for one in asked))
 
     def _malformed(self, invite: Any) -> tuple[int, Extra] | None:

@@ -64,6 +64,7 @@ class LiveCall:
         self._stream: RtpStream | None = None
         self._agreement: Agreement | None = None  # once there is a stream
         self._sink: Ears | None = None
+        self._began: float | None = None  # when the stream did
         self._held = False  # by the peer
         self._keys: deque[str] = deque(maxlen=MOST_KEYS)  # by INFO
         self._reason = ""  # the first one stands
@@ -223,6 +224,7 @@ class LiveCall:
             late_offer=invite.sdp is None,
         )
         self._leg.ring()
+        self._note("ringing")
         await self._open_media()
         self._leg.answer(self._agreed.answer(invite.sdp))
 
@@ -256,6 +258,7 @@ class LiveCall:
         assert stream is not None
         around = self._around
         around.admission.connect(self._token, around.carrier, self._carrier_call_id)
+        self._began = time.monotonic()
         self._note("answered")
         log.info("call_started", carrier=around.carrier, agent=call.agent)
         self._wire = Wire(stream, self._bot_leaves)
@@ -304,8 +307,10 @@ class LiveCall:
     def _note(self, name: str, **fields: Any) -> None:
         """An event of the call's record."""
         if self.call is not None:
-            admission = self._around.admission
-            admission.log.event(self.call, WireEvent(admission.wall_clock(), None, name, fields))
+            admission, began = self._around.admission, self._began
+            offset_s = None if began is None else round(time.monotonic() - began, 3)
+            event = WireEvent(admission.wall_clock(), offset_s, name, fields)
+            admission.log.event(self.call, event)
 
     # its end
 

@@ -6,6 +6,8 @@ our log. Imported in sippy's thread alone.
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 from types import ModuleType
 
@@ -20,6 +22,8 @@ import sippy.UacStateTrying
 import sippy.UaStateConnected
 import sippy.Udp_server
 import structlog
+
+CALL_ID = re.compile(r"^(?:call-id|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
 
 log = structlog.get_logger(__name__)
 _LOUD: tuple[ModuleType, ...] = (
@@ -36,11 +40,32 @@ _LOUD: tuple[ModuleType, ...] = (
 )
 
 
-class NoLog:
-    """In the place of sippy's logger, which wants the main thread."""
+class WireTrace:
+    """In the place of sippy's logger, which wants the main thread: counts messages, and shows
+    each at DEBUG, in (`<`) or out (`>`). What a caller may be known by stands in `text` alone,
+    which the log masks."""
 
-    def write(self, *_: object, **__: object) -> None:
-        """Nothing."""
+    def __init__(self) -> None:
+        self.received = self.sent = 0
+
+    def write(self, about: str, message: str | bytes = "", **unused: object) -> None:
+        """sippy says ``RECEIVED message from udp:192.0.2.1:5060:`` or ``SENDING message to …``."""
+        incoming = about.startswith("RECEIVED")
+        self.received += incoming
+        self.sent += not incoming
+        if not log.is_enabled_for(logging.DEBUG):
+            return
+        text = message.decode("latin-1") if isinstance(message, bytes) else message
+        start, _, rest = text.partition("\r\n")
+        said = start[8:].strip() if start.startswith("SIP/2.0 ") else start.split(" ", 1)[0]
+        call = CALL_ID.search(rest)
+        log.debug(
+            "<" if incoming else ">",
+            message=said[:60],
+            peer=about.rstrip(":\n").rpartition(" ")[2],
+            sip_call=call.group(1) if call else "",
+            text=text,
+        )
 
 
 def silence() -> None:

@@ -77,6 +77,14 @@ class Stack:
             )
             raise ConfigError(f"{where}: {why}; name another by --sip") from error
 
+    def counted(self, name: str) -> float:
+        """One of `Incoming.counted`; 0 where nothing listens."""
+        return 0 if self.incoming is None else self.incoming.counted()[name]
+
+    def refused(self) -> list[tuple[int, int]]:
+        """INVITEs that were turned away, by status."""
+        return [] if self.incoming is None else list(self.incoming.refused.items())
+
     @property
     def alive(self) -> bool:
         """True while the thread runs."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
+from prometheus_client import generate_latest
 from sip_phone import Line, Phone, sdp, sip_line
+from structlog.testing import capture_logs
 
 from telebot.call.errors import ConfigError
+from telebot.logs import TEXT_FIELDS, redact
+from telebot.measures import measure_sip
 from telebot.sip.stack import Stack
+from telebot.web.metrics import Metrics
 
 pytestmark = pytest.mark.peers
 
@@ -42,7 +48,7 @@ async def test_a_call_rings_is_answered_and_ends_with_the_callers_bye(line: Line
     await line.until(line.log.reasons)
     assert line.log.reasons() == ["caller_hangup"]
     assert line.listeners.all[0].over == "caller_hangup"
-    assert line.events()[:2] == ["invite", "answered"]
+    assert line.events()[:3] == ["invite", "ringing", "answered"]
     assert {"bye", "rtp_stats"} <= set(line.events())
 
 
@@ -210,3 +216,41 @@ async def test_an_address_that_is_taken_is_said(line: Line, tmp_path, monkeypatc
     with pytest.raises(ConfigError, match="address already in use; name another by --sip"):
         async with sip_line(tmp_path / "other", server__sip=f"127.0.0.1:{line.port}"):
             pass
+
+
+async def test_what_is_counted(tmp_path):
+    async with sip_line(tmp_path) as line:
+        metrics = Metrics()
+        measure_sip(metrics, line.server.stack, line.server.calls)
+        phone = await line.phone()
+        await phone.dialog().answered()
+        stranger = await line.phone("127.0.0.2")
+        stranger.dialog().send("INVITE", sdp())
+        await stranger.hear(403)
+        text = generate_latest(metrics.registry).decode()
+        assert 'telebot_sip_invites_refused_total{status="403"} 1.0' in text
+        assert 'telebot_sip_calls{trunk="this-machine"} 1.0' in text
+        assert "telebot_sip_digests_wrong_total 0.0" in text
+        received = re.search(r"telebot_sip_messages_received_total (\d+)", text)
+        assert received
+        assert int(received.group(1)) >= 2
+
+
+async def test_each_message_is_shown_at_debug_and_its_numbers_are_masked(
+    tmp_path, line: Line, phone: Phone
+):
+    with capture_logs() as shown:
+        await phone.dialog().answered()
+        await line.until(lambda: line.listeners.all)
+    lines = [one for one in shown if one["event"] in "<>"]
+    assert [(one["event"], one["message"]) for one in lines[:4]] == [
+        ("<", "INVITE"),
+        (">", "100 Trying"),
+        (">", "180 Ringing"),
+        (">", "200 OK"),
+    ]
+    assert {one["peer"] for one in lines} == {f"udp:127.0.0.1:{phone.port}"}
+    for one in lines:
+        bare = {name: value for name, value in one.items() if name not in TEXT_FIELDS}
+        assert "1632960001" not in str(bare)
+        assert "1632960001" not in str(redact(None, "debug", dict(one)))

@@ -95,13 +95,15 @@ async def alive(line: SipLine, port: int) -> None:
 
 
 def wrong_answers(line: SipLine) -> Iterator[str]:
-    """A 500 is right where a request of a dialog came out of order (RFC 3261 section 12.2.2)."""
+    """A 500 is right where a request of a dialog came out of order (RFC 3261 section 12.2.2), and
+    with Retry-After where it came while another was being answered (14.2, RFC 3311 section 5.2)."""
     highest = 0
     for message in line.messages:
         if message.status < 200:
             continue
         number = int((re.match(r"\d+", message.header("CSeq")) or ["0"])[0])
-        overtaken = message.status == 500 and number <= highest
+        early = number <= highest or bool(message.header("Retry-After"))
+        overtaken = message.status == 500 and early
         highest = max(highest, number if message.status != 400 else 0)
         if 500 <= message.status < 600 and message.status not in (501, 503, 505) and not overtaken:
             yield message.text
