@@ -30,6 +30,7 @@ from telebot.api import openapi
 from telebot.api.control import ControlApi
 from telebot.api.steering import SteeringApi
 from telebot.api.voice import setup as voice_api
+from telebot.api.voice.config import Config
 from telebot.api.voice.reports import ReportsApi
 from telebot.call import local_access
 from telebot.call.admission import Admission
@@ -206,6 +207,7 @@ async def _archive(stack: AsyncExitStack, settings: Settings, catalogue: Catalog
         clock=time.monotonic,
         now=wall_clock,
         admin_key=settings.security.admin_key.get_secret_value(),
+        vault_key=settings.security.vault_key.get_secret_value(),
         price=catalogue.price,
         wanted=lambda _: True,  # whether a call is recorded is decided with its agent, in speech
     )
@@ -328,6 +330,7 @@ def _voice(
         clock=time.monotonic,
         wall_clock=wall_clock,
         ledger=lambda done: archive.log.worked(done.values()),
+        stored=archive.vault.open,
     )
     stack.push_async_callback(voice.close)
     return voice
@@ -340,7 +343,8 @@ def _add_pages(
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic)
     reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice)
-    work = [steering, *voice_api.parts(voice, parts.gate.who), reports]
+    config = Config(archive.vault, parts.gate.who, voice.providers)
+    work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config]
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
     sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)

@@ -61,7 +61,9 @@ class SecuritySettings(Row):
 
     secret_key: SecretStr = row(SecretStr(""), "signs stream tokens", env="TELEBOT_SECRET_KEY")
     vault_key: SecretStr = row(
-        SecretStr(""), "not used yet; for stored keys", env="TELEBOT_VAULT_KEY"
+        SecretStr(""),
+        "encrypts stored keys; several with commas, the new one first",
+        env="TELEBOT_VAULT_KEY",
     )
     admin_key: SecretStr = row(SecretStr(""), "the first API key", env="TELEBOT_ADMIN_KEY")
     token_life_s: float = row(

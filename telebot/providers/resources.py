@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar, cast
 
@@ -51,6 +51,13 @@ class Resources:
     def http(self) -> aiohttp.ClientSession:
         """The client for vendors without one of their own."""
         return self.kept("http", _client)
+
+    def with_key(self, provider: str, secret: str) -> Resources:
+        """The same machine and connections with this one key and no other; where the vendors are
+        stays as it is. Not to be closed."""
+        places = {name: url for name, url in self.environ.items() if name.endswith("_BASE_URL")}
+        name = f"{provider.upper().replace('-', '_')}_API_KEY"
+        return replace(self, environ={**places, name: secret})
 
     async def close(self) -> None:
         """Close what was kept; the models belong to their own owner."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from telebot.call import local_access
 from telebot.call.errors import ConfigError
 from telebot.call.model import Call
 from telebot.call.ports import Clock, WallClock
@@ -26,6 +27,7 @@ from telebot.records.recovery import recover
 from telebot.records.reports import Reports
 from telebot.records.retention import Retention
 from telebot.records.store import RecordsAway, Store
+from telebot.records.vault import Vault, vault_keys
 from telebot.records.writer import CallWriter
 from telebot.settings import RecordsSettings
 
@@ -34,7 +36,9 @@ class Archive:
     """The records of one server. Build it, `await open()`, and `await close()` at the end.
 
     `wanted` says which calls are recorded (default: as `records.recording` says); `price` is what
-    a unit of a provider costs (`cost.Price`); `admin_key` comes from ``TELEBOT_ADMIN_KEY``."""
+    a unit of a provider costs (`cost.Price`); `admin_key` comes from ``TELEBOT_ADMIN_KEY``,
+    `vault_key` from ``TELEBOT_VAULT_KEY``; without one it is made in the data folder. Raises
+    `ConfigError` on one that is none."""
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Archive:
         clock: Clock,
         now: WallClock,
         admin_key: str = "",
+        vault_key: str = "",
         wanted: Callable[[Call], bool] | None = None,
         price: Price = built_in,
     ) -> None:
@@ -60,6 +65,7 @@ class Archive:
             data, wanted or (lambda _: settings.recording), self.log.recording, clock
         )
         self.reader = CallReader(self.store, data, self._server, settings.currency)
+        self.vault = Vault(self.store, vault_keys_of(vault_key, data), now)
         self.reports = Reports(self.store, settings.currency)
         self.keys = Keys(self.store, data, now, clock, used=self.log.key_used, admin_key=admin_key)
         self.retention = Retention(self.store, data, self._server, settings.retention_days, now)
@@ -107,6 +113,11 @@ def _server_id(data: Path) -> str:
         raise ConfigError(
             f"{data}: cannot be the data folder: {error}; name another by --data"
         ) from None
+
+
+def vault_keys_of(given: str, data: Path) -> list[bytes]:
+    """The operator's, or the one made at the first start."""
+    return vault_keys(given or local_access.load_secret(data, "vault.key"))
 
 
 def _locked(path: Path) -> BinaryIO:

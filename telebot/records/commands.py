@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 
 from telebot.call.errors import Local, Remote
 from telebot.records import migrate
+from telebot.records.archive import vault_keys_of
 from telebot.records.keys import Keys, Scope
 from telebot.records.store import Store
+from telebot.records.vault import Vault
 from telebot.settings import Settings
 
 
@@ -31,6 +33,7 @@ def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     create.add_argument("name")
     scopes = [scope.value for scope in Scope]
     create.add_argument("--scope", choices=scopes, default=Scope.VIEWER.value)
+    does.add_parser("reseal", help="encrypt stored provider keys by the first TELEBOT_VAULT_KEY")
     revoke = does.add_parser("revoke", help="withdraw a key")
     revoke.add_argument("id")
 
@@ -70,6 +73,8 @@ async def _keys(args: argparse.Namespace, settings: Settings) -> int:
         if args.does == "create":
             key, secret = await keys.create(args.name, Scope(args.scope))
             print(f"{key.id}  {key.scope.value}  {key.name}\n{secret}")
+        elif args.does == "reseal":
+            print(f"{await _vault(store, settings).reseal()} keys encrypted anew")
         elif args.does == "revoke":
             if not await keys.revoke(args.id):
                 print(f"telebot: no live key {args.id}", file=sys.stderr)
@@ -85,3 +90,9 @@ async def _keys(args: argparse.Namespace, settings: Settings) -> int:
 
 def _store(settings: Settings) -> Store:
     return Store(settings.records.database_url.get_secret_value(), settings.server.data)
+
+
+def _vault(store: Store, settings: Settings) -> Vault:
+    given = settings.security.vault_key.get_secret_value()
+    keys = vault_keys_of(given, settings.server.data)
+    return Vault(store, keys, lambda: datetime.now(UTC))

@@ -191,3 +191,30 @@ work = Table(
     Column("error", String(NAME_CHARS), nullable=False),  # "": it was done
     Column("attempts", Text, nullable=False),  # JSON
 )
+
+provider_keys = Table(
+    "provider_keys",
+    metadata,
+    Column("id", String(ID_CHARS), primary_key=True),
+    Column("owner", String(ID_CHARS), nullable=False, index=True),  # an API key's id
+    Column("provider", String(NAME_CHARS), nullable=False),
+    Column("label", String(NAME_CHARS), nullable=False),
+    Column("masked", String(NAME_CHARS), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("fallback", Boolean, nullable=False),
+    Column("allowed_models", Text, nullable=False),  # JSON list
+    Column("sealed", Text, nullable=False),  # base64 of nonce and AES-256-GCM
+    Column("sealed_by", String(ID_CHARS), nullable=False),  # which of the vault's keys
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", String(ID_CHARS), primary_key=True),
+    Column("at", Utc, nullable=False, index=True),
+    Column("key_id", String(ID_CHARS), nullable=False),
+    Column("action", String(NAME_CHARS), nullable=False),
+    Column("fields", Text, nullable=False),  # JSON, no secrets
+)

@@ -20,19 +20,24 @@ MOST_TRIED = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """Whose keys a request may use: its owner's own first, the house's then (unless the owner wants
-    none of them). Each is a way to build providers."""
+class KeySource:
+    """One way to build providers: with the house's keys, or with one key of the request's owner,
+    which opens one `provider` and maybe only some `models` of it."""
 
-    house: Resources | None
-    own: Sequence[Resources] = ()
+    resources: Resources
+    own: bool = False
+    provider: str = ""
+    models: frozenset[str] = frozenset()
 
-    def all(self) -> Iterator[tuple[Resources, bool]]:
-        """Resources, and whether they are the owner's."""
-        for each in self.own:
-            yield each, True
-        if self.house is not None:
-            yield self.house, False
+    def opens(self, provider: str, model: str) -> bool:
+        """Whether this key is for that model."""
+        if not self.own:
+            return True
+        return provider == self.provider and (not self.models or model in self.models)
+
+
+# in the order in which they are tried
+Keys = Sequence[KeySource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,11 @@ class Router:
         if wish.model is None:
             return []
         offers, why = [], "no key for it"
-        for resources, own in keys.all():
+        for source in keys:
             try:
-                offers.append(self._offers.named(wish.work, wish.model, resources, own=own))
+                offer = self._offers.named(wish.work, wish.model, source.resources, own=source.own)
+                if source.opens(offer.provider, offer.model):
+                    offers.append(offer)
             except ProviderConfigError as error:
                 why = str(error)
         if not offers:
@@ -92,19 +99,22 @@ class Router:
         """The providers of a list, those without a key left out."""
         found = []
         for name in names:
-            for resources, own in keys.all():
+            for source in keys:
                 try:
-                    found.append(self._offers.named(wish.work, name, resources, own=own))
+                    offer = self._offers.named(wish.work, name, source.resources, own=source.own)
                 except ProviderConfigError:
                     continue
+                if source.opens(offer.provider, offer.model):
+                    found.append(offer)
         return found
 
     def _rest(self, wish: Wish, keys: Keys) -> list[Offer]:
         """Everybody else with a key: the usual ones first, this machine last."""
         usual = [name for name in registry.DEFAULTS[wish.work] if name not in registry.OURS]
         found = self._of(wish, keys, usual)
-        for resources, own in keys.all():
-            found += self._offers.ready(wish.work, resources, own=own)
+        for source in keys:
+            ready = self._offers.ready(wish.work, source.resources, own=source.own)
+            found += [offer for offer in ready if source.opens(offer.provider, offer.model)]
         return sorted(_once(found), key=lambda offer: offer.provider in registry.OURS)
 
     def _sorted(self, offers: list[Offer], prefers: Preferences) -> list[Offer]:

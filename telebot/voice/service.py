@@ -5,23 +5,26 @@ Owned by `app.py`; the endpoints of `api/voice/` hold one. Next: `transcribing.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from telebot.call.errors import ApiError, Local
 from telebot.call.ports import Clock, WallClock
+from telebot.providers import registry
 from telebot.providers.breaker import Breakers
 from telebot.providers.clips import Use
 from telebot.providers.pacing import Pacing
 from telebot.providers.resources import Resources
+from telebot.records.vault import Opened
 from telebot.settings import VoiceSettings
 from telebot.voice.attempts import Attempt, Attempts
 from telebot.voice.fetching import Fetcher
-from telebot.voice.offers import Offer, Offers
+from telebot.voice.offers import WORKS, Offer, Offers
 from telebot.voice.pricing import Cost, cost_of
-from telebot.voice.routing import Keys, Router
+from telebot.voice.routing import Keys, KeySource, Router
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,9 @@ class Voice:
         clock: Clock,
         wall_clock: WallClock,
         ledger: Callable[[Done], None] = lambda done: None,
+        stored: Callable[[str], Awaitable[Sequence[Opened]]] | None = None,
     ) -> None:
+        """`stored` gives the providers' keys of an API key's owner."""
         self.settings = settings
         self.offers = Offers(resources, settings.servers)
         self.router = Router(self.offers, breakers)
@@ -99,10 +104,45 @@ class Voice:
         self._pacing = pacing
         self._wall_clock = wall_clock
         self._ledger = ledger
+        self._stored = stored
 
-    def keys(self) -> Keys:
-        """Whose keys a request may use."""
-        return Keys(self.offers.resources)
+    async def keys(self, key_id: str = "") -> Keys:
+        """Whose keys a request of this API key's owner may use, in the order of trying: its own,
+        the house's, its own that are for fallback. Raises `ApiError` where they do not open."""
+        house = KeySource(self.offers.resources)
+        if not key_id or self._stored is None:
+            return [house]
+        try:
+            stored = await self._stored(key_id)
+        except Local as error:
+            raise ApiError(503, "keys_sealed", f"{error}.") from None
+        before = [self._source(each) for each in stored if not each.key.fallback]
+        after = [self._source(each) for each in stored if each.key.fallback]
+        return [*before, house, *after]
+
+    async def ready(self, key_id: str = "") -> list[Offer]:
+        """Every provider that a request of this API key's owner could use, of all work."""
+        return [
+            offer
+            for source in await self.keys(key_id)
+            for work in WORKS
+            for offer in self.offers.ready(work, source.resources, own=source.own)
+            if source.opens(offer.provider, offer.model)
+        ]
+
+    def _source(self, opened: Opened) -> KeySource:
+        key = opened.key
+        return KeySource(
+            self.offers.resources.with_key(key.provider, opened.secret),
+            own=True,
+            provider=key.provider,
+            models=frozenset(key.allowed_models),
+        )
+
+    def providers(self) -> set[str]:
+        """The names of all that a key can be stored for."""
+        names = {name for work in WORKS for name in self.offers.names(work)}
+        return names - registry.OURS
 
     def attempts(self, key_id: str) -> Attempts:
         """For one request of the owner of this API key."""

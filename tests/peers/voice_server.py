@@ -16,12 +16,14 @@ from simulated import Simulated, simulated
 
 from telebot.api import calls, openapi
 from telebot.api.voice import setup
+from telebot.api.voice.config import Config
 from telebot.providers.breaker import Breakers
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.pacing import Pacing
+from telebot.records.vault import Vault
 from telebot.settings import VoiceSettings
 from telebot.voice.service import Done, Voice
-from telebot.web.auth import Gate
+from telebot.web.auth import Gate, KeyStore
 from telebot.web.errors import errors
 
 SECRET = "tb_key-of-the-tests"
@@ -54,9 +56,12 @@ async def voice_server(
     speech: LocalSpeech,
     *vendors: str,
     environ: Mapping[str, str] | None = None,
+    vault: Vault | None = None,
+    key_store: KeyStore | None = None,
     **settings: Any,
 ) -> AsyncIterator[VoiceServer]:
-    """A server whose vendors are simulated; `environ` replaces their variables."""
+    """A server whose vendors are simulated; `environ` replaces their variables. With a `vault`
+    providers' keys may be stored."""
     async with simulated(speech, vendors) as sim:
         known = {f"{vendor.upper()}_{end}" for vendor in vendors for end in ("BASE_URL", "API_KEY")}
         found = {name: sim.environ[name] for name in known if name in sim.environ}
@@ -71,10 +76,14 @@ async def voice_server(
             clock=time.monotonic,
             wall_clock=lambda: datetime.now(UTC),
             ledger=done.append,
+            stored=vault.open if vault else None,
         )
-        gate = Gate(OneKey(SECRET), frozenset({"/v1/voice/health"}))
+        gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])
-        endpoints = calls.setup(app, gate.authorize, *setup.parts(voice, gate.who))
+        parts = setup.parts(voice, gate.who)
+        if vault is not None:
+            parts.append(Config(vault, gate.who, voice.providers))
+        endpoints = calls.setup(app, gate.authorize, *parts)
         openapi.setup(app, endpoints, "0.1.0")
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()

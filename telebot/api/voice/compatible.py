@@ -131,9 +131,7 @@ class Compatible:
     async def models(self, request: web.Request) -> web.Response:
         rows = {
             offer.name: ModelRow(id=offer.name, owned_by=offer.provider)
-            for resources, _ in self._voice.keys().all()
-            for work in ("stt", "tts")
-            for offer in self._voice.offers.ready(work, resources)
+            for offer in await self._voice.ready(self._who(request))
         }
         return answer(ModelList(data=list(rows.values())))
 

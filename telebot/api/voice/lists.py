@@ -188,7 +188,7 @@ class Lists:
         query = parsed(ListQuery, request)
         rows = [
             row
-            for provider in self._providers()
+            for provider in self._providers(await self._voice.ready(self._who(request)))
             for row in provider.models
             if query.provider in (None, row.provider) and query.kind in (None, row.kind)
         ]
@@ -198,7 +198,7 @@ class Lists:
         query = parsed(ListQuery, request)
         rows = [
             row
-            for row in self._providers()
+            for row in self._providers(await self._voice.ready(self._who(request)))
             if query.provider in (None, row.id) and (query.kind is None or query.kind in row.kinds)
         ]
         return answer(ProviderPage(data=rows))
@@ -209,9 +209,8 @@ class Lists:
             raise ApiError(404, "provider_not_found", f"No voice of {query.provider}.", "provider")
         offers = {
             offer.provider: offer
-            for resources, own in self._voice.keys().all()
-            for offer in self._voice.offers.ready("tts", resources, own=own)
-            if query.provider in (None, offer.provider)
+            for offer in await self._voice.ready(self._who(request))
+            if offer.work == "tts" and query.provider in (None, offer.provider)
         }
         listed = await asyncio.gather(*(_voices(offer) for offer in offers.values()))
         found: list[VoiceAnswer] = []
@@ -226,14 +225,14 @@ class Lists:
     async def health(self, request: web.Request) -> web.Response:
         if not self._who(request):
             return answer(HealthAnswer(status="up"))
-        told = [self._health(offer) for offer in self._offers()]
+        offers = await self._voice.ready(self._who(request))
+        told = [self._health(offer) for offer in offers]
         fine = all(each.state == "closed" for each in told)
         return answer(HealthAnswer(status="up" if fine else "degraded", providers=told))
 
-    def _providers(self) -> Iterator[ProviderRow]:
+    def _providers(self, offers: list[Offer]) -> Iterator[ProviderRow]:
         """What runs here first, then the catalogue's vendors in their order, then those that were
         added and stand in no catalogue."""
-        offers = self._offers()
         known = set()
         for name in self._ours():
             known.add(name)
@@ -244,14 +243,6 @@ class Lists:
         names = self._voice.offers.names
         for name in sorted({name for work in WORKS for name in names(work)} - known):
             yield self._row(name, None, offers)
-
-    def _offers(self) -> list[Offer]:
-        return [
-            offer
-            for work in WORKS
-            for resources, own in self._voice.keys().all()
-            for offer in self._voice.offers.ready(work, resources, own=own)
-        ]
 
     def _ours(self) -> list[str]:
         names = {name for work in WORKS for name in self._voice.offers.names(work)}

@@ -29,7 +29,7 @@ from telebot.records.keys import Scope
 from telebot.voice import speaking
 from telebot.voice.attempts import Attempts
 from telebot.voice.offers import Offer
-from telebot.voice.routing import Wish
+from telebot.voice.routing import Keys, Wish
 from telebot.voice.service import Done, Voice, new_id
 from telebot.voice.speaking import Spoken
 
@@ -68,7 +68,7 @@ async def spoken_to(
 ) -> web.StreamResponse:
     """The sound as the answer to a request. `bare`: events without names, as OpenAI sends them.
     Raises `ApiError` as long as nothing was sent."""
-    job = Job(voice, key_id, asked)
+    job = Job(voice, key_id, asked, await voice.keys(key_id))
     if not asked.stream:
         return await job.whole()
     spoken = await job.begun()
@@ -81,7 +81,7 @@ async def spoken_to(
 class Job:
     """One text on its way to sound."""
 
-    def __init__(self, voice: Voice, key_id: str, asked: SynthesizeRequest) -> None:
+    def __init__(self, voice: Voice, key_id: str, asked: SynthesizeRequest, keys: Keys) -> None:
         """Raises `ApiError` on a text that is too long, or one that nobody may speak."""
         most = voice.settings.max_characters
         if len(asked.text) > most:
@@ -93,7 +93,7 @@ class Job:
             asked.text, asked.voice, asked.language, asked.speed, asked.instructions
         )
         wish = Wish("tts", asked.model, asked.provider, speaking.needs(self._script))
-        self._offers: list[Offer] = voice.router.ordered(wish, voice.keys())
+        self._offers: list[Offer] = voice.router.ordered(wish, keys)
         self._attempts: Attempts = voice.attempts(key_id)
         self._began = voice.clock()
         self._first_at: float | None = None

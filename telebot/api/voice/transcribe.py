@@ -117,7 +117,7 @@ async def heard_by(
     it is known whom to ask. Raises `ApiError`."""
     began, attempts = voice.clock(), voice.attempts(key_id)
     wish = Wish("stt", asked.model, asked.provider, transcribing.needs(recording))
-    offers = voice.router.ordered(wish, voice.keys())
+    offers = voice.router.ordered(wish, await voice.keys(key_id))
     if ready is not None:
         await ready()
     first_at = None

@@ -13,7 +13,7 @@ from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.voice.offers import Offers
 from telebot.voice.preferences import Preferences
-from telebot.voice.routing import Keys, Router, Wish
+from telebot.voice.routing import KeySource, Router, Wish
 
 pytestmark = pytest.mark.unit
 
@@ -23,19 +23,19 @@ ENVIRON = {"OPENAI_API_KEY": "k"}
 def ordered(work="stt", *, model=None, environ=ENVIRON, own=(), failed=(), needs=(), **prefers):
     async def scene():
         house = Resources(LocalSpeech(), environ)
-        mine = [Resources(LocalSpeech(), each) for each in own]
+        mine = [KeySource(house.with_key("openai", key), True, "openai") for key in own]
+        keys = [*mine, KeySource(house)]
         breakers = Breakers(lambda: 0.0)
         router = Router(Offers(house), breakers)
         wish = Wish(work, model, Preferences.model_validate(prefers), frozenset(needs))
         try:
-            found = router.ordered(wish, Keys(house, mine))
+            found = router.ordered(wish, keys)
             for name in failed:
                 offer = next(each for each in found if each.name == name)
                 router.breaker(offer).failed(Failure(Cause.UNREACHABLE))
-            return router.ordered(wish, Keys(house, mine))
+            return router.ordered(wish, keys)
         finally:
-            for each in (house, *mine):
-                await each.close()
+            await house.close()
 
     return run(scene())
 
@@ -120,7 +120,7 @@ def test_who_is_out_goes_last():
 
 
 def test_the_owners_key_goes_before_the_houses():
-    found = ordered(own=[{"OPENAI_API_KEY": "mine"}])
+    found = ordered(own=["mine"])
     assert [(offer.name, offer.own_key) for offer in found][:2] == [
         ("openai/gpt-transcribe", True),
         ("openai/gpt-transcribe", False),
