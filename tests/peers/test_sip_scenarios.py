@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from baresip import baresip
@@ -12,6 +13,8 @@ from rtp_line import PCMA, PCMU, RtpLine, rtp_line
 from sip_line import sip_line as by_hand
 from sip_phone import Line, sip_line
 from sipp import Outcome, sipp
+
+from telebot.sip.rtp import RtpStream
 
 pytestmark = pytest.mark.peers
 
@@ -30,12 +33,38 @@ async def run(folder: Path, server: Line, scenario: str, **options: object) -> O
     return outcome
 
 
-@pytest.mark.parametrize("scenario", ["call", "early_bye", "hold", "late_offer"])
+@pytest.mark.parametrize(
+    "scenario",
+    ["call", "early_bye", "hold", "late_offer", "update", "session_timer", "prack", "info_digits"],
+)
 async def test_a_call_that_its_caller_ends(tmp_path: Path, server: Line, scenario: str) -> None:
     await run(tmp_path, server, scenario)
     await server.until(server.log.reasons)
     assert server.log.reasons() == ["caller_hangup"]
     assert len(server.log.calls) == 1
+    assert server.listeners.all[0].digits == (["5", "7"] if scenario == "info_digits" else [])
+
+
+async def test_a_session_that_is_too_short(tmp_path: Path, server: Line) -> None:
+    await run(tmp_path, server, "short_timer")
+
+
+async def test_a_call_that_is_given_up_while_it_rings(
+    tmp_path: Path, server: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+    opened = RtpStream.open
+
+    async def slowly(*args: Any, **options: Any) -> RtpStream:
+        await gate.wait()
+        return await opened(*args, **options)
+
+    monkeypatch.setattr(RtpStream, "open", slowly)
+    await run(tmp_path, server, "cancel")
+    gate.set()
+    await server.until(server.log.reasons)
+    assert server.log.reasons() == ["caller_hangup"]
+    assert server.listeners.all == []
 
 
 async def test_a_call_that_the_bot_ends(tmp_path: Path, server: Line) -> None:
