@@ -15,12 +15,13 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
 from pydantic import BeforeValidator, SecretStr
 
-from telebot.call.errors import BadRequest, CarrierError, NotAuthentic
+from telebot.call.errors import BadRequest, CarrierError, NotAuthentic, Unable
 from telebot.call.events import MediaCodec
 from telebot.call.model import Call, CallOffer
 from telebot.call.ports import Way
@@ -29,6 +30,7 @@ from telebot.carriers.l16 import ForkCodec
 from telebot.carriers.port import Answer, StatusUpdate, Webhook
 from telebot.carriers.replays import Replays
 from telebot.carriers.rest import JsonRest, rest_url
+from telebot.carriers.rooms import MeetsInRooms, Room
 from telebot.carriers.sentences import AGAIN, said
 from telebot.settings import Row, Settings, row
 
@@ -71,6 +73,7 @@ class JambonzCarrier:
 
     name = "jambonz"
     subprotocols = ("audio.jambonz.org",)
+    base = ""
 
     def __init__(self, settings: JambonzSettings, clock: Callable[[], float] = time.time) -> None:
         self._secret = settings.webhook_secret.get_secret_value().encode()
@@ -106,17 +109,22 @@ class JambonzCarrier:
         """Verify a call status hook, or the end of a `listen`. Raises as `parse_offer`."""
         tree = self._verified(webhook)
         call_id, status = _call_id(tree), _text(tree, "call_status")
-        to = self._moved.pop(call_id, "") if "after=stream" in webhook.url else ""
-        ended = status in ENDED
         reason = REASONS.get(status, "")
         if status == "failed":
             reason = SIP_REASONS.get(_sip_status(tree), "unreachable")
-        answer = None if not to or ended else _verbs(*_put_through(to))
-        return StatusUpdate(call_id, status, ended, reason, answer)
+        update = StatusUpdate(call_id, status, status in ENDED, reason)
+        return replace(update, answer=self._answered(webhook.url, update))
+
+    def _answered(self, url: str, update: StatusUpdate) -> Answer | None:
+        """What a webhook in mid-call is told at once."""
+        if fields.query(url).get("after") != "stream" or update.ended:
+            return None
+        to = self._moved.pop(update.carrier_call_id, None)
+        return None if to is None else _verbs(*(_put_through(to) if to else ()))
 
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Answer, and stream both ways; when that is over `/fallback` says what now."""
-        base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        self.base = media_url.removesuffix("/media").replace("ws", "http", 1)
         listen = {
             "verb": "listen",
             "url": media_url,
@@ -125,7 +133,7 @@ class JambonzCarrier:
             "passDtmf": True,
             "bidirectionalAudio": {"enabled": True, "streaming": True, "sampleRate": 8000},
             "metadata": {"token": token},
-            "actionHook": f"{base}/fallback?after=stream",
+            "actionHook": f"{self.base}/fallback?after=stream",
         }
         return _verbs({"verb": "answer"}, listen)
 
@@ -173,39 +181,98 @@ class JambonzCarrier:
         return tree
 
 
-class JambonzByRest(JambonzCarrier):
-    """jambonz with its REST (also `HangsUp`, `Dials`, `SendsDigits`).
+class JambonzByRest(JambonzCarrier, MeetsInRooms):
+    """jambonz with its REST (also `HangsUp`, `TransfersWarm`, `Dials`, `SendsDigits`).
 
     https://docs.jambonz.org/reference/rest-platform-management (Calls): create 201 with `sid`,
     update 202 or 204, 404 where the call is gone."""
 
     def __init__(self, settings: JambonzSettings, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(settings, clock)
+        JambonzCarrier.__init__(self, settings, clock)
+        MeetsInRooms.__init__(self)
         self._settings = settings
         self._rest: JsonRest | None = None
 
     async def hang_up(self, call: Call) -> None:
         """End the call at jambonz; one that is over is fine. Raises `CarrierError`."""
-        told = await self._update(call, {"call_status": "completed"})
+        call_id = call.offer.carrier_call_id
+        told = await self._update(call_id, {"call_status": "completed"})
         if told not in (200, 202, 204, 404, 410):
             raise CarrierError(f"hang-up refused: {told}")
 
     async def send_digits(self, call: Call, digits: str) -> None:
         """Key each digit towards the other party. Raises `CarrierError`."""
         for digit in digits.replace("w", ""):
-            told = await self._update(call, {"dtmf": {"digit": digit, "duration": 250}})
+            change = {"dtmf": {"digit": digit, "duration": 250}}
+            told = await self._update(call.offer.carrier_call_id, change)
             if told not in (200, 202, 204):
                 raise CarrierError(f"digits refused: {told}")
 
     async def dial(self, call: Call, way: Way) -> str:
         """Ring somebody up; the call hook is asked once they answer. Raises `CarrierError`."""
         if not way.answer_url:
-            raise CarrierError("TELEBOT_PUBLIC_URL is not set: jambonz would not find us")
+            raise Unable("TELEBOT_PUBLIC_URL is not set: jambonz would not find us")
+        return await self._ring(call.offer.phone_from, call.offer.phone_to, way)
+
+    async def ring(self, call: Call, to: str, room: Room, within_s: float) -> str:
+        """The person's leg. Raises `CarrierError`."""
+        url, status_url = self.room_url(room), self.room_url(room, "status")
+        way = Way(url, url, status_url, "", "", within_s)
+        return await self._ring(call.offer.phone_ours, to, way)
+
+    async def bring(self, call: Call, room: Room) -> None:
+        """Give the caller's leg other verbs; its `listen` ends by that, and what it asks then must
+        not undo it. Raises `CarrierError`."""
+        self._moved[call.offer.carrier_call_id] = ""
+        change = {"call_hook": {"url": self.room_url(room, "join"), "method": "POST"}}
+        told = await self._update(call.offer.carrier_call_id, change)
+        if told not in (200, 202, 204):
+            self._moved.pop(call.offer.carrier_call_id, None)
+            raise CarrierError(f"transfer refused: {told}")
+
+    async def let_go(self, leg: str) -> None:
+        """End the person's leg: one that was answered, or one that rings. Raises `CarrierError`."""
+        for status in ("completed", "no-answer"):
+            await self._update(leg, {"call_status": status})
+
+    def telling(self, room: Room) -> Answer:
+        """Say the summary, then ask again."""
+        on = {"verb": "redirect", "actionHook": self.room_url(room, "told")}
+        return _verbs({"verb": "say", "text": room.summary}, on)
+
+    def inside(self, room: Room) -> Answer:
+        """The conference of that name, until one of them leaves."""
+        meeting = {
+            "verb": "conference",
+            "name": room.name,
+            "startConferenceOnEnter": True,
+            "endConferenceOnExit": True,
+        }
+        return _verbs(meeting, {"verb": "hangup"})
+
+    def noted(self) -> Answer:
+        """No verbs."""
+        return _verbs()
+
+    async def close(self) -> None:
+        """Close the REST client's connections, once nobody rings any more."""
+        await self.finish()
+        if self._rest is not None:
+            await self._rest.close()
+
+    def _answered(self, url: str, update: StatusUpdate) -> Answer | None:
+        """Of a leg that is to meet another one, too."""
+        query = fields.query(url)
+        leg, ended = update.carrier_call_id, update.ended
+        room = self.asked(query, leg, ended=ended, reason=update.reason)
+        return room or super()._answered(url, update)
+
+    async def _ring(self, caller: str, to: str, way: Way) -> str:
         body = {
             "call_hook": {"url": way.answer_url, "method": "POST"},
             "call_status_hook": {"url": way.status_url, "method": "POST"},
-            "from": call.offer.phone_from,
-            "to": {"type": "phone", "number": call.offer.phone_to},
+            "from": caller,
+            "to": {"type": "phone", "number": to},
             "timeout": round(way.within_s),
         }
         told = await self._opened().ask("POST", self._path(), body, once=True)
@@ -213,14 +280,8 @@ class JambonzByRest(JambonzCarrier):
             raise CarrierError(f"call refused: {told.status}")
         return told.text("sid")
 
-    async def close(self) -> None:
-        """Close the REST client's connections."""
-        if self._rest is not None:
-            await self._rest.close()
-
-    async def _update(self, call: Call, change: Mapping[str, Any]) -> int:
-        path = self._path(call.offer.carrier_call_id)
-        return (await self._opened().ask("PUT", path, change)).status
+    async def _update(self, call_id: str, change: Mapping[str, Any]) -> int:
+        return (await self._opened().ask("PUT", self._path(call_id), change)).status
 
     def _path(self, *more: str) -> tuple[str, ...]:
         return ("api", "v1", "Accounts", self._settings.account_sid, "Calls", *more)

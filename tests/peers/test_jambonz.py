@@ -12,6 +12,7 @@ from telebot.call.errors import CarrierError
 from telebot.call.model import Call, CallOffer
 from telebot.call.ports import Way
 from telebot.carriers import rest as rests
+from telebot.carriers.rooms import Room
 from telebot.phone.destination import CallRefused, CannotCall, Destination
 
 pytestmark = pytest.mark.peers
@@ -90,6 +91,19 @@ async def test_a_caller_is_put_through(hooked, peer):
         assert await call.over() == ""
         assert call.exchange.dialled == "+441632960003"
     assert peer.asked == []
+
+
+async def test_what_a_stream_asks_when_it_ends_does_not_undo_where_the_caller_was_brought(hooked):
+    carrier = hooked.carriers.get("jambonz")
+    async with calling(to(hooked)) as call:
+        await call.until("media")
+        await hooked.until(lambda: hooked.listeners.all)
+        [listener] = hooked.listeners.all
+        await carrier.bring(listener.call, Room("a summary"))
+        await call.line._wire.close()  # as jambonz does with a `listen` that other verbs replace
+        await hooked.until(call.line.over.is_set)
+        url = f"{hooked.url}/jambonz/fallback?after=stream"
+        assert await call.exchange._post(call.session, url, "in-progress") == []
 
 
 async def test_another_secret_is_refused(hooked):

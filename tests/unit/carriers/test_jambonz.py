@@ -8,7 +8,7 @@ import pytest
 
 from telebot.call.errors import BadRequest, NotAuthentic
 from telebot.call.model import Call, CallOffer
-from telebot.call.ports import Dials, HangsUp, SendsDigits, Transfers
+from telebot.call.ports import Dials, HangsUp, SendsDigits, Transfers, TransfersWarm
 from telebot.carriers.jambonz import JambonzCarrier, JambonzSettings
 from telebot.carriers.port import Webhook
 from telebot.phone.jambonz_exchange import signed
@@ -129,5 +129,5 @@ def test_what_it_can_do_depends_on_the_rest():
         carrier = JambonzCarrier.from_settings(load(environ=environ))
         assert carrier.off() == "JAMBONZ_WEBHOOK_SECRET is not set"
         assert isinstance(carrier, Transfers)
-        for ability in (HangsUp, Dials, SendsDigits):
+        for ability in (HangsUp, TransfersWarm, Dials, SendsDigits):
             assert isinstance(carrier, ability) is able
