@@ -119,6 +119,12 @@ class Dialog(Within, Asking):
         tags = (self.lUri.getTag(), self.rUri.getTag()) if known else ("", "")
         told(Identity(str(self.cId), tags[0] or "", tags[1] or "", str(self.rTarget or "")))
 
+    def leave(self) -> None:
+        """We go down: a BYE that waits for an ACK waits no longer."""
+        if self._farewell is not None and not self.acknowledged:
+            self.acknowledged = True
+            self.hang_up(self._farewell)
+
     def _accept(self) -> None:
         event = CCEvents.CCEventPreConnect((200, "OK", self._said.getCopy()))
         event.extra_headers = headers((*words.CAPABILITIES, *self._timer_terms()))
@@ -173,6 +179,8 @@ class Dialog(Within, Asking):
 
     def recvRequest(self, req: Any, sip_t: Any) -> Any:
         """A request of this dialog, the first INVITE too."""
+        if self.state is None:
+            self.peer = req.getSource()  # where names in its messages are taken to lead
         if req.getMethod() == "BYE":
             self.timer.stop()
             self.settle_update(lambda update: self.reply(update, 487))

@@ -79,6 +79,9 @@ class Incoming:
 
     def finish(self, within_s: float) -> None:
         """Leave the dispatcher's loop once no request of ours waits for its answer."""
+        for consumers in list(self.transactions.req_consumers.values()):
+            for one in list(consumers):
+                one.cobj.leave()
         if not self.transactions.tclient or within_s <= 0:
             ED2.breakLoop()
         else:
@@ -142,7 +145,8 @@ class Incoming:
         if verdict is Verdict.LOCKED:
             return self._refusal(invite, 403)
         stale = verdict is Verdict.STALE
-        asked = self.guard.challenges(address, trunk.credentials, stale=stale)
+        agent = wants.first(invite, "user-agent") or ""
+        asked = self.guard.challenges(address, trunk.credentials, agent, stale=stale)
         return self._refusal(invite, 401, tuple(("WWW-Authenticate", one) for one in asked))
 
     def _malformed(self, invite: Any) -> tuple[int, Extra] | None:

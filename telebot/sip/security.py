@@ -1,8 +1,9 @@
 """Who is believed: digest authentication, lock-out, and how many INVITEs an address may send.
 
 Pure; clocks and keys are handed in. Used in sippy's thread by `incoming.py`, the rate by the
-receiver's thread alone. RFC 3261 section 22, RFC 7616 (SHA-256), RFC 8760 (both offered, the
-better first).
+receiver's thread alone. RFC 3261 section 22, RFC 7616 (SHA-256), RFC 8760. MD5 is offered
+first, against the advice of RFC 8760: telephones that know nothing else look at the first challenge
+alone, and either digest is as strong as its password.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ MOST_NONCES = 65_536
 MOST_PARAMETERS = 32
 ATTEMPTS = 5  # wrong passwords of one address before it is locked out
 LOCKED_S, LONGEST_LOCK_S = 60.0, 3600.0
+# user agents that give a call up where they see any other algorithm, even behind MD5
+MD5_ALONE = re.compile(r"baresip v[01]\.", re.IGNORECASE)
 PARAMETER = re.compile(
     r'\s*([A-Za-z0-9_-]{1,32})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)'
 )
@@ -127,15 +130,16 @@ class Guard:
         self.failed = self.locked = 0
 
     def challenges(
-        self, address: str, credentials: Credentials, *, stale: bool = False
+        self, address: str, credentials: Credentials, agent: str = "", *, stale: bool = False
     ) -> list[str]:
-        """The values of `WWW-Authenticate`, one for each algorithm, the best first (RFC 8760)."""
+        """The values of `WWW-Authenticate`, one for each algorithm that `agent` bears."""
         nonce = self._nonces.issue(address)
         told = ", stale=true" if stale else ""
         return [
             f'Digest realm="{credentials.realm}", nonce="{nonce}", algorithm={name}, '
             f'qop="auth"{told}'
             for name in credentials.algorithms
+            if name == "MD5" or "MD5" not in credentials.algorithms or not MD5_ALONE.match(agent)
         ]
 
     def judge(

@@ -52,8 +52,8 @@ class TrunkAuth(Row):
     password_env: str = row(PASSWORD_ENV, "the variable that holds the password")
     realm: str = row("telebot", "what the password is for", pattern=r'^[^"\\\r\n]{1,64}$')
     algorithms: tuple[Literal["SHA-256", "MD5"], ...] = row(
-        ("SHA-256", "MD5"),
-        "digests offered, the best first; old phones look at the first alone: MD5 for them",
+        ("MD5", "SHA-256"),
+        "digests offered, in this order; old phones look at the first alone",
         min_length=1,
     )
 
@@ -136,7 +136,7 @@ class Credentials:
     user: str
     password: str
     realm: str
-    algorithms: tuple[str, ...] = ("SHA-256", "MD5")
+    algorithms: tuple[str, ...] = ("MD5", "SHA-256")
 
 
 @dataclass(frozen=True, slots=True)

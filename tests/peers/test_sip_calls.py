@@ -254,3 +254,15 @@ async def test_each_message_is_shown_at_debug_and_its_numbers_are_masked(
         bare = {name: value for name, value in one.items() if name not in TEXT_FIELDS}
         assert "1632960001" not in str(bare)
         assert "1632960001" not in str(redact(None, "debug", dict(one)))
+
+
+async def test_a_call_whose_ack_never_came_is_hung_up_as_we_go_down(tmp_path):
+    async with sip_line(tmp_path) as line:
+        phone = await line.phone()
+        call = phone.dialog()
+        call.send("INVITE", sdp())
+        await phone.hear(200)
+        closing = asyncio.create_task(line.server.close())
+        call.reply(await phone.hear("BYE"))
+        await closing
+        assert line.log.reasons() == ["drained"]

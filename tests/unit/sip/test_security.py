@@ -96,12 +96,21 @@ def test_a_right_answer_is_good_once(guard: Guard, algorithm: str) -> None:
     assert guard.failed == 0
 
 
-def test_sha_256_is_offered_first(guard: Guard) -> None:
+def test_md5_is_offered_first_for_phones_that_look_no_further(guard: Guard) -> None:
     first, second = guard.challenges(THERE, WHO)
-    assert (parameters(first)["algorithm"], parameters(second)["algorithm"]) == ("SHA-256", "MD5")
+    assert (parameters(first)["algorithm"], parameters(second)["algorithm"]) == ("MD5", "SHA-256")
     assert parameters(first)["nonce"] == parameters(second)["nonce"]
     assert "stale" not in parameters(first)
     assert parameters(guard.challenges(THERE, WHO, stale=True)[0])["stale"] == "true"
+
+
+def test_who_gives_up_at_the_sight_of_sha_256_does_not_see_it(guard: Guard) -> None:
+    [only] = guard.challenges(THERE, WHO, "baresip v1.0.0 (x86_64/linux)")
+    assert parameters(only)["algorithm"] == "MD5"
+    strict = Credentials("alice", "secret", "telebot", ("SHA-256",))
+    [only] = guard.challenges(THERE, strict, "baresip v1.0.0")
+    assert parameters(only)["algorithm"] == "SHA-256"
+    assert len(guard.challenges(THERE, WHO, "baresip v3.1.0")) == 2
 
 
 def test_an_algorithm_that_is_not_offered_is_not_taken() -> None:
