@@ -17,6 +17,7 @@ from sippy.Time.Timeout import Timeout
 
 from telebot.sip import bodies, wants, words
 from telebot.sip.asking import Outside
+from telebot.sip.causes import told
 from telebot.sip.dialog import Dialog
 from telebot.sip.events import EVENTS
 from telebot.sip.leg import Invite, Leg
@@ -108,7 +109,9 @@ class Incoming:
             return 405 if method in words.KNOWN else 501, (words.ALLOW,)
         if unknown := wants.unknown_extensions(req):
             return 420, (("Unsupported", unknown),)
-        if method == "OPTIONS":
+        if method == "OPTIONS":  # whoever spreads calls over servers then leaves this one out
+            if self._listening.draining():
+                return 503, told("draining").retry_after
             return 200, (*words.CAPABILITIES, ACCEPT)
         return 481, ()  # BYE, INFO … of a call that is none
 

@@ -55,7 +55,14 @@ class SipServer:
         self.ports = Ports(*settings.sip.rtp_ports)
         self.calls = SipCalls(Surroundings(carrier, admission, conversations, self._open_media))
         agent = f"telebot/{telebot.__version__}"
-        listening = Listening(self._host, int(port), self._advertised, agent, self.trunks)
+        listening = Listening(
+            self._host,
+            int(port),
+            self._advertised,
+            agent,
+            self.trunks,
+            lambda: admission.draining,
+        )
         self.stack = Stack(listening, self.calls.invited)
         nameserver = settings.sip.nameserver and split(settings.sip.nameserver)
         self._targets = Targets((nameserver[0], nameserver[1] or 53) if nameserver else None)

@@ -43,6 +43,7 @@ class Listening:
     advertised: str  # our address in Via and Contact
     user_agent: str
     trunks: Trunks
+    draining: Callable[[], bool]  # no call is taken any more
 
 
 class Stack:

@@ -204,3 +204,18 @@ async def test_a_flood_is_answered_and_so_is_health(tmp_path: Path) -> None:
         assert messages.count("SIP/2.0 503") > 100
         assert messages.count("SIP/2.0 503") == messages.count("Retry-After:")
         await run(tmp_path, server, "options")
+
+
+async def test_a_server_that_drains_is_left_out_by_whoever_asks_how_it_is(
+    tmp_path: Path, server: Line
+) -> None:
+    holding = asyncio.create_task(run(tmp_path, server, "call", pause_ms=1000))
+    await server.until(lambda: server.listeners.all)
+    draining = asyncio.create_task(server.admission.drained(20))
+    async with by_hand() as line:
+        await server.until(lambda: server.admission.draining)
+        answer = await line.ask(line.request("OPTIONS", server.port, "100"), server.port)
+        assert (answer.status, bool(answer.header("Retry-After"))) == (503, True)
+        await run(tmp_path, server, "refused", status=503)
+    await holding
+    assert await draining
