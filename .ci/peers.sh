@@ -3,9 +3,8 @@
 # what is missing elsewhere; the tests that need it are then skipped, and say so themselves.
 set -euo pipefail
 
-# The one list. Not needed yet, for the version that brings its tests: redis-server.
 PEERS=(
-    chromium chromium-driver postgresql espeak-ng sox
+    chromium chromium-driver postgresql redis-server espeak-ng sox
     baresip-core sip-tester sipsak kamailio kamailio-tls-modules rtpengine-daemon tshark
 )
 

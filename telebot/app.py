@@ -62,6 +62,7 @@ from telebot.voice.service import Voice
 from telebot.web.audiosocket import AudioSocketServer
 from telebot.web.auth import Gate
 from telebot.web.hangups import HangUps
+from telebot.web.key_budgets import KeyBudgets
 from telebot.web.media_socket import SOCKETS
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
@@ -144,7 +145,18 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             "sip": sip.check,
         }
         gate, hang_ups = Gate(archive.keys, OPEN_PATHS), HangUps(metrics)
-        parts = Parts(settings, admission, carriers, speech, gate, hang_ups, metrics, checks)
+        budgets = KeyBudgets(archive.reports, time.monotonic, wall_clock)
+        parts = Parts(
+            settings,
+            admission,
+            carriers,
+            speech,
+            gate,
+            hang_ups,
+            metrics,
+            checks,
+            (budgets.middleware,),
+        )
         app = build_app(parts)
         voice = _voice(stack, settings, resources, chains, archive)
         steering = outgoing.steering(parts, speech, app[SOCKETS])

@@ -154,12 +154,25 @@ class RecordsSettings(Row):
         "SQLAlchemy URL; empty: SQLite in the data folder",
         env="TELEBOT_DATABASE_URL",
     )
-    redis_url: SecretStr = row(SecretStr(""), "not used yet", env="TELEBOT_REDIS_URL")
+    redis_url: SecretStr = row(
+        SecretStr(""), "counts limits for all servers; empty: each its own", env="TELEBOT_REDIS_URL"
+    )
     recording: bool = row(True, "record calls in stereo (caller left, bot right)")
     retention_days: float = row(
         30.0, "calls and recordings are deleted after; 0 keeps them", unit="days", ge=0, le=36_500
     )
     currency: str = row("USD", "currency of costs", min_length=3, max_length=3)
+
+
+class LimitSettings(Row):
+    """How much programs may ask; a key of its own limit (`telebot keys`) has that one."""
+
+    requests_per_minute: int = row(
+        600, "of `/v1/voice` and `/v1/audio`, by each key", unit="requests", ge=1, le=1_000_000
+    )
+    failures_per_minute: int = row(
+        60, "requests without a good key, from one address", unit="requests", ge=1, le=1_000_000
+    )
 
 
 class VoiceServer(Row):
@@ -213,6 +226,7 @@ class Settings(Row):
     outbound: OutboundSettings = OutboundSettings()
     transfer: TransferSettings = TransferSettings()
     voice: VoiceSettings = VoiceSettings()
+    limits: LimitSettings = LimitSettings()
     config_dir: Path = row(
         PACKAGE_CONFIG,
         "folder of agents/ and numbers.yaml; with --config the file's own, if agents/ is there",

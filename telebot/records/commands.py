@@ -33,6 +33,10 @@ def add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
     create.add_argument("name")
     scopes = [scope.value for scope in Scope]
     create.add_argument("--scope", choices=scopes, default=Scope.VIEWER.value)
+    create.add_argument("--requests-per-minute", type=int, metavar="N", help="of /v1/voice")
+    create.add_argument("--monthly-budget", type=float, metavar="X", help="of /v1/voice")
+    rotate = does.add_parser("rotate", help="give a key a new secret; the old one ends at once")
+    rotate.add_argument("id")
     does.add_parser("reseal", help="encrypt stored provider keys by the first TELEBOT_VAULT_KEY")
     revoke = does.add_parser("revoke", help="withdraw a key")
     revoke.add_argument("id")
@@ -71,8 +75,19 @@ async def _keys(args: argparse.Namespace, settings: Settings) -> int:
     keys = Keys(store, settings.server.data, lambda: datetime.now(UTC), time.monotonic)
     try:
         if args.does == "create":
-            key, secret = await keys.create(args.name, Scope(args.scope))
+            key, secret = await keys.create(
+                args.name,
+                Scope(args.scope),
+                requests_per_minute=args.requests_per_minute,
+                monthly_budget=args.monthly_budget,
+            )
             print(f"{key.id}  {key.scope.value}  {key.name}\n{secret}")
+        elif args.does == "rotate":
+            rotated = await keys.rotate(args.id)
+            if rotated is None:
+                print(f"telebot: no live key {args.id}", file=sys.stderr)
+                return 1
+            print(rotated)
         elif args.does == "reseal":
             print(f"{await _vault(store, settings).reseal()} keys encrypted anew")
         elif args.does == "revoke":

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -64,6 +64,8 @@ class ApiKey:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    requests_per_minute: int | None = None  # None: as the settings say
+    monthly_budget: float | None = None  # of voice work that is no call, in the records' currency
 
     def require(self, wanted: Scope) -> None:
         """Raises `WrongScope` where this key does not allow `wanted`."""
@@ -137,13 +139,34 @@ class Keys:
             found = await connection.execute(select(api_keys).order_by(api_keys.c.created_at))
             return [_key(row) for row in found]
 
-    async def create(self, name: str, scope: Scope) -> tuple[ApiKey, str]:
+    async def create(
+        self,
+        name: str,
+        scope: Scope,
+        *,
+        requests_per_minute: int | None = None,
+        monthly_budget: float | None = None,
+    ) -> tuple[ApiKey, str]:
         """A new key and its secret (``tb_…``), which is not kept and cannot be shown again."""
         secret = _new_secret()
-        await self._keep(name, secret, scope, "created")
+        limits = {"requests_per_minute": requests_per_minute, "monthly_budget": monthly_budget}
+        await self._keep(name, secret, scope, "created", limits)
         key = await self._find(secret)
         assert key is not None  # just made
         return key, secret
+
+    async def rotate(self, key_id: str) -> str | None:
+        """A new secret for a key, which stays what it is; the old one opens nothing any more. None
+        where there is no such live key."""
+        secret = _new_secret()
+        async with self._store.writing() as connection:
+            done = await connection.execute(
+                update(api_keys)
+                .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+                .values(hash=_hash(secret).hex(), source="created")
+            )
+        self._read_at = None
+        return secret if done.rowcount == 1 else None
 
     async def revoke(self, key_id: str) -> bool:
         """False where there is no such key, or it was revoked before."""
@@ -167,7 +190,14 @@ class Keys:
             await connection.execute(delete(api_keys).where(earlier, other))
         await self._keep("TELEBOT_ADMIN_KEY", secret, Scope.ADMIN, "environment")
 
-    async def _keep(self, name: str, secret: str, scope: Scope, source: str) -> None:
+    async def _keep(
+        self,
+        name: str,
+        secret: str,
+        scope: Scope,
+        source: str,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
         digest = _hash(secret).hex()
         async with self._store.writing() as connection:
             known = select(api_keys.c.revoked_at).where(api_keys.c.hash == digest)
@@ -183,6 +213,7 @@ class Keys:
                 "hash": digest,
                 "source": source,
                 "created_at": self._now(),
+                **(limits or {}),
             }
             await connection.execute(insert(api_keys).values(values))
         self._read_at = None
@@ -230,6 +261,8 @@ def _key(row: Row[Any]) -> ApiKey:
         row.created_at,
         row.last_used_at,
         row.revoked_at,
+        row.requests_per_minute,
+        row.monthly_budget,
     )
 
 

@@ -168,6 +168,8 @@ api_keys = Table(
     Column("created_at", Utc, nullable=False),
     Column("last_used_at", Utc),
     Column("revoked_at", Utc),
+    Column("requests_per_minute", Integer),
+    Column("monthly_budget", Float),
 )
 
 work = Table(

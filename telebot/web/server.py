@@ -7,11 +7,12 @@ comes back (`api/` under `/v1`, `console/` under `/console`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from telebot.call.admission import Admission
 from telebot.call.events import Conversations
@@ -27,6 +28,7 @@ from telebot.web.media_socket import SOCKETS, MediaSockets
 from telebot.web.media_stream import Surroundings
 from telebot.web.metrics import Metrics
 from telebot.web.public_url import PublicUrl
+from telebot.web.rate_limits import RateLimits
 from telebot.web.recent import RecentCalls
 from telebot.web.webhooks import Webhooks
 
@@ -47,6 +49,7 @@ class Parts:
     hang_ups: HangUps
     metrics: Metrics = field(default_factory=Metrics)
     checks: Mapping[str, Check] = field(default_factory=dict)
+    behind_keys: Sequence[Middleware] = ()  # asked once it is known whose request it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,26 @@ class _Lines:
 
 def build_app(parts: Parts) -> web.Application:
     """The application. Its cleanup ends every stream and every hang-up, and closes the carriers."""
-    app = web.Application(
-        middlewares=[errors, parts.gate.middleware], client_max_size=MAX_UPLOAD_BYTES
+    server, records = parts.settings.server, parts.settings.records
+    urls = PublicUrl(server.public_url, server.trusted_proxies)
+    limits = RateLimits(
+        parts.settings.limits,
+        records.redis_url.get_secret_value(),
+        lambda request: urls.seen(request).peer,
     )
-    lines = _lines(parts)
+    app = web.Application(
+        middlewares=[
+            errors,
+            limits.before_keys,
+            parts.gate.middleware,
+            limits.after_keys,
+            *parts.behind_keys,
+        ],
+        client_max_size=MAX_UPLOAD_BYTES,
+    )
+    app.on_response_prepare.append(limits.tell)
+    app.on_cleanup.append(lambda _: limits.close())
+    lines = _lines(parts, urls)
     app[SOCKETS] = lines.sockets
     parts.metrics.watch(parts.admission)
     parts.metrics.gauge("hangups_pending", "Hang-ups under way", lambda: parts.hang_ups.pending)
@@ -86,7 +105,7 @@ def _asked(path: str, handler: Handler) -> tuple[web.RouteDef, web.RouteDef]:
     return web.post(path, handler), web.get(path, handler, allow_head=False)
 
 
-def _lines(parts: Parts) -> _Lines:
+def _lines(parts: Parts, urls: PublicUrl) -> _Lines:
     recent = RecentCalls()
     around = Surroundings(
         admission=parts.admission,
@@ -96,8 +115,6 @@ def _lines(parts: Parts) -> _Lines:
         hang_ups=parts.hang_ups,
         metrics=parts.metrics,
     )
-    server = parts.settings.server
-    urls = PublicUrl(server.public_url, server.trusted_proxies)
     sockets = MediaSockets(parts.carriers, around, urls)
     hooks = Webhooks(
         carriers=parts.carriers,

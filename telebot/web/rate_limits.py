@@ -1,0 +1,142 @@
+"""How many requests a key may make a minute, and how many an address without a good key.
+
+A sliding window by the package `limits`, in this process or, with a Redis, for all servers at once
+(https://limits.readthedocs.io/en/stable/strategies.html). Answers tell what is left in OpenAI's
+headers (https://platform.openai.com/docs/guides/rate-limits). Where the Redis does not answer,
+requests pass: a limit that cannot be counted must not stop the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+from limits.util import WindowStats
+from redis.asyncio import ConnectionPool
+
+from telebot.call.errors import ApiError
+from telebot.records.keys import NoKey
+from telebot.settings import LimitSettings
+from telebot.web.auth import KEY
+from telebot.web.errors import Handler
+
+LIMITED = ("/v1/voice/", "/v1/audio/")
+KEYED = "/v1/"
+REDIS_S = 2.0  # to connect; a request waits for it
+TOLD = web.RequestKey("rate_limit", tuple[int, WindowStats])
+
+log = structlog.get_logger(__name__)
+
+
+class RateLimits:
+    """Counts requests. `close` it. `peer` tells the address a request really comes from."""
+
+    def __init__(
+        self,
+        settings: LimitSettings,
+        redis_url: str = "",
+        peer: Callable[[web.Request], str] = lambda request: request.remote or "",
+    ) -> None:
+        self._settings = settings
+        self._peer = peer
+        self._redis: ConnectionPool | None = None
+        storage: Storage = MemoryStorage()
+        if redis_url:
+            self._redis = ConnectionPool.from_url(redis_url, socket_connect_timeout=REDIS_S)
+            pool: Any = self._redis  # the package types its options as plain values
+            storage = RedisStorage(
+                f"async+{redis_url}",
+                implementation="redispy",
+                wrap_exceptions=True,
+                connection_pool=pool,
+            )
+        self._windows = SlidingWindowCounterRateLimiter(storage)
+        self._away = False
+
+    @web.middleware
+    async def before_keys(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Goes before the gate: an address that comes without a good key too often is not heard.
+        Raises `ApiError` (429)."""
+        if not request.path.startswith(KEYED):
+            return await handler(request)
+        address, item = self._peer(request), self._per_minute(self._settings.failures_per_minute)
+        stats = await self._stats(item, "failures", address)
+        if stats is not None and stats.remaining <= 0:
+            raise _too_many(stats, "Too many requests without a good key.")
+        try:
+            return await handler(request)
+        except NoKey:
+            await self._hit(item, "failures", address)
+            raise
+
+    @web.middleware
+    async def after_keys(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Goes behind the gate: a key's requests. Raises `ApiError` (429)."""
+        key = request.get(KEY)
+        if key is None or not request.path.startswith(LIMITED):
+            return await handler(request)
+        amount = key.requests_per_minute or self._settings.requests_per_minute
+        item = self._per_minute(amount)
+        passed = await self._hit(item, "key", key.id)
+        stats = await self._stats(item, "key", key.id)
+        if stats is not None:
+            request[TOLD] = (amount, stats)
+            if not passed:
+                raise _too_many(stats, f"This key may make {amount} requests a minute.")
+        return await handler(request)
+
+    async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
+        """For `on_response_prepare`: what is left of the limit."""
+        told = request.get(TOLD)
+        if told is None:
+            return
+        amount, stats = told
+        response.headers["x-ratelimit-limit-requests"] = str(amount)
+        response.headers["x-ratelimit-remaining-requests"] = str(max(0, stats.remaining))
+        response.headers["x-ratelimit-reset-requests"] = f"{_left_s(stats):.1f}s"
+
+    async def close(self) -> None:
+        """Let the Redis go."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    @staticmethod
+    def _per_minute(amount: int) -> RateLimitItem:
+        return RateLimitItemPerMinute(amount)
+
+    async def _hit(self, item: RateLimitItem, *who: str) -> bool:
+        try:
+            passed = await self._windows.hit(item, *who)
+        except StorageError as error:
+            self._told_away(error)
+            return True
+        self._away = False
+        return passed
+
+    async def _stats(self, item: RateLimitItem, *who: str) -> WindowStats | None:
+        try:
+            return await self._windows.get_window_stats(item, *who)
+        except StorageError as error:
+            self._told_away(error)
+            return None
+
+    def _told_away(self, error: StorageError) -> None:
+        if not self._away:
+            self._away = True
+            cause = type(error.__cause__ or error).__name__
+            log.warning("limits_not_counted", error=cause, hint="is TELEBOT_REDIS_URL right?")
+
+
+def _left_s(stats: WindowStats) -> float:
+    return max(0.0, stats.reset_time - time.time())
+
+
+def _too_many(stats: WindowStats, message: str) -> ApiError:
+    return ApiError(429, "rate_limit_exceeded", message, retry_after_s=_left_s(stats))

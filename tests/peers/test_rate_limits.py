@@ -1,0 +1,174 @@
+"""Limits by key and by address, in one process and over a real Redis; budgets of keys."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import aiohttp
+import pytest
+from aiohttp import web
+from edge_server import OneKey
+from records_server import RecordsServer, records_server
+from redis_server import redis_server
+
+from telebot.providers.clips import Use
+from telebot.records.keys import ApiKey, Scope
+from telebot.settings import LimitSettings
+from telebot.voice.pricing import Cost
+from telebot.voice.service import Done, new_id
+from telebot.web.auth import Gate
+from telebot.web.errors import errors
+from telebot.web.key_budgets import KeyBudgets
+from telebot.web.rate_limits import RateLimits
+
+pytestmark = pytest.mark.peers
+
+GOOD = {"Authorization": "Bearer good"}
+
+
+class Limited(OneKey):
+    """One key, with a limit of its own where it says so."""
+
+    own: int | None = None
+
+    async def check(self, secret: str | None, wanted: Scope) -> ApiKey:
+        key = await super().check(secret, wanted)
+        now = datetime.now(UTC)
+        return ApiKey(key.id, key.name, key.scope, key.source, now, None, None, self.own)
+
+
+@asynccontextmanager
+async def limited(redis_url: str = "", own: int | None = None, **settings: int):
+    limits = RateLimits(LimitSettings(**settings), redis_url)
+    keys = Limited("good")
+    keys.own = own
+    app = web.Application(
+        middlewares=[errors, limits.before_keys, Gate(keys).middleware, limits.after_keys]
+    )
+    app.on_response_prepare.append(limits.tell)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="done")
+
+    app.router.add_get("/v1/voice/models", answer)
+    app.router.add_get("/v1/calls", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+        await limits.close()
+
+
+async def get(http, url: str, headers: dict[str, str] = GOOD) -> aiohttp.ClientResponse:
+    async with http.get(url, headers=headers) as answer:
+        await answer.read()
+        return answer
+
+
+@pytest.fixture(scope="module")
+def redis_url():
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["here", "redis"])
+def counted(request):
+    return "" if request.param == "here" else request.getfixturevalue("redis_url")
+
+
+async def test_a_key_is_told_what_is_left_and_when_to_come_again(http, counted):
+    async with limited(counted, requests_per_minute=3) as url:
+        left = []
+        for _ in range(3):
+            answer = await get(http, f"{url}/v1/voice/models")
+            assert answer.status == 200
+            left.append(answer.headers["x-ratelimit-remaining-requests"])
+        assert left == ["2", "1", "0"]
+        answer = await get(http, f"{url}/v1/voice/models")
+        assert answer.status == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 60
+        assert answer.headers["x-ratelimit-limit-requests"] == "3"
+        assert (await get(http, f"{url}/v1/calls")).status == 200  # no voice work
+
+
+async def test_a_keys_own_limit_goes_before_the_settings(http):
+    async with limited(own=1, requests_per_minute=100) as url:
+        assert (await get(http, f"{url}/v1/voice/models")).status == 200
+        assert (await get(http, f"{url}/v1/voice/models")).status == 429
+
+
+async def test_two_servers_count_together(http, redis_url):
+    async with (
+        limited(redis_url, requests_per_minute=7) as one,
+        limited(redis_url, requests_per_minute=7) as other,
+    ):
+        first = await get(http, f"{one}/v1/voice/models")
+        second = await get(http, f"{other}/v1/voice/models")
+        left = [int(each.headers["x-ratelimit-remaining-requests"]) for each in (first, second)]
+        assert left[1] == left[0] - 1
+
+
+async def test_guessers_are_not_heard_any_more(http, counted):
+    async with limited(counted, failures_per_minute=3) as url:
+        wrong = {"Authorization": "Bearer wrong"}
+        statuses = [(await get(http, f"{url}/v1/calls", wrong)).status for _ in range(5)]
+        assert statuses == [401, 401, 401, 429, 429]
+
+
+async def test_a_redis_that_is_away_stops_nothing(http):
+    async with limited("redis://127.0.0.1:1/0", requests_per_minute=1) as url:
+        for _ in range(3):
+            assert (await get(http, f"{url}/v1/voice/models")).status == 200
+
+
+async def test_a_keys_budget_of_a_month(tmp_path, http):
+    async with records_server(tmp_path) as records:
+        key, _ = await records.archive.keys.create("p", Scope.VIEWER, monthly_budget=0.5)
+        spend(records, key, "0.3")
+        times = iter(range(0, 1000, 100))
+        now = lambda: datetime.now(UTC)  # noqa: E731
+        budgets = KeyBudgets(records.archive.reports, lambda: next(times), now)
+        await records.archive.written()
+        await budgets.check(key)
+        spend(records, key, "0.3")
+        await records.archive.written()
+        with pytest.raises(Exception, match=r"0\.60 of its 0\.50 USD") as raised:
+            await budgets.check(key)
+        assert raised.value.status == 402
+        other, _ = await records.archive.keys.create("q", Scope.VIEWER)
+        await budgets.check(other)
+
+
+def spend(records: RecordsServer, key: ApiKey, amount: str) -> None:
+    done = Done(
+        id=new_id(),
+        at=datetime.now(UTC),
+        key_id=key.id,
+        work="stt",
+        provider="deepgram/nova-3",
+        own_key=False,
+        uses=(Use(60.0, "s"),),
+        cost=Cost(Decimal(amount), "USD", True),
+        ms=1.0,
+        first_ms=None,
+        attempts=(),
+    )
+    records.archive.log.worked(done.values())
+
+
+async def test_a_key_gets_a_new_secret_and_stays_what_it_is(tmp_path):
+    async with records_server(tmp_path) as records:
+        keys = records.archive.keys
+        key, secret = await keys.create("p", Scope.OPERATOR, requests_per_minute=5)
+        renewed = await keys.rotate(key.id)
+        assert renewed not in (None, secret)
+        again = await keys.check(renewed, Scope.OPERATOR)
+        assert (again.id, again.requests_per_minute) == (key.id, 5)
+        with pytest.raises(Exception, match="unknown key"):
+            await keys.check(secret, Scope.VIEWER)
+        assert await keys.rotate("nobody") is None
