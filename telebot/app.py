@@ -170,11 +170,16 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         stack.push_async_callback(sip.close)
         await sip.open()
         audiosocket = await _audiosocket(stack, settings, carriers, app)
-        gc.collect()
-        gc.freeze()  # what is loaded now never needs scanning again
-        gc.set_threshold(*GC_THRESHOLDS)
+        _collect_seldom()
         listening = (http, sip.address, audiosocket.address)
         yield Server(settings, *listening, carriers, admission, speech, archive)
+
+
+def _collect_seldom() -> None:
+    """What is loaded now never needs scanning again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def serve(settings: Settings, ready: Callable[[Server], None]) -> None:
