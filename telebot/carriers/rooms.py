@@ -174,7 +174,7 @@ class MeetsInRooms(ABC):
 
     async def finish(self) -> None:
         """Wait until nobody rings any more."""
-        await asyncio.gather(*self._letting_go)
+        await asyncio.gather(*self._letting_go, return_exceptions=True)
 
     async def _give_up(self, room: Room, ringing: asyncio.Task[str]) -> None:
         """Nobody rings any more, or waits in a room where nobody will come."""

@@ -32,6 +32,7 @@ async def ask(
 ) -> bytes:
     """The answer's body, one byte more than `MAX_ANSWER_BYTES` where it is longer, empty where
     there is no content (204). Raises `CannotCall` on no answer, or none of these `kinds`."""
+    shown = url.partition("?")[0]
     try:
         async with (
             asyncio.timeout(WITHIN_S),
@@ -42,18 +43,18 @@ async def ask(
             status, kind = response.status, response.content_type
             answer = await _read(response)
     except TimeoutError:
-        raise CannotCall(f"{url}: no answer in {WITHIN_S:.0f} s") from None
+        raise CannotCall(f"{shown}: no answer in {WITHIN_S:.0f} s") from None
     except aiohttp.ClientConnectorError as error:
         why = error.strerror or error.os_error
-        raise CannotCall(f"{url}: cannot connect ({why}); is the server running?") from None
+        raise CannotCall(f"{shown}: cannot connect ({why}); is the server running?") from None
     except aiohttp.ClientError as error:
-        raise CannotCall(f"{url}: {error}") from None
+        raise CannotCall(f"{shown}: {error}") from None
     if status == 204:
         return b""
     if status != 200:
-        raise CannotCall(f"{url}: HTTP {status}{REASONS.get(status, '')}")
+        raise CannotCall(f"{shown}: HTTP {status}{REASONS.get(status, '')}")
     if kind not in kinds:
-        raise CannotCall(f"{url}: answered with {kind}, not with {kinds[0]}")
+        raise CannotCall(f"{shown}: answered with {kind}, not with {kinds[0]}")
     return answer
 
 
