@@ -42,7 +42,7 @@ from telebot.carriers.registry import Carriers
 from telebot.carriers.sip import SipCarrier
 from telebot.console import pages
 from telebot.console.sessions import Sessions
-from telebot.measures import measure, measure_registrations, measure_rtp, measure_sip
+from telebot.measures import measure, measure_sip
 from telebot.providers import registry
 from telebot.providers.catalogue import Catalogue
 from telebot.providers.catalogue import load as load_catalogue
@@ -164,9 +164,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         outgoing.warn(settings, carriers, ready_agents)
-        measure_sip(metrics, sip.stack, sip.calls)
-        measure_rtp(metrics, sip.ports)
-        measure_registrations(metrics, sip.registered)
+        measure_sip(metrics, sip)
         stack.push_async_callback(sip.close)
         await sip.open()
         audiosocket = await _audiosocket(stack, settings, carriers, app)

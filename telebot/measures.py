@@ -20,6 +20,7 @@ from telebot.providers.workers import WorkerStats
 from telebot.records.archive import Archive
 from telebot.sip.calls import SipCalls
 from telebot.sip.ports import Ports
+from telebot.sip.server import SipServer
 from telebot.sip.stack import Stack
 from telebot.sip.stats import COUNTED, MEASURED
 from telebot.speech.chains import Chains
@@ -78,8 +79,15 @@ def measure_registrations(metrics: Metrics, registered: Callable[[], dict[str, b
     metrics.family(GaugeMetricFamily, "sip_registered", about, ("trunk",), each)
 
 
-def measure_sip(metrics: Metrics, stack: Stack, calls: SipCalls) -> None:
-    """Register what SIP's signalling counts."""
+def measure_sip(metrics: Metrics, server: SipServer) -> None:
+    """Register everything of SIP."""
+    measure_signalling(metrics, server.stack, server.calls)
+    measure_rtp(metrics, server.ports)
+    measure_registrations(metrics, server.registered)
+
+
+def measure_signalling(metrics: Metrics, stack: Stack, calls: SipCalls) -> None:
+    """What SIP's signalling counts."""
     for name, about in SIP_COUNTED.items():
         metrics.total(name, about, partial(stack.counted, name))
     metrics.family(

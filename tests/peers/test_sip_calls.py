@@ -221,7 +221,7 @@ async def test_an_address_that_is_taken_is_said(line: Line, tmp_path, monkeypatc
 async def test_what_is_counted(tmp_path):
     async with sip_line(tmp_path) as line:
         metrics = Metrics()
-        measure_sip(metrics, line.server.stack, line.server.calls)
+        measure_sip(metrics, line.server)
         phone = await line.phone()
         await phone.dialog().answered()
         stranger = await line.phone("127.0.0.2")
