@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
@@ -183,3 +184,22 @@ async def test_what_it_can_do_depends_on_the_manager_interface(server, tmp_path)
         for ability in (HangsUp, Transfers):
             assert not isinstance(server.carriers.get("audiosocket"), ability)
             assert isinstance(managed.carriers.get("audiosocket"), ability)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_any_bytes_end_that_connection_at_most(server, seed):
+    line = random.Random(seed)
+    async with connected(server) as (reader, writer):
+        writer.write(packet(IDENTITY, uuid4().bytes) if seed % 2 else b"")
+        for _ in range(300):
+            size = line.choice((0, 1, 3, 320, 2000))
+            kind = line.choice((0x02, 0x03, 0x10, 0x11, 0x16, 0x20, 0x80))
+            writer.write(packet(kind, line.randbytes(size)))
+        writer.write(line.randbytes(50))
+        writer.write_eof()
+        while await reader.read(65_536):
+            pass
+    await server.until(lambda: not server.admission.live)
+    assert "server_error" not in server.log.reasons()
+    async with call(server) as good:
+        await heard(good, GREETING)
