@@ -6,6 +6,7 @@ import asyncio
 import errno
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from record_scene import Scene
 from sqlalchemy import func, select
 
-from telebot.call.model import Note, State, WireEvent
+from telebot.call.model import Call, CallOffer, Note, State, WireEvent
 from telebot.records import writer
+from telebot.records.reading import CallFilter, summary
 from telebot.records.rows import Row, clean, from_line, to_json, to_line
 from telebot.records.statements import Statements
 from telebot.records.store import RecordsAway
@@ -96,6 +98,35 @@ async def test_a_live_call_is_readable(scene):
     assert record.duration_s is None
     assert record.cost.total is None
     assert len(record.turns) == 1
+
+
+async def test_a_call_of_ours_gets_its_id_when_the_carrier_has_named_it(scene):
+    told = {"carrier_call_id": "", "direction": "outbound"}
+    call = scene.call("call-1", **told)
+    await scene.log.flush()
+    assert (await scene.reader.call("call-1")).carrier_call_id == ""
+    call.offer = replace(call.offer, carrier_call_id="CA7")
+    scene.log.dialled(call)
+    scene.end(call, "busy")
+    await scene.log.flush()
+    row = await scene.reader.call("call-1")
+    assert (row.carrier_call_id, row.direction, row.metadata) == ("CA7", "outbound", {})
+    assert (row.termination.result, row.termination.reason) == ("unanswered", "busy")
+    assert (row.answered_at, row.duration_s, row.cost.total) == (None, 0.0, 0.0)
+
+
+async def test_what_was_said_of_a_call_when_it_was_placed(scene, time):
+    placed = {"order": "7", "what\0": "x\ud800"}
+    offer = CallOffer("twilio", "", "+441632960000", "+442079460018", direction="outbound")
+    call = Call("call-1", offer, "front-desk", time.now(), metadata=placed)
+    scene.log.opened(call)
+    await scene.log.flush()
+    row = await scene.reader.call("call-1")
+    assert row.metadata["order"] == "7"
+    [listed] = (await scene.reader.page(CallFilter(direction="outbound"), 10)).data
+    assert listed.metadata == row.metadata
+    now = summary(call)
+    assert now.model_dump(exclude={"metadata"}) == listed.model_dump(exclude={"metadata"})
 
 
 async def test_the_latest_state_of_a_batch_is_kept_and_none_comes_after_the_end(scene):
