@@ -145,18 +145,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             "sip": sip.check,
         }
         gate, hang_ups = Gate(archive.keys, OPEN_PATHS), HangUps(metrics)
-        budgets = KeyBudgets(archive.reports, time.monotonic, wall_clock)
-        parts = Parts(
-            settings,
-            admission,
-            carriers,
-            speech,
-            gate,
-            hang_ups,
-            metrics,
-            checks,
-            (budgets.middleware,),
-        )
+        budgets = (KeyBudgets(archive.reports, time.monotonic, wall_clock).middleware,)
+        edge = (gate, hang_ups, metrics, checks, budgets)
+        parts = Parts(settings, admission, carriers, speech, *edge)
         app = build_app(parts)
         voice = _voice(stack, settings, resources, chains, archive)
         steering = outgoing.steering(parts, speech, app[SOCKETS])

@@ -19,6 +19,7 @@ from telebot.records.archive import Archive
 from telebot.settings import Settings, VendorLimits
 from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
+from telebot.speech.transfers import Ways
 from telebot.web.metrics import Metrics
 
 pytestmark = pytest.mark.unit
@@ -37,7 +38,7 @@ def speech_of(archive: Archive) -> Speech:
         recorder=archive.recorder,
         clock=lambda: 0.0,
         wall_clock=now,
-        transfer=lambda _: None,
+        ways=lambda _: Ways(None, None, lambda _: False, 0.0),
     )
 
 
