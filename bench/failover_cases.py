@@ -97,6 +97,7 @@ class Stage:
 UNUSED = dict.fromkeys(
     ("reprompt_1", "reprompt_2", "silence_goodbye", "max_duration", "apology", "closing",
      "transfer", "transfer_failed", "no_match", "not_understood", "not_understood_again",
+     "apology_transfer", "leave_message", "message_thanks",
      "corrected", "what_to_change", "abandoned", "anything_else", "how_can_i_help", "goodbye"),
     "Goodbye.",
 )  # fmt: skip
