@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from bench.failover_words import Voice
 from bench.machine import describe
 from bench.processes import Server, cores, free_port, start
 from bench.servers import ADMIN_KEY, kept_environment, serve_command
-from bench.stats import summary
+from bench.stats import midmean, summary
 from telebot.providers.local_speech import LocalSpeech
 from telebot.simulate.faults import POINTS
 
@@ -80,7 +79,9 @@ async def rehearse(
                 server = await asyncio.to_thread(stack.enter_context, running)
                 caller = Caller(server.url, ADMIN_KEY, ears, Voice(local), recordings)
                 outcomes = await calls(caller, asked, at_once)
-                costs = {str(s.case.kind): await _open(caller, s, rounds) for s in pairs}
+                opening = (_open(caller, stage, rounds) for stage in pairs)  # kinds side by side
+                found = await asyncio.gather(*opening)
+                costs = {str(s.case.kind): cost for s, cost in zip(pairs, found, strict=True)}
         return outcomes, costs
     finally:
         ears.close()
@@ -101,7 +102,7 @@ async def _open(caller: Caller, stage: Stage, rounds: int) -> dict[str, Any]:
     difference = [a - b for a, b in zip(found["open"], found["without"], strict=False)]
     return {
         **{name: summary(values) for name, values in found.items()},
-        "later_ms": round(statistics.median(difference), 1) if difference else None,
+        "later_ms": round(midmean(difference), 1) if difference else None,
     }
 
 
@@ -204,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--vendor", action="append", help="instead of the usual one; repeatable")
     parser.add_argument("--every", action="store_true", help="every vendor that is simulated")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="calls side by side")
-    parser.add_argument("--pairs", type=int, default=10, help="of calls for the open breaker")
+    parser.add_argument("--pairs", type=int, default=24, help="of calls for the open breaker")
     parser.add_argument("--fault", action="append", help="only these (with @POINT: only there)")
     parser.add_argument("--wav", type=Path, help="keep calls that go wrong in this folder")
     parser.add_argument("--no-keep", action="store_true")

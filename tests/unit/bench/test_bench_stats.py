@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.stats import Samples, percentile, summary
+from bench.stats import Samples, midmean, percentile, summary
 
 pytestmark = pytest.mark.unit
 
@@ -59,3 +59,10 @@ def test_gaps_are_shares_of_the_intervals() -> None:
     assert samples.intervals() == 5
     assert samples.gap_share() == pytest.approx(2 / 5)
     assert samples.thin_share() == pytest.approx(2 / 5)
+
+
+def test_a_midmean_is_finer_than_its_steps_and_blind_to_the_odd_one():
+    assert midmean([0.0, 20.0, 20.0, 0.0, 20.0, 0.0, 900.0, -900.0]) == 10.0
+    assert midmean([3.0]) == 3.0
+    with pytest.raises(ValueError):
+        midmean([])
