@@ -36,7 +36,7 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
 
     own = options.get("options") or {}
     who = access(options, resources.environ, _host(STT_HOST, own))
-    project = own.get("project") or _project(resources.environ, who.account)
+    project = own.get("project") or project_of(resources.environ, who.account)
     return vendor.named(
         "stt",
         STT,
@@ -120,7 +120,7 @@ def _language(voice: str) -> str:
     return "-".join(voice.split("-")[:2])
 
 
-def _project(environ: Mapping[str, str], account: str | None) -> str:
+def project_of(environ: Mapping[str, str], account: str | None) -> str:
     """Whose quota is used; of the service account, where nobody says. Raises
     ProviderConfigError."""
     project = environ.get("GOOGLE_CLOUD_PROJECT")

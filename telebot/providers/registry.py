@@ -82,10 +82,17 @@ PROVIDERS: dict[Kind, dict[str, str]] = {
 # Work that is no call (`clips.py`): name → a function (options, resources) → Transcriber, Speaker.
 TRANSCRIBERS: dict[str, str] = {
     "local": "telebot.providers.local_clips:build_transcriber",
+    "assemblyai": "telebot.providers.assemblyai_clips:build_transcriber",
+    "azure": "telebot.providers.azure_clips:build_transcriber",
     "deepgram": "telebot.providers.deepgram_clips:build_transcriber",
     "elevenlabs": "telebot.providers.elevenlabs_clips:build_transcriber",
+    "gladia": "telebot.providers.gladia_clips:build_transcriber",
+    "google": "telebot.providers.google_clips:build_transcriber",
     "groq": "telebot.providers.groq_clips:build_transcriber",
     "openai": "telebot.providers.openai_clips:build_transcriber",
+    "rev-ai": "telebot.providers.rev_clips:build_transcriber",
+    "soniox": "telebot.providers.soniox_clips:build_transcriber",
+    "speechmatics": "telebot.providers.speechmatics_clips:build_transcriber",
 }
 SPEAKERS: dict[str, str] = {
     "local": "telebot.providers.local_clips:build_speaker",

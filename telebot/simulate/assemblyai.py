@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from telebot.simulate import assemblyai_files
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.interims import Heard, Listener, at_pace
 from telebot.simulate.server import Routes, Simulator
@@ -82,7 +83,11 @@ def routes(sim: Simulator) -> Routes:
             raise Dropped from error
         return socket
 
-    return [web.get("/assemblyai/v3/token", token), web.get("/assemblyai/v3/ws", stream)]
+    return [
+        web.get("/assemblyai/v3/token", token),
+        web.get("/assemblyai/v3/ws", stream),
+        *assemblyai_files.routes(sim),
+    ]
 
 
 async def _refuse(socket: web.WebSocketResponse, code: int, reason: str) -> None:

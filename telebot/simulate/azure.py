@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from aiohttp import web
 
 from telebot.audio import wav
+from telebot.simulate import azure_files
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.server import Routes, Simulator
 from telebot.simulate.speech import encode
@@ -42,7 +43,12 @@ SLOW_S = 0.05
 def routes(sim: Simulator) -> Routes:
     """Everything of Azure that is simulated."""
     wire = _Azure(sim)
-    return [web.get(VOICES, wire.voices), web.post(TTS, wire.speak), web.post(STT, wire.recognise)]
+    return [
+        web.get(VOICES, wire.voices),
+        web.post(TTS, wire.speak),
+        web.post(STT, wire.recognise),
+        *azure_files.routes(sim),
+    ]
 
 
 def refusal(status: int) -> web.Response:

@@ -67,7 +67,9 @@ def _handlers(google: _Google) -> tuple[Any, ...]:
 
     speech = {
         "StreamingRecognize": streamed("stt", stt.StreamingRecognizeRequest, hears.session),
-        "Recognize": unary(stt.RecognizeRequest, hears.recognize),
+        "Recognize": grpc.unary_unary_rpc_method_handler(
+            google.whole("stt", hears.recognize), stt.RecognizeRequest.deserialize, _bytes
+        ),
     }
     voices = {
         "StreamingSynthesize": streamed("tts", tts.StreamingSynthesizeRequest, speaks.session),
@@ -111,6 +113,22 @@ class _Google:
                 yield b"\xff\x00\xff not a message"
             except Dropped:
                 await self._cut(context)
+
+        return method
+
+    def whole(
+        self, kind: str, work: Callable[[Any, Exchange], Awaitable[Any]]
+    ) -> Callable[[Any, Any], Any]:
+        """A method that answers one message with one, and can fail on command."""
+
+        async def session(request: Any, exchange: Exchange) -> AsyncIterator[Any]:
+            yield await work(request, exchange)
+
+        stream = self.streamed(kind, session)
+
+        async def method(request: Any, context: Any) -> Any:
+            async for response in stream(request, context):
+                return response
 
         return method
 

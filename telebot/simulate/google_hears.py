@@ -9,6 +9,7 @@ https://docs.cloud.google.com/speech-to-text/docs/quotas.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -32,6 +33,7 @@ ENCODINGS = {Encoding.MULAW: "mulaw", Encoding.LINEAR16: "linear16"}
 RATES_HZ = range(8000, 48001)
 LARGEST = 25 * 1024
 IDLE_S = 10.0
+LONGEST_S = 60.0  # of a recording
 INTERIM_S = 0.8  # of audio between two interim results
 STEP_S = 0.1  # of audio at a time, however much comes in a message
 SLOW_S = 0.02
@@ -43,12 +45,27 @@ class Hears:
     def __init__(self, speech: Speech) -> None:
         self._speech = speech
 
-    async def recognize(self, request: Any) -> Any:
+    async def recognize(self, request: Any, exchange: Exchange) -> Any:
         """The text of a short recording."""
         rate_hz, encoding = _decoding(request.recognizer, request.config)
-        text = await self._speech.hear(decode(request.content, encoding, rate_hz), rate_hz)
-        found = [wire.SpeechRecognitionResult(alternatives=_alternatives(text))] if text else []
-        return wire.RecognizeResponse(results=found)
+        pcm16 = decode(request.content, encoding, rate_hz)
+        seconds = len(pcm16) / 2 / rate_hz
+        if seconds > LONGEST_S:
+            raise invalid("Audio can be of a maximum of 60 seconds.")
+        await exchange.reach("first")
+        text = await self._speech.hear(pcm16, rate_hz)
+        await exchange.reach("middle")
+        await exchange.reach("end")
+        if exchange.silent:
+            await exchange.stay()
+        timed = request.config.features.enable_word_time_offsets
+        words = _words(text, seconds) if timed else []
+        said = wire.SpeechRecognitionAlternative(transcript=text, confidence=0.9, words=words)
+        found = [wire.SpeechRecognitionResult(alternatives=[said], language_code="en-us")]
+        billed = wire.RecognitionResponseMetadata(
+            total_billed_duration=timedelta(seconds=math.ceil(seconds))
+        )
+        return wire.RecognizeResponse(results=found if text else [], metadata=billed)
 
     async def session(self, requests: Any, exchange: Exchange) -> AsyncIterator[Any]:
         """A stream, from its configuration to its half-close."""
@@ -155,6 +172,20 @@ def _decoding(recognizer: str, config: Any) -> tuple[int, str]:
     if audio.encoding not in ENCODINGS or audio.sample_rate_hertz not in RATES_HZ:
         raise invalid("Audio encoding or sample rate is not supported.")
     return audio.sample_rate_hertz, ENCODINGS[audio.encoding]
+
+
+def _words(text: str, seconds: float) -> list[Any]:
+    words = text.split()
+    each_s = seconds / max(1, len(words))
+    return [
+        wire.WordInfo(
+            word=word,
+            start_offset=timedelta(seconds=n * each_s),
+            end_offset=timedelta(seconds=(n + 1) * each_s),
+            confidence=0.9,
+        )
+        for n, word in enumerate(words)
+    ]
 
 
 def _alternatives(text: str) -> list[Any]:

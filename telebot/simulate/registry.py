@@ -14,11 +14,13 @@ VENDORS: dict[str, str] = {
     "deepgram": "telebot.simulate.deepgram:routes",
     "elevenlabs": "telebot.simulate.elevenlabs:routes",
     "gemini": "telebot.simulate.gemini:routes",
+    "gladia": "telebot.simulate.gladia:routes",
     "google": "telebot.simulate.google:routes",
     "groq": "telebot.simulate.groq:routes",
     "openai": "telebot.simulate.openai:routes",
     "piper": "telebot.simulate.piper:routes",
     "polly": "telebot.simulate.polly:routes",
+    "rev-ai": "telebot.simulate.rev:routes",
     "rime": "telebot.simulate.rime:routes",
     "soniox": "telebot.simulate.soniox:routes",
     "speechmatics": "telebot.simulate.speechmatics:routes",
@@ -42,7 +44,7 @@ OWN_PORTS = {"google": "telebot.simulate.google:serve"}
 def variables(vendor: str, url: str, key: str = "simulated") -> dict[str, str]:
     """``<VENDOR>_BASE_URL`` and ``<VENDOR>_API_KEY`` of one vendor, and what else it wants, for a
     simulator at `url`, which is its own where it has a port of its own."""
-    name = vendor.upper()
+    name = vendor.partition("-")[0].upper()
     base = url if vendor in OWN_PORTS else f"{url}/{vendor}{BASE_PATHS.get(vendor, '')}"
     too = dict.fromkeys(WANTED_TOO.get(vendor, ()), key)
     return {f"{name}_BASE_URL": base, f"{name}_API_KEY": key, **too}

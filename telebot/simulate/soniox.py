@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate import soniox_files
 from telebot.simulate.asked import bearer, json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.interims import Heard, Listener, at_pace
@@ -39,6 +40,7 @@ def routes(sim: Simulator) -> Routes:
     return [
         web.get(f"{PREFIX}/v1/models", wire.models),
         web.get(f"{PREFIX}/transcribe-websocket", wire.socket),
+        *soniox_files.routes(sim),
     ]
 
 

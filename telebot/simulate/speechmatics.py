@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from telebot.simulate import speechmatics_files
 from telebot.simulate.asked import bearer, json_object
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.interims import Heard, Listener, at_pace
@@ -66,7 +67,7 @@ class _Session:
 
 def routes(sim: Simulator) -> Routes:
     """Everything of Speechmatics that is simulated."""
-    return [web.get(PATH, _Agent(sim).socket)]
+    return [web.get(PATH, _Agent(sim).socket), *speechmatics_files.routes(sim)]
 
 
 class _Agent:

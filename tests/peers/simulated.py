@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pipecat.utils.errors import ErrorCategory
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.simulate.faults import POINTS, Fault
+from telebot.simulate.registry import OWN_PORTS
 from telebot.simulate.registry import environ as addresses
 from telebot.simulate.server import Simulator
 
@@ -50,16 +52,24 @@ class Simulated:
 @asynccontextmanager
 async def simulated(speech: LocalSpeech, vendors: Iterable[str]) -> AsyncIterator[Simulated]:
     """A running simulator of `vendors` (names of `simulate/registry.py`)."""
-    sim = Simulator(speech)
-    runner = web.AppRunner(sim.app(vendors), access_log=None, shutdown_timeout=1)
+    sim, served = Simulator(speech), set(vendors)
+    runner = web.AppRunner(sim.app(served), access_log=None, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     environ = addresses(url)
+    stops = []
+    for vendor in sorted(served & OWN_PORTS.keys()):
+        module, _, function = OWN_PORTS[vendor].partition(":")
+        port, stop = await getattr(importlib.import_module(module), function)(sim, "127.0.0.1")
+        environ[f"{vendor.upper()}_BASE_URL"] = f"http://127.0.0.1:{port}"
+        stops.append(stop)
     resources = Resources(speech, environ)
     try:
         yield Simulated(sim, url, environ, resources)
     finally:
         await resources.close()
+        for stop in stops:
+            await stop()
         await runner.cleanup()

@@ -18,6 +18,7 @@ from telebot.audio.levels import level_dbfs
 from telebot.providers import registry
 from telebot.providers.clips import ClipFailed, ListsVoices, Recording, Script, Sound, Streams
 from telebot.providers.failure import Cause
+from telebot.simulate.registry import variables
 
 pytestmark = pytest.mark.peers
 
@@ -179,10 +180,8 @@ async def test_a_voice_that_is_not_listened_to_any_more_is_let_go(speech, name):
 )
 async def test_no_key_is_told(speech, recording, kind, name):
     async with simulated(speech, [simulated_name(name)]) as vendor:
-        key = f"{simulated_name(name).upper()}_API_KEY"
-        wrong = {key: CANARY}
-        if key not in vendor.environ:
-            wrong = {known: CANARY for known in vendor.environ if known.startswith("AWS_")}
+        needed = variables(simulated_name(name), vendor.url)
+        wrong = {known: CANARY for known in needed if "KEY" in known}
         if kind == "stt":
             error = await failure(transcriber(vendor, name, **wrong).transcribe(recording))
         else:

@@ -4,7 +4,6 @@ wire."""
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -33,7 +32,6 @@ from telebot.audio import g711
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import registry
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.simulate import google
 
 pytestmark = pytest.mark.peers
 
@@ -47,22 +45,10 @@ REFUSALS = [
 ]
 
 
-@asynccontextmanager
-async def on_its_own_port(server):
-    """gRPC beside the others' port."""
-    port, stop = await google.serve(server.sim, "127.0.0.1")
-    server.environ["GOOGLE_BASE_URL"] = f"http://127.0.0.1:{port}"
-    server.environ["GOOGLE_API_KEY"] = CANARY
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.resources.close()
-        await stop()
-
-
 @pytest.fixture
 async def vendor(speech):
-    async with simulated(speech, ["google"]) as server, on_its_own_port(server):
+    async with simulated(speech, ["google"]) as server:
+        server.environ["GOOGLE_API_KEY"] = CANARY
         yield server
 
 

@@ -70,7 +70,7 @@ def test_a_vendor_that_there_is_not(telebot: None, capsys: pytest.CaptureFixture
 def test_every_vendor_has_its_variables() -> None:
     found = environ("http://127.0.0.1:1")
     for vendor in VENDORS:
-        name = vendor.upper()
+        name = vendor.partition("-")[0].upper()
         assert found[f"{name}_API_KEY"] == "simulated"
         assert found[f"{name}_BASE_URL"].startswith("http://127.0.0.1:1")
     assert found["OPENAI_BASE_URL"] == "http://127.0.0.1:1/openai/v1"

@@ -50,8 +50,8 @@ CASES = [
     # an hour at 0.111, at 0.04
     ("stt", "groq/whisper-large-v3", [(100, "s")], "0.003083333"),  # 11.1 / 3600
     ("stt", "groq/whisper-large-v3-turbo", [(90, "s")], "0.001"),
-    ("stt", "gladia/solaria-1", [(48, "s")], "0.01"),
-    ("stt", "gladia/solaria-1 async", [(3600, "s")], "0.61"),
+    ("stt", "gladia/solaria-1 (realtime)", [(48, "s")], "0.01"),
+    ("stt", "gladia/solaria-1", [(3600, "s")], "0.61"),
     ("stt", "soniox/stt-rt-v5", [(30, "s")], "0.001"),
     ("stt", "soniox/stt-async-v5", [(36, "s")], "0.001"),
     ("stt", "elevenlabs/scribe_v2", [(1800, "s")], "0.11"),

@@ -1,0 +1,151 @@
+"""Speechmatics for recordings: its batch jobs, deleted afterwards.
+
+https://docs.speechmatics.com/api-ref/batch/create-a-new-job,
+https://docs.speechmatics.com/speech-to-text/batch/output (statuses, ``json-v2``). A model is an
+operating point. Not its SDK, which opens connections of its own for each client.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from telebot.providers.clips import HearingAbility, Recording, Transcript, Word, lost
+from telebot.providers.failure import Cause
+from telebot.providers.jobs import cleared, patience_s, waited
+from telebot.providers.resources import Resources
+from telebot.providers.speechmatics import VENDOR
+from telebot.providers.vendor_http import VendorHttp, account, bearer, file_form
+
+URL = "https://eu1.asr.api.speechmatics.com/v2"
+MODEL = "enhanced"
+LONGEST_S = 2 * 3600.0
+LIVE = "/agent"  # what an address for calls may end in
+
+
+class _Created(BaseModel):
+    id: str
+
+
+class _Status(BaseModel):
+    status: str  # running, done, rejected, deleted, expired
+
+
+class _Job(BaseModel):
+    job: _Status
+
+
+class _Said(BaseModel):
+    content: str
+    confidence: float | None = None
+    language: str | None = None
+    speaker: str | None = None
+
+
+class _Result(BaseModel):
+    type: str  # word, punctuation, entity
+    start_time: float
+    end_time: float
+    attaches_to: str | None = None
+    alternatives: list[_Said] = []
+
+
+class _Pack(BaseModel):
+    word_delimiter: str = " "
+
+
+class _Metadata(BaseModel):
+    language_pack_info: _Pack = _Pack()
+
+
+class _Transcript(BaseModel):
+    results: list[_Result]
+    metadata: _Metadata = _Metadata()
+
+
+def build_transcriber(options: Mapping[str, Any], resources: Resources) -> SpeechmaticsTranscriber:
+    """`model` (``enhanced``, ``standard``), `base_url`, `api_key_env`. Raises
+    ProviderConfigError."""
+    http = account(options, resources, name=VENDOR, url=URL, headers=bearer)
+    # an address for calls stands for the same region's
+    address = http.url.replace(".rt.speechmatics", ".asr.api.speechmatics").removesuffix(LIVE)
+    http = VendorHttp(resources, http.who, address, http.headers)
+    return SpeechmaticsTranscriber(http, str(options.get("model") or MODEL))
+
+
+class SpeechmaticsTranscriber:
+    """A `Transcriber`."""
+
+    abilities: frozenset[HearingAbility] = frozenset(
+        {"language", "words", "confidence", "speakers"}
+    )
+    longest_s = LONGEST_S
+
+    def __init__(self, http: VendorHttp, model: str) -> None:
+        self._http = http
+        self.model = model
+
+    async def transcribe(self, recording: Recording) -> Transcript:
+        """A job; words always come with their times."""
+        http = self._http
+        config = json.dumps(self._config(recording))
+        form = file_form("data_file", recording.sound.wav(), config=config)
+        async with cleared(http) as paths:
+            job = await http.read(_Created, "POST", "/jobs", data=form)
+            path = f"/jobs/{job.id}"
+            paths.append(f"{path}?force=true")
+            await waited(lambda: self._done(path), who=http.who, within_s=patience_s(recording))
+            found = await http.read(_Transcript, "GET", f"{path}/transcript?format=json-v2")
+        words = tuple(_words(found.results))
+        languages = [said.language for each in found.results for said in each.alternatives[:1]]
+        return Transcript(
+            _text(found),
+            next(filter(None, languages), None) or recording.language,
+            _mean(words),
+            words,
+        )
+
+    def _config(self, recording: Recording) -> dict[str, Any]:
+        wanted: dict[str, Any] = {
+            "language": recording.language.partition("-")[0] if recording.language else "auto",
+            "operating_point": self.model,
+        }
+        if recording.speakers:
+            wanted["diarization"] = "speaker"
+        return {"type": "transcription", "transcription_config": {**wanted, **recording.options}}
+
+    async def _done(self, path: str) -> str | None:
+        status = (await self._http.read(_Job, "GET", path)).job.status
+        if status not in ("running", "done"):
+            raise lost(Cause.ERROR, f"{self._http.who} could not transcribe it ({status[:20]})")
+        return status if status == "done" else None
+
+
+def _words(results: Sequence[_Result]) -> Iterator[Word]:
+    """Words, each with the punctuation that hangs on it."""
+    words: list[Word] = []
+    for each in results:
+        if not each.alternatives:
+            continue
+        said = each.alternatives[0]
+        if each.type == "punctuation" and words and each.attaches_to != "next":
+            last = words.pop()
+            text = last.text + said.content
+            word = Word(text, last.start_s, last.end_s, last.confidence, last.speaker)
+        else:
+            word = Word(said.content, each.start_time, each.end_time, said.confidence, said.speaker)
+        words.append(word)
+    yield from words
+
+
+def _text(found: _Transcript) -> str:
+    between = found.metadata.language_pack_info.word_delimiter
+    return between.join(word.text for word in _words(found.results))
+
+
+def _mean(words: Sequence[Word]) -> float | None:
+    sure = [word.confidence for word in words if word.confidence is not None]
+    return round(sum(sure) / len(sure), 4) if sure else None
