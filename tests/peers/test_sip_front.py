@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from baresip import Baresip, baresip, strength, tone
 from front import Front, authority, front
+from program import free_ports
 from sip_line import Message, SipLine, respond, sdp, sip_line
+from sip_phone import sip_line as sip_server
+
+from telebot.audio import g711
+from telebot.call.model import CallOffer
 
 pytestmark = pytest.mark.peers
 
@@ -216,3 +221,51 @@ async def test_a_caller_learns_nothing_of_what_is_behind(tmp_path: Path) -> None
                 assert hidden not in seen, seen
             inside = "".join(message.text for message in one.messages)
             assert f"{caller.host}:{caller.port}" not in inside
+
+
+OUT = """\
+trunks:
+  front:
+    peers: [127.0.0.1]
+    prefixes: ["+4420*"]
+    outbound: {{hosts: ["{inside}"], domain: "{domain}"}}
+"""
+
+
+@pytest.mark.parametrize("transport", ["tls", "udp"])
+async def test_a_worker_calls_a_telephone(tmp_path: Path, transport: str) -> None:
+    """telebot's own call, out by way of the front: TLS and SRTP where the trunk's domain says so;
+    the person holds it, goes on, and hangs up."""
+    port, own = free_ports(), authority(tmp_path / "callee")
+    secure = transport == "tls"
+    async with (
+        front(tmp_path, [f"sip:{HOST}:{port}"], authority_of_carriers=own) as kamailio,
+        baresip(
+            tmp_path, "callee", tone(CALLER_HZ, 30),
+            account=";answermode=auto" + (";mediaenc=srtp-mand" if secure else ""),
+            uri=f"sip:+442079460018@{HOST};transport={transport}",
+            certificate=own.both, authority=kamailio.authority.certificate,
+        ) as callee,
+    ):  # fmt: skip
+        domain = f"{HOST}:{callee.sip + secure};transport={transport}"
+        trunks = OUT.format(inside=f"{HOST}:{kamailio.inside}", domain=domain)
+        async with sip_server(tmp_path, trunks=trunks, server__sip=f"{HOST}:{port}") as server:
+            offer = CallOffer("sip", "", "+441632960000", "+442079460018", "echo", "outbound")
+            call, token = server.admission.place(offer, 20.0)
+            server.admission.dialled(call, server.server.dial(call, token, 20.0))
+            await server.until(lambda: server.listeners.all or server.log.endings)
+            assert server.listeners.all, (server.log.reasons(), callee.program.said()[-3000:])
+            (heard,) = server.listeners.all
+            await server.until(lambda: len(heard.frames) > 100)
+            sound = g711.decode(b"".join(ulaw for ulaw, _ in heard.frames))
+            assert strength(sound, CALLER_HZ) > PURE
+            said = g711.encode(tone(BOT_HZ, 3))
+            for at in range(0, len(said), 160):
+                heard.wire.send_audio(said[at : at + 160])
+                await asyncio.sleep(0.019)
+            await hears(callee, BOT_HZ)
+            assert ("RTP/SAVP" in callee.program.said()) == secure
+            assert "NULL_HMAC" not in callee.program.said(), "a secret that is none"
+            await callee.hang_up()
+            await server.until(server.log.reasons)
+            assert server.log.reasons() == ["caller_hangup"]

@@ -88,15 +88,17 @@ async def front(
     *,
     trunks: Sequence[str] = (f"1 {HOST} 32 0 test", f"2 {HOST} 32 0 test"),
     inside_host: str = HOST,
+    authority_of_carriers: Authority | None = None,
     **environ: str,
 ) -> AsyncIterator[Front]:
     """Kamailio in front of `workers` (SIP URIs); `trunks` are the lines of trunks.list and
-    `environ` the settings that differ from what ships."""
+    `environ` the settings that differ from what ships. Carriers that it calls over TLS are known by
+    `authority_of_carriers`."""
     kamailio_path = found("kamailio", "kamailio")
     home = folder / "front"
     shutil.copytree(SHIPPED, home)
     made = authority(home / "tls")
-    shutil.copy(made.certificate, home / "tls" / "ca.pem")
+    shutil.copy((authority_of_carriers or made).certificate, home / "tls" / "ca.pem")
     (home / "dispatcher.list").write_text("".join(f"1 {uri}\n" for uri in workers))
     (home / "trunks.list").write_text("".join(f"{line}\n" for line in trunks))
     sip, inside = free_ports(2), free_ports(host=inside_host)
