@@ -65,7 +65,7 @@ class Agent:
     def transfers(self) -> tuple[Transfer, ...]:
         """Every way in which callers are put through to somebody, in the order of the file."""
         return tuple(
-            Transfer(self.say(intent.transfer_to), intent.warm)
+            Transfer(self.number(intent.transfer_to), intent.warm)
             for intent in self.intents.values()
             if intent.transfer_to
         )
@@ -84,6 +84,10 @@ class Agent:
     def say(self, template: str | None, values: Mapping[str, str] | None = None) -> str:
         """A sentence with facts and these values filled in; empty for no template."""
         return templates.render(template, {**self.facts, **(values or {})}) if template else ""
+
+    def number(self, template: str) -> str:
+        """A number or address with facts filled in; no sentence, so no capital."""
+        return templates.fill(template, self.facts).strip()
 
     def phrase(self, name: str, heard: str = "") -> str:
         """One fixed sentence."""

@@ -103,7 +103,7 @@ def _leave(turn: Turn) -> Outcome | None:
     # After a transfer the brain only speaks again if nobody answered ("transfer_failed").
     offered = None if ending else _offer(turn, "offer_when_transfer_fails")
     state = replace(done.state.without_form(), asked_more=False, offered=offered)
-    to = turn.agent.say(intent.transfer_to)
+    to = turn.agent.number(intent.transfer_to or "")
     act = EndCall("goodbye") if ending else Transfer(to, intent.warm)
     return Outcome((*done.parts, *said, farewell), state, (*done.actions, act))
 

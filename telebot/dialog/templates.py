@@ -38,8 +38,13 @@ def _suggestion(name: str, known: list[str]) -> str:
     return "use one of " + ", ".join(f"{{{item}}}" for item in known) if known else "write it out"
 
 
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Fill the gaps, a missing value with nothing; the rest stays as it is written."""
+    return _FIELD.sub(lambda match: values.get(match[1].strip(), ""), template)
+
+
 def render(template: str, values: Mapping[str, str]) -> str:
     """Fill the gaps, a missing value with nothing; every sentence then begins with a capital."""
-    text = _FIELD.sub(lambda match: values.get(match[1].strip(), ""), template)
+    text = fill(template, values)
     text = _DOUBLE_STOP.sub(r"\1", re.sub(r"\s+", " ", text).strip())
     return _SENTENCE.sub(lambda match: match[1] + match[2].upper(), text)

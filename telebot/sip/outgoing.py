@@ -100,11 +100,17 @@ class Outgoing(Dialog):
         if found is None:
             return False
         self._proofs[found.name] = found
-        extra = (*(tr.req_extra_headers or ()), *self._proofs.values())
-        again = self.genRequest("INVITE", self.lSDP, extra_headers=extra)
-        self.newUacTransaction(again, req_extra_headers=tr.req_extra_headers)
-        del self.reqs[number]
+        self.stack.call(self._again, number, tr.req_extra_headers)  # behind the ACK of the refusal
+        if self.leg is not None:
+            self.stack.tell(self.leg.ringing, 100, None)  # there is somebody
         return True
+
+    def _again(self, number: int, headers_before: Any) -> None:
+        """The INVITE once more, with credentials; not where the call was given up meanwhile."""
+        if isinstance(self.state, UacStateTrying) and self.reqs.pop(number, None) is not None:
+            extra = (*(headers_before or ()), *self._proofs.values())
+            again = self.genRequest("INVITE", self.lSDP, extra_headers=extra)
+            self.newUacTransaction(again, req_extra_headers=headers_before)
 
     def _watch_forks(self) -> None:
         answered = self.global_config["_sip_tm"].answered

@@ -68,6 +68,15 @@ def _hosts(value: object) -> object:
     return tuple(value)
 
 
+def _domain(value: object) -> object:
+    if value:
+        split_host(str(value).partition(";")[0])
+        if re.search(r"[\s<>\"@?]", str(value)):
+            raise ValueError(f"write HOST[:PORT][;transport=tls] (got {value!r})")
+    return value
+
+
+Domain = Annotated[str, BeforeValidator(_domain)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_hosts)]
 
 
@@ -79,7 +88,10 @@ class TrunkOutbound(Row):
         "where calls go, HOST or HOST:PORT, each after the one before is silent; a name alone is "
         "looked up as SRV, then A; none: the address in `peers`, where it is one",
     )
-    domain: str = row("", "what stands behind the @ in numbers; empty: the first host")
+    domain: Domain = row(
+        "",
+        "what stands behind the @ in numbers, HOST[:PORT][;transport=tls]; empty: the first host",
+    )
     user: str = row("", "our digest user there; empty: no digest")
     password_env: str = row("", "the variable that holds the password")
     caller_id: str = row("", "the number that is shown, whatever the call's own says")
@@ -180,15 +192,15 @@ class KnownTrunk:
 
     @property
     def domain(self) -> str:
-        """What stands behind the @ of its numbers."""
+        """What stands behind the @ of our own numbers there."""
         host = self.settings.outbound.domain or next(iter(self.hosts), "")
-        return host if self.settings.outbound.domain else split_host(host)[0] if host else ""
+        return split_host(host.partition(";")[0])[0] if host else ""
 
     def may_dial(self, number: str) -> bool:
         """Whether `number` may be called over it. A SIP address has to be named as a whole: what
         follows its beginning would be another house."""
         if number.lower().startswith(("sip:", "sips:")):
-            return number in self.settings.prefixes
+            return number.lower() in {one.lower() for one in self.settings.prefixes}
         return matches(number, self.settings.prefixes)
 
     def may_talk_with(self, address: str, signalling: str) -> bool:

@@ -129,6 +129,12 @@ class Server:
             assert response.status == 200, await response.text()
             return await response.json()
 
+    async def post(self, path: str, body: Any) -> Any:
+        """JSON to an API path; what it answered."""
+        async with self._ask(path, "POST", body) as response:
+            assert response.status < 300, await response.text()
+            return await response.json()
+
     async def get_bytes(self, path: str) -> bytes:
         async with self._ask(path) as response:
             assert response.status == 200, await response.text()
@@ -149,12 +155,12 @@ class Server:
         raise AssertionError(f"no finished record of {call_sid}: {found}\n{self.tail()}")
 
     @contextlib.asynccontextmanager
-    async def _ask(self, path: str) -> Any:
+    async def _ask(self, path: str, method: str = "GET", body: Any = None) -> Any:
         key = await asyncio.to_thread((self.data / "admin-key").read_text)
         headers = {"Authorization": f"Bearer {key.strip()}"}
         async with (
             aiohttp.ClientSession(trust_env=False) as session,
-            session.get(self.url + path, headers=headers) as response,
+            session.request(method, self.url + path, headers=headers, json=body) as response,
         ):
             yield response
 

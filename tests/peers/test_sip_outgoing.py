@@ -8,8 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from baresip import baresip, tone
+from front import front
+from program import free_ports
 from sip_callee import Callee, right
 from sip_phone import Line, Message, Phone, sdp, sip_line
+from sipp import Answering, sipp_answers
 
 from telebot.call.errors import Unable
 from telebot.call.model import Call, CallOffer
@@ -30,7 +34,7 @@ trunks:
 class Dialled:
     """A line whose trunk leads to a phone, and calls over it."""
 
-    def __init__(self, line: Line, phone: Phone) -> None:
+    def __init__(self, line: Line, phone: Phone | None) -> None:
         self.line, self.phone = line, phone
 
     def dial(self, to: str = NUMBER, within_s: float = 20.0) -> Call:
@@ -306,6 +310,72 @@ async def test_the_next_target_is_tried_where_one_is_dead_or_full(tmp_path, monk
         assert (await out.rung(second)).invite
         second.close()
         third.close()
+
+
+@asynccontextmanager
+async def to_sipp(folder: Path, peer: Answering):
+    trunks = TRUNKS.format(port=peer.port, more="", user="bot", env="SECRET")
+    async with sip_line(folder, trunks=trunks, environ={"SECRET": "s3cret"}) as line:
+        yield Dialled(line, None)
+
+
+async def test_sipp_asks_lets_ring_and_takes_the_call(tmp_path):
+    async with sipp_answers(tmp_path, "takes") as peer, to_sipp(tmp_path, peer) as out:
+        out.dial()
+        await out.line.until(lambda: out.line.listeners.all)
+        assert out.line.events().index("ringing") < out.line.events().index("answered")
+        await out.line.listeners.all[0].wire.close()
+        outcome = await peer.outcome()
+        assert outcome.passed, str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(486, "busy"), (603, "declined"), (404, "unreachable")]
+)
+async def test_sipp_does_not_take_the_call(tmp_path, status: int, reason: str):
+    async with (
+        sipp_answers(tmp_path, "declines", status=status) as peer,
+        to_sipp(tmp_path, peer) as out,
+    ):
+        out.dial()
+        assert await out.ended() == reason
+        outcome = await peer.outcome()
+        assert outcome.passed, str(outcome)
+
+
+async def test_sipp_rings_until_we_give_up(tmp_path):
+    async with sipp_answers(tmp_path, "rings") as peer, to_sipp(tmp_path, peer) as out:
+        out.dial(within_s=0.4)
+        assert await out.ended() == "no_answer"
+        outcome = await peer.outcome()
+        assert outcome.passed, str(outcome)
+
+
+async def test_through_the_front_to_a_telephone_that_speaks_tls_and_srtp(tmp_path):
+    worker = f"127.0.0.1:{free_ports()}"
+    async with (
+        front(tmp_path, [f"sip:{worker}"]) as kamailio,
+        baresip(
+            tmp_path, "bob", tone(1000, 30), account=";answermode=auto;mediaenc=srtp-mand",
+            uri="sip:bob@127.0.0.1;transport=tls", certificate=kamailio.authority.both,
+        ) as bob,
+    ):  # fmt: skip
+        trunks = f"""
+trunks:
+  outside:
+    peers: [127.0.0.1]
+    prefixes: ["bob"]
+    outbound:
+      hosts: ["127.0.0.1:{kamailio.inside}"]
+      domain: 127.0.0.1:{bob.sip + 1};transport=tls
+"""
+        async with sip_line(tmp_path, trunks=trunks, server__sip=worker) as line:
+            Dialled(line, None).dial("bob")
+            await line.until(lambda: line.listeners.all and line.listeners.all[0].frames)
+            await bob.event("CALL_ESTABLISHED")
+            await line.listeners.all[0].wire.close()
+            await bob.event("CALL_CLOSED")
+            assert "RTP/SAVP" in bob.program.said()
 
 
 async def test_only_what_the_trunk_may_dial(out: Dialled):

@@ -4,10 +4,12 @@ that its SDP names is a `rtp_line.RtpLine` of the test.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from program import HOST, Program, found, free_ports
+from program import HOST, Program, found, free_ports, listens
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 
@@ -68,6 +70,46 @@ async def sipp(
     program.start()
     code = await program.ended(within_s + 10)
     return Outcome(code, _read(folder / f"{name}.messages"), _read(folder / f"{name}.errors"))
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A sipp that waits for calls at `port`."""
+
+    port: int
+    program: Program
+    name: str
+
+    async def outcome(self, within_s: float = 20.0) -> Outcome:
+        """What came of it, once all its calls are over."""
+        code = await self.program.ended(within_s)
+        folder = self.program.folder
+        messages, errors = folder / f"{self.name}.messages", folder / f"{self.name}.errors"
+        return Outcome(code, _read(messages), _read(errors))
+
+
+@asynccontextmanager
+async def sipp_answers(
+    folder: Path, scenario: str, *, calls: int = 1, pause_ms: int = 100, status: int = 486
+) -> AsyncIterator[Answering]:
+    """The called side of a scenario."""
+    own = free_ports()
+    name = f"sipp-{scenario}-{own}"
+    file = folder / f"{name}.xml"
+    text = (SCENARIOS / f"{scenario}.xml").read_text()
+    file.write_text(text.replace("[status]", str(status)))
+    argv = [found("sipp", "sip-tester"), "-sf", str(file), "-i", HOST, "-p", str(own)]
+    argv += ["-mi", HOST, "-mp", str(free_ports(2)), "-m", str(calls), "-nostdin"]
+    argv += ["-timeout", "60s", "-timeout_error", "-d", str(pause_ms)]
+    argv += ["-trace_msg", "-message_file", f"{name}.messages", "-message_overwrite", "true"]
+    argv += ["-trace_err", "-error_file", f"{name}.errors"]
+    program = Program(argv, folder, name)
+    program.start()
+    try:
+        await program.until(lambda: listens(own))
+        yield Answering(own, program, name)
+    finally:
+        await program.stop()
 
 
 def _read(path: Path) -> str:
