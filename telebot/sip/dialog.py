@@ -119,6 +119,11 @@ class Dialog(Within, Asking):
         tags = (self.lUri.getTag(), self.rUri.getTag()) if known else ("", "")
         told(Identity(str(self.cId), tags[0] or "", tags[1] or "", str(self.rTarget or "")))
 
+    def cleanup(self) -> None:
+        """Nothing comes to it any more: let go of what it knows."""
+        self.timer.close()
+        self.leg = self.event_cb = self._refreshed = self._then = None
+
     def leave(self) -> None:
         """We go down: a BYE that waits for an ACK waits no longer."""
         if self._farewell is not None and not self.acknowledged:

@@ -109,7 +109,7 @@ class Leg:
     def hang_up(self, cause: Cause) -> None:
         """End it, whatever its state: BYE, CANCEL or a refusal. Idempotent."""
         if not self.gone:
-            self.gone = True
+            self.gone, self.listener = True, None  # who need not know of it
             self._stack.call(self._dialog.hang_up, cause)
 
     async def ask(self, question: Question) -> Reply:
@@ -158,8 +158,9 @@ class Leg:
             return
         self.gone = True
         self._ended = cause
-        if self.listener is not None:
-            self.listener.over(cause)
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.over(cause)
 
 
 class OutgoingLeg(Leg):

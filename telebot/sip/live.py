@@ -332,6 +332,7 @@ class LiveCall:
         finally:
             if self._stream is not None:
                 await self._stream.close()
+            self._wire = self._stream = self._agreement = None  # which know us
             admission.release(call)
             admission.end(call, self._reason)
         reason = call.termination.reason if call.termination else self._reason

@@ -54,6 +54,11 @@ class Refreshing:
             self._due.cancel()
             self._due = None
 
+    def close(self) -> None:
+        """No more timer, and no more dialog."""
+        self.stop()
+        del self._dialog
+
     def _after(self, delay_s: float, do: Callable[[], None]) -> None:
         self._due = Timeout(do, delay_s, 1)
 

@@ -45,7 +45,12 @@ class Connected(UaStateConnected):  # type: ignore[misc]
 
 class Updating(UasStateUpdating):  # type: ignore[misc]
     """A re-INVITE that is being answered. sippy cannot wait for the ACK here, which brings the
-    answer to our offer where the re-INVITE had none."""
+    answer to our offer where the re-INVITE had none; and it hangs up where a re-INVITE is
+    cancelled, which leaves the call as it was (RFC 3261 section 14.1)."""
+
+    def cancel(self, rtime: Any, req: Any) -> None:
+        """The peer has thought better of it."""
+        self.ua.changeState((self.ua.UaStateConnected,))
 
     def _pre_connect(self, event: Any, extra: Any) -> Any:
         code, reason, body = event.getData()

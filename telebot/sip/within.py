@@ -68,6 +68,7 @@ class Within(UA):  # type: ignore[misc]
             self.peer_allows = frozenset(wants.listed(req, "allow")) or self.peer_allows
         if method in ("INVITE", "BYE"):
             result = super().recvRequest(req, sip_t)
+            vars(req).pop("sendResponse", None)  # which sippy makes of the request itself
             if method == "INVITE":
                 self.reliable = "100rel" in map(str.lower, wants.listed(req, "require"))
                 self._retarget(req)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
+import weakref
 
 import pytest
 from prometheus_client import generate_latest
@@ -266,3 +268,24 @@ async def test_a_call_whose_ack_never_came_is_hung_up_as_we_go_down(tmp_path):
         call.reply(await phone.hear("BYE"))
         await closing
         assert line.log.reasons() == ["drained"]
+
+
+async def test_a_call_that_is_over_is_forgotten_at_once(line: Line, phone: Phone, monkeypatch):
+    """No cycle keeps it until the next full collection, which a server makes seldom."""
+    from telebot.sip.dialog import Dialog
+
+    monkeypatch.setattr(Dialog, "godead_timeout", 0.05)
+    call = phone.dialog()
+    gc.disable()
+    try:
+        await call.answered(None, Supported="timer")
+        await line.until(lambda: line.listeners.all)
+        live = next(iter(line.server.calls._live.values()))
+        known = [weakref.ref(one) for one in (live, live.leg, live.leg._dialog)]
+        del live
+        call.send("BYE")
+        await line.until(line.log.reasons)
+        line.listeners.all.clear()
+        await line.until(lambda: [one() for one in known] == [None] * 3)
+    finally:
+        gc.enable()

@@ -98,6 +98,22 @@ async def test_other_media_that_we_cannot_carry_leave_the_call_as_it_was(line: L
     assert not line.log.endings
 
 
+async def test_a_reinvite_that_is_cancelled_leaves_the_call_as_it_was(line: Line, call: Dialog):
+    live = next(iter(line.server.calls._live.values()))
+    live.offered = lambda offer: None  # takes its time
+    call.send("INVITE", sdp(way="sendonly", version=2))
+    branch = call.branch
+    await call.phone.hear(100)
+    call.send("CANCEL", cseq=2, branch=branch)
+    assert (await call.phone.hear(200)).header("CSeq") == "2 CANCEL"
+    assert (await call.phone.hear(487)).header("CSeq") == "2 INVITE"
+    call.send("ACK", cseq=2, branch=branch)
+    del live.offered
+    resumed = await reinvite(call, sdp(version=3))
+    assert resumed.status == 200
+    assert not line.log.endings
+
+
 async def test_an_update_changes_media_and_its_contact_is_where_we_go(line: Line, call: Dialog):
     other = await line.phone()
     call.phone, first = other, call.phone
