@@ -13,12 +13,15 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import structlog
 from sippy.Core.EventDispatcher import ED2
 
 LONGEST_SLEEP_S = 1.0
 MOST_AT_ONCE = 64  # calls from outside between two looks at the timers
 
 ED2.elp._hndl = None  # sippy's first clock is never freed: its library dies of that at exit
+
+log = structlog.get_logger(__name__)
 
 
 class Waker:
@@ -40,11 +43,19 @@ class Waker:
         try:
             function, arguments = self._calls.get(timeout=sleep_s)
             for _ in range(MOST_AT_ONCE):
-                function(*arguments)
+                _make(function, arguments)
                 function, arguments = self._calls.get_nowait()
         except Empty:
             return
+        _make(function, arguments)
+
+
+def _make(function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    """Make one call from outside. What it finds wrong is its own: the thread serves all calls."""
+    try:
         function(*arguments)
+    except Exception:  # the boundary of one call from outside
+        log.exception("sip_step_failed", step=getattr(function, "__qualname__", str(function)))
 
 
 def begin() -> Any:

@@ -56,6 +56,7 @@ class Outgoing(Dialog):
     def __init__(self, *inherited: Any) -> None:
         super().__init__(*inherited)
         self._tries = 0
+        self._between = False  # refused with a challenge, and not sent again yet
         self._proofs: dict[str, Any] = {}
 
     def invite(self, order: Order, address: Address) -> None:
@@ -68,7 +69,12 @@ class Outgoing(Dialog):
         self.recvEvent(event)
 
     def hang_up(self, cause: Cause) -> None:
-        """As `Dialog`; an INVITE that nobody has heard is not repeated any more."""
+        """As `Dialog`; an INVITE that nobody has heard is not repeated any more, one that waits to
+        go out with credentials does not go."""
+        if self._between:
+            self._between = False
+            self.changeState((self.UaStateDead,))
+            return
         if isinstance(self.state, UacStateTrying) and self.tr.teA is not None:
             self.tr.teA.cancel()
             self.tr.teA = None
@@ -100,6 +106,7 @@ class Outgoing(Dialog):
         if found is None:
             return False
         self._proofs[found.name] = found
+        self._between = True
         self.stack.call(self._again, number, tr.req_extra_headers)  # behind the ACK of the refusal
         if self.leg is not None:
             self.stack.tell(self.leg.ringing, 100, None)  # there is somebody
@@ -107,7 +114,9 @@ class Outgoing(Dialog):
 
     def _again(self, number: int, headers_before: Any) -> None:
         """The INVITE once more, with credentials; not where the call was given up meanwhile."""
-        if isinstance(self.state, UacStateTrying) and self.reqs.pop(number, None) is not None:
+        if self._between:
+            self._between = False
+            del self.reqs[number]
             extra = (*(headers_before or ()), *self._proofs.values())
             again = self.genRequest("INVITE", self.lSDP, extra_headers=extra)
             self.newUacTransaction(again, req_extra_headers=headers_before)

@@ -241,6 +241,30 @@ async def test_the_first_challenge_that_we_know_and_a_stale_nonce(tmp_path):
         assert await out.ended() == "dial_failed"
 
 
+async def test_given_up_between_a_challenge_and_its_answer(tmp_path, monkeypatch):
+    from telebot.sip.outgoing import Outgoing
+
+    again = Outgoing._again
+
+    def later(self, number, extra):  # the hang-up comes first
+        self.hang_up(placing.GIVEN_UP)
+        again(self, number, extra)
+
+    monkeypatch.setattr(Outgoing, "_again", later)
+    async with dialled(tmp_path, user="alice") as out:
+        call = out.dial(within_s=0.5)
+        callee = await out.rung()
+        callee.respond(100)
+        callee.respond(407, Proxy_Authenticate='Digest realm="pbx", nonce="n", qop="auth"')
+        await out.phone.hear("ACK")
+        assert await out.ended() == "no_answer"
+        assert call.termination.result == "unanswered"
+        assert not [m for m in out.phone.heard if m.method == "INVITE"]
+        phone = await out.line.phone()
+        phone.dialog().send("OPTIONS")
+        await phone.hear(200)
+
+
 async def test_wrong_credentials_are_not_tried_again(tmp_path):
     async with dialled(tmp_path, user="alice") as out:
         out.dial()

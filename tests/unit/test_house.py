@@ -39,6 +39,7 @@ BOUNDARIES = {
     "telebot/speech/conversation.py": "the call's own task",
     "telebot/speech/vad.py": "one call's detector, in the inference of all",
     "telebot/speech/voice.py": "one call's voice, in the ticker of all",
+    "telebot/sip/dispatch.py": "one wish of one call's, in the thread of all",
     "telebot/sip/live.py": "the call's task",
     "telebot/sip/transport.py": "one message of the network, in the thread of all",
     "telebot/web/errors.py": "a request's task",
