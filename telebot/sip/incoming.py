@@ -193,7 +193,7 @@ class Incoming:
 def _invite_of(req: Any) -> Invite:
     return Invite(
         call_id=_text(str(req.getHFBody("call-id"))),
-        phone_from=_number(_text(req.getHFBody("from").getUrl().username)),
+        phone_from=_number(_text(wants.caller(req))),
         phone_to=_number(_called(req, req.trunk)),
         source=req.getSource(),
         sdp=wants.description(req),

@@ -5,9 +5,13 @@ In sippy's thread; used by `incoming.py` and `within.py`.
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import unquote
 
 from telebot.sip import bodies, session_timer, words
+
+ASSERTED = re.compile(r"(?:sips?|tel):([^@;>:\s]{1,64})")
 
 
 def listed(message: Any, name: str) -> list[str]:
@@ -31,6 +35,18 @@ def accepts_sdp(message: Any) -> bool:
     """Whether its sender takes a session description in the answer."""
     kinds = {bodies.kind(one) for one in listed(message, "accept")}
     return not kinds or bool(kinds & {bodies.SDP, "application/*", "*/*"})
+
+
+def caller(invite: Any) -> str:
+    """The calling number. Where From hides it, a trunk may assert it (RFC 3325), unless the caller
+    asked for privacy."""
+    said = str(invite.getHFBody("from").getUrl().username or "")
+    if said and said.lower() != "anonymous":
+        return said
+    if "id" in (first(invite, "privacy") or "").replace(";", " ").split():
+        return said
+    asserted = ASSERTED.search(first(invite, "p-asserted-identity") or "")
+    return unquote(asserted.group(1)) if asserted else said
 
 
 def content(message: Any) -> tuple[str, bytes]:

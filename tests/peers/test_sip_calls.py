@@ -170,6 +170,24 @@ async def test_options_is_a_health_check(phone: Phone):
 
 
 @pytest.mark.parametrize(
+    ("asserted", "privacy", "caller"),
+    [
+        ('"A" <sip:+441632960009@pbx;user=phone>', "none", "+441632960009"),
+        ("<tel:+441632960009>", "", "+441632960009"),
+        ("<sip:+441632960009@pbx>", "id;critical", "anonymous"),
+        ("nonsense", "", "anonymous"),
+        ("", "", "anonymous"),
+    ],
+)
+async def test_a_trunk_may_say_who_calls(line: Line, phone: Phone, asserted, privacy, caller):
+    call = phone.dialog()
+    text = call.request("INVITE", sdp(), P_Asserted_Identity=asserted, Privacy=privacy)
+    phone.send(text.replace("sip:+441632960001@", "sip:anonymous@"))
+    await phone.hear(200)
+    assert line.log.calls[0].offer.phone_from == caller
+
+
+@pytest.mark.parametrize(
     ("method", "status"), [("REGISTER", 405), ("SUBSCRIBE", 489), ("NONSENSE", 501)]
 )
 async def test_what_we_do_not_do_is_refused(phone: Phone, method: str, status: int):
