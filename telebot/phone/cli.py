@@ -105,6 +105,13 @@ def _add_call_arguments(parser: argparse.ArgumentParser) -> None:
         "with their carrier's own variables against TELEBOT_PUBLIC_URL (or URL)",
     )
     call.add_argument(
+        "--codec",
+        choices=("PCMU", "PCMA"),
+        default="PCMU",
+        type=str.upper,
+        help="of a call by a sip: address: G.711 in mu-law (PCMU) or A-law (PCMA)",
+    )
+    call.add_argument(
         "--noise", metavar="DBFS", type=_level, default=NOISE_DBFS, help="noise of the line"
     )
     call.add_argument("--timeout", metavar="S", type=_timeout, default=TIMEOUT_S)
@@ -154,6 +161,7 @@ async def _call(args: argparse.Namespace) -> int:
         agent=args.agent,
         phone_to=args.to,
         phone_from=args.caller,
+        codec=args.codec,
         public_url=os.environ.get("TELEBOT_PUBLIC_URL") if args.carrier != "local" else None,
     )
     speech = LocalSpeech()

@@ -40,6 +40,7 @@ class Destination:
     phone_from: str = "+441632960961"
     public_url: str | None = None
     media: str = ""
+    codec: str = "PCMU"
     placed: str = ""
     call_sid: str = field(default_factory=lambda: _sid("CA"))
     stream_sid: str = field(default_factory=lambda: _sid("MZ"))

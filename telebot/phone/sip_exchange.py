@@ -1,7 +1,7 @@
 """A telephone on SIP: `telebot call sip:NUMBER@HOST[:PORT]` rings a server up without a carrier.
 
-UDP and G.711 mu-law. A challenge is answered with TELEBOT_SIP_USER and TELEBOT_SIP_PASSWORD. The
-signalling is `sip_dialog.py`'s, the media `sip_stream.py`'s.
+UDP and G.711, in mu-law or A-law. A challenge is answered with TELEBOT_SIP_USER and
+TELEBOT_SIP_PASSWORD. The signalling is `sip_dialog.py`'s, the media `sip_stream.py`'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from telebot.phone.destination import CallRefused, CannotCall, Destination
 from telebot.phone.exchange import Connection
 from telebot.phone.microphone import Microphone
 from telebot.phone.sip_dialog import Address, Caller, Refusal, SipDialog
-from telebot.phone.sip_stream import SipStream
+from telebot.phone.sip_stream import TYPES, SipStream
 from telebot.phone.stream import Message
 
 ANSWER_TIMEOUT_S = 30.0
@@ -26,7 +26,8 @@ WAITING_PACKETS = 500  # ten seconds; what comes while nobody reads is then drop
 URI = re.compile(r"sip:(?:([^@\s;]+)@)?(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?(?:;.*)?")
 OFFER = (
     "v=0\r\no=phone 1 1 IN {family} {host}\r\ns=-\r\nc=IN {family} {host}\r\nt=0 0\r\n"
-    "m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+    "m=audio {port} RTP/AVP {kind} 101\r\na=rtpmap:{kind} {codec}/8000\r\n"
+    "a=rtpmap:101 telephone-event/8000\r\n"
     "a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
 )
 
@@ -104,6 +105,7 @@ class SipExchange:
 
     def __init__(self, to: Destination) -> None:
         self._to = to
+        self._codec = to.codec
 
     @staticmethod
     def secret(server: str, carrier: str) -> str:
@@ -138,8 +140,8 @@ class SipExchange:
         except OSError as error:
             _close(dialog, rtp)
             raise CannotCall(f"{to.server}: {error}") from None
-        rtp.peer = _media(answer)
-        return Connection(SipStream(microphone), SipWire(dialog, rtp))
+        rtp.peer = _media(answer, TYPES[self._codec])
+        return Connection(SipStream(microphone, self._codec), SipWire(dialog, rtp))
 
     async def after(self, session: aiohttp.ClientSession) -> str:
         """Nothing comes after a BYE."""
@@ -150,7 +152,9 @@ class SipExchange:
         loop = asyncio.get_running_loop()
         await loop.create_datagram_endpoint(lambda: rtp, local_addr=(host, 0))
         family = "IP6" if ":" in host else "IP4"
-        dialog.sdp = OFFER.format(family=family, host=host, port=rtp.port)
+        dialog.sdp = OFFER.format(
+            family=family, host=host, port=rtp.port, kind=TYPES[self._codec], codec=self._codec
+        )
 
 
 def _close(dialog: SipDialog, rtp: Rtp) -> None:
@@ -158,10 +162,10 @@ def _close(dialog: SipDialog, rtp: Rtp) -> None:
     rtp.close()
 
 
-def _media(sdp: str) -> Address:
+def _media(sdp: str, kind: int) -> Address:
     """Where the answer wants the audio. Raises `CannotCall`."""
     host = re.search(r"^c=IN IP[46] ([^\s/]+)", sdp, re.MULTILINE)
-    port = re.search(r"^m=audio (\d{1,5}) RTP/AVP (?:\d+ )*0(?: |\r|$)", sdp, re.MULTILINE)
+    port = re.search(rf"^m=audio (\d{{1,5}}) RTP/AVP (?:\d+ )*{kind}(?: |\r|$)", sdp, re.MULTILINE)
     if host is None or port is None:
-        raise CannotCall("the answer has no G.711 mu-law audio")
+        raise CannotCall("the answer has no audio of the codec that was offered")
     return host[1], int(port[1])

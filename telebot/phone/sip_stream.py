@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telebot.audio import g711, levels
 from telebot.phone.microphone import FRAME, Microphone
@@ -18,7 +18,7 @@ from telebot.phone.playout import AUDIBLE_RMS
 from telebot.phone.stream import CarrierStream, Message
 
 HEADER = struct.Struct("!BBHII")
-PCMU = 0
+TYPES = {"PCMU": 0, "PCMA": 8}  # RFC 3551
 EVENTS = 101
 KEYS = "0123456789*#ABCD"
 HELD_BACK = 480  # samples: 60 ms
@@ -49,10 +49,14 @@ def read(data: bytes) -> Packet | None:
 
 
 class SipStream(CarrierStream):
-    """The RTP both ways of one call."""
+    """The RTP both ways of one call, in mu-law or A-law."""
 
-    def __init__(self, microphone: Microphone, *, keep_audio: bool = True) -> None:
+    def __init__(
+        self, microphone: Microphone, codec: str = "PCMU", *, keep_audio: bool = True
+    ) -> None:
         super().__init__(microphone, keep_audio=keep_audio)
+        self._type = TYPES[codec]
+        self._alaw = codec == "PCMA"
         self._sequence = secrets.randbelow(1 << 15)
         self._first = secrets.randbelow(1 << 31)
         self._ssrc = secrets.randbits(32)
@@ -69,7 +73,8 @@ class SipStream(CarrierStream):
         return ()
 
     def media(self, ulaw: bytes) -> Message:
-        return self._packet(PCMU, self._now(), ulaw, marker=self.frames_sent == 0)
+        payload = ulaw.translate(g711.ULAW_TO_ALAW) if self._alaw else ulaw
+        return self._packet(self._type, self._now(), payload, marker=self.frames_sent == 0)
 
     def keys(self, digit: str) -> Sequence[Message]:
         lengths = [FRAME * number for number in range(1, KEY_PACKETS + 1)]
@@ -95,8 +100,10 @@ class SipStream(CarrierStream):
             self.fault("no RTP packet")
         elif packet.payload_type == EVENTS:
             self._key(packet)
-        elif packet.payload_type != PCMU:
+        elif packet.payload_type != self._type:
             self.fault(f"payload type {packet.payload_type}")
+        elif self._alaw:
+            self._arrived(replace(packet, payload=packet.payload.translate(g711.ALAW_TO_ULAW)))
         else:
             self._arrived(packet)
         return ()

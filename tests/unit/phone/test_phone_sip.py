@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from telebot.audio import g711
 from telebot.phone.microphone import Microphone
 from telebot.phone.sip_dialog import Caller, SipMessage, _proof
 from telebot.phone.sip_stream import HELD_BACK, SipStream, read
@@ -122,3 +123,19 @@ def test_a_message_with_folded_and_short_headers_is_read() -> None:
     assert message.header("from") == "<sip:a@b>"
     assert (message.status, message.method, message.body) == (200, "BYE", "x")
     assert SipMessage.read(b"\x80\x00junk") is None
+
+
+def test_a_phone_that_speaks_alaw() -> None:
+    one = SipStream(Microphone(None), "PCMA")
+    one.open(0.0)
+    (sent,) = one.advance(0.02)
+    assert isinstance(sent, bytes)
+    assert sent[1] & 0x7F == 8
+    assert sent[12:] == g711.SILENCE.translate(g711.ULAW_TO_ALAW) * 160
+    loud = LOUD[5]
+    one.receive(packet(0, loud.translate(g711.ULAW_TO_ALAW), kind=8), 0.02)
+    one.advance(0.3)
+    there_and_back = loud.translate(g711.ULAW_TO_ALAW).translate(g711.ALAW_TO_ULAW)
+    assert there_and_back in one.playout.heard()
+    one.receive(packet(1, loud, kind=0), 0.3)
+    assert one.faults == ["payload type 0"]
