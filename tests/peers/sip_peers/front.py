@@ -116,7 +116,7 @@ async def front(
         program = kamailio(kamailio_path, home / "kamailio.cfg", {**ports, **environ})
         program.start()
         try:
-            await program.until(lambda: listens(inside, host=inside_host))
+            await program.until(lambda: listens(inside))
             yield Front(program, media, sip, sip + 1, inside, inside_host, home, made)
         finally:
             await program.stop(signal.SIGINT)
