@@ -275,6 +275,32 @@ async def test_wrong_credentials_are_not_tried_again(tmp_path):
         assert await out.ended() == "dial_failed"
 
 
+@pytest.mark.parametrize(
+    "body", ["", "v=0\r\nthis is not it\r\n", sdp(types="18").replace("0 PCMU", "3 GSM")]
+)
+async def test_an_answer_that_nobody_can_talk_by_is_hung_up(out: Dialled, body: str):
+    out.dial()
+    callee = await out.rung()
+    callee.respond(200, body)
+    await out.phone.hear("ACK")
+    callee.respond(200, request=await out.phone.hear("BYE"))
+    assert await out.ended() == "bad_media"
+    assert not out.line.listeners.all
+
+
+async def test_junk_in_the_place_of_an_answer(out: Dialled):
+    out.dial()
+    callee = await out.rung()
+    for junk in ("SIP/2.0 999 What\r\n\r\n", "SIP/2.0 two hundred\r\nVia: x\r\n\r\n" + "x" * 40):
+        out.phone.transport.sendto(junk.encode(), callee.invite.source)
+    callee.respond(180, tag="")
+    callee.respond(200, sdp(), tag="")  # no dialog without a tag
+    assert await out.ended() == "unreachable"
+    phone = await out.line.phone()
+    phone.dialog().send("OPTIONS")
+    await phone.hear(200)
+
+
 async def test_a_second_phone_that_answers_is_hung_up(out: Dialled):
     out.dial()
     callee = await out.rung()
