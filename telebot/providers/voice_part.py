@@ -139,7 +139,8 @@ class Part:
     async def _next(self, inbox: Inbox) -> Frame | None:
         stall_s, mouth = self._port.link.patience.stall_s, self._mouth
         if (ahead_s := mouth.ahead_s()) > PLENTY_S:
-            await inbox.gather(JOINED_S, min(LONGEST_STALL_S, ahead_s - SPARE_S))
+            stalls_s = min(LONGEST_STALL_S, max(stall_s, ahead_s - SPARE_S))
+            await inbox.gather(JOINED_S, min(stalls_s, ahead_s - JOINED_S))
         wait_s = min(LONGEST_STALL_S, max(stall_s, mouth.ahead_s() + inbox.quiet_s() - SPARE_S))
         try:
             frame = await inbox.get(wait_s - inbox.quiet_s())
