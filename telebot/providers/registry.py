@@ -84,11 +84,13 @@ TRANSCRIBERS: dict[str, str] = {
     "local": "telebot.providers.local_clips:build_transcriber",
     "assemblyai": "telebot.providers.assemblyai_clips:build_transcriber",
     "azure": "telebot.providers.azure_clips:build_transcriber",
+    "cartesia": "telebot.providers.cartesia_clips:build_transcriber",
     "deepgram": "telebot.providers.deepgram_clips:build_transcriber",
     "elevenlabs": "telebot.providers.elevenlabs_clips:build_transcriber",
     "gladia": "telebot.providers.gladia_clips:build_transcriber",
     "google": "telebot.providers.google_clips:build_transcriber",
     "groq": "telebot.providers.groq_clips:build_transcriber",
+    "ibm-watson": "telebot.providers.ibm_clips:build_transcriber",
     "openai": "telebot.providers.openai_clips:build_transcriber",
     "rev-ai": "telebot.providers.rev_clips:build_transcriber",
     "soniox": "telebot.providers.soniox_clips:build_transcriber",
@@ -96,8 +98,10 @@ TRANSCRIBERS: dict[str, str] = {
 }
 SPEAKERS: dict[str, str] = {
     "local": "telebot.providers.local_clips:build_speaker",
+    "cartesia": "telebot.providers.cartesia_clips:build_speaker",
     "deepgram": "telebot.providers.deepgram_clips:build_speaker",
     "elevenlabs": "telebot.providers.elevenlabs_clips:build_speaker",
+    "ibm-watson": "telebot.providers.ibm_clips:build_speaker",
     "openai": "telebot.providers.openai_clips:build_speaker",
 }
 

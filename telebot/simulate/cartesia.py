@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from telebot.simulate import cartesia_files
 from telebot.simulate.cartesia_stt import CartesiaHearing
 from telebot.simulate.cartesia_tts import CartesiaSpeaking
 from telebot.simulate.cartesia_wire import (
@@ -37,6 +38,7 @@ def routes(sim: Simulator) -> Routes:
         web.get(f"{PREFIX}/voices/{{id}}", wire.voice),
         web.get(f"{PREFIX}/tts/websocket", CartesiaSpeaking(sim).socket),
         web.get(f"{PREFIX}/stt/websocket", CartesiaHearing(sim).socket),
+        *cartesia_files.routes(sim),
     ]
 
 

@@ -17,6 +17,7 @@ VENDORS: dict[str, str] = {
     "gladia": "telebot.simulate.gladia:routes",
     "google": "telebot.simulate.google:routes",
     "groq": "telebot.simulate.groq:routes",
+    "ibm-watson": "telebot.simulate.ibm:routes",
     "openai": "telebot.simulate.openai:routes",
     "piper": "telebot.simulate.piper:routes",
     "polly": "telebot.simulate.polly:routes",
