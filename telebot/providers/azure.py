@@ -58,8 +58,7 @@ def _url(kind: str, options: Mapping[str, Any], resources: Resources) -> str:
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken, and the voice is there; recognition is asked for the text of a
     moment's silence, since nothing lists what it takes."""
-    from telebot.providers.azure_rest import VOICES_PATH, key_headers
-    from telebot.providers.azure_tts import VOICE
+    from telebot.providers.azure_rest import VOICE, VOICES_PATH, key_headers
 
     if kind == "stt":
         await _probe_stt(options, resources)

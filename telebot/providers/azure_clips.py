@@ -1,4 +1,4 @@
-"""Azure's speech service for work that is no call: fast transcription of recordings.
+"""Azure's speech service for work that is no call: fast transcription, and its neural voices.
 
 https://learn.microsoft.com/azure/ai-services/speech-service/fast-transcription-create,
 https://learn.microsoft.com/rest/api/speechtotext/transcriptions/transcribe. One request, at most
@@ -11,22 +11,34 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from telebot.call.errors import ProviderConfigError
-from telebot.providers import vendor
 from telebot.providers.azure import VENDOR
-from telebot.providers.azure_rest import key_headers
-from telebot.providers.clips import HearingAbility, Recording, Transcript, Use, Word
+from telebot.providers.azure_rest import TTS_PATH, VOICE, VOICES_PATH, key_headers, ssml
+from telebot.providers.clips import (
+    HearingAbility,
+    Recording,
+    Script,
+    SpeakingAbility,
+    Transcript,
+    Use,
+    VoiceRow,
+    Word,
+)
+from telebot.providers.http_voice import HttpVoice
 from telebot.providers.locale import locale
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS, VendorHttp, file_form
+from telebot.providers.vendor_http import KEYS, VendorHttp, account, file_form
 
 WHO = "azure"
 STT_MODEL = "fast-transcription"
 PATH = "/speechtotext/transcriptions:transcribe?api-version=2024-11-15"
 LONGEST_S = 7000.0
 MOST_SPEAKERS = 10
+TTS_MODEL = "neural"
+LONGEST = 3000  # characters: far less than the ten minutes of sound that one request may give
+RATE_HZ = 24_000
 
 
 class _Word(BaseModel):
@@ -52,18 +64,40 @@ class _Transcript(BaseModel):
     phrases: list[_Phrase] = []
 
 
+class _Voice(BaseModel):
+    ShortName: str
+    DisplayName: str = ""
+    Locale: str | None = None
+    Gender: str = ""
+
+
+class _Voices(RootModel[list[_Voice]]):
+    """The region's."""
+
+
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> AzureTranscriber:
     """`base_url`, `api_key_env`; the region is AZURE_REGION. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, WHO)
     if (options.get("model") or STT_MODEL) != STT_MODEL:
         raise ProviderConfigError(f"{WHO} transcribes recordings by {STT_MODEL} alone")
+    return AzureTranscriber(_account(options, resources, "api.cognitive.microsoft.com", KEYS))
+
+
+def build_speaker(options: Mapping[str, Any], resources: Resources) -> AzureVoice:
+    """`voice`, `base_url`, `api_key_env`; a `model` is a voice. Raises ProviderConfigError."""
+    http = _account(options, resources, "tts.speech.microsoft.com", (*KEYS, "voice"))
+    model = str(options.get("model") or TTS_MODEL)
+    voice = VOICE if model == TTS_MODEL else model
+    return AzureVoice(http, model, str(options.get("voice") or voice))
+
+
+def _account(
+    options: Mapping[str, Any], resources: Resources, host: str, keys: tuple[str, ...]
+) -> VendorHttp:
     region = resources.environ.get("AZURE_REGION")
     if not (region or options.get("base_url") or resources.environ.get(f"{VENDOR}_BASE_URL")):
         raise ProviderConfigError(f"{WHO} needs AZURE_REGION, e.g. westeurope")
-    host = f"https://{region}.api.cognitive.microsoft.com"
-    url = vendor.vendor_url(options, resources.environ, VENDOR, host)
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    return AzureTranscriber(VendorHttp(resources, WHO, url, key_headers(key)))
+    url = f"https://{region}.{host}"
+    return account(options, resources, name=VENDOR, url=url, headers=key_headers, keys=keys)
 
 
 class AzureTranscriber:
@@ -106,3 +140,29 @@ def _words(found: _Transcript) -> Iterator[Word]:
         for word in phrase.words:
             end_ms = word.offsetMilliseconds + word.durationMilliseconds
             yield Word(word.text, word.offsetMilliseconds / 1000, end_ms / 1000, None, speaker)
+
+
+class AzureVoice(HttpVoice):
+    """A `Speaker` that `ListsVoices`."""
+
+    longest = LONGEST
+    rate_hz = RATE_HZ
+    abilities: frozenset[SpeakingAbility] = frozenset({"language", "speed"})
+
+    def request(self, script: Script) -> tuple[str, dict[str, Any]]:
+        rate = "" if script.speed == 1.0 else f"{round((script.speed - 1) * 100):+d}%"
+        language = locale(script.language) if script.language else ""
+        headers = {
+            "Content-Type": "application/ssml+xml",
+            "X-Microsoft-OutputFormat": "raw-24khz-16bit-mono-pcm",
+        }
+        body = ssml(script.text, script.voice or self.voice, language, rate)
+        return TTS_PATH, {"data": body, "headers": headers}
+
+    async def voices(self) -> list[VoiceRow]:
+        """The region's."""
+        found = await self._http.read(_Voices, "GET", VOICES_PATH)
+        return [
+            VoiceRow(each.ShortName, each.DisplayName, each.Locale, each.Gender.lower() or None)
+            for each in found.root
+        ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from xml.sax.saxutils import escape, quoteattr
 
 import aiohttp
 from pipecat.frames.frames import Frame, TTSAudioRawFrame
@@ -17,11 +16,10 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 from pipecat.utils.types import NOT_GIVEN, NotGiven
 
-from telebot.providers.azure_rest import TTS_PATH, key_headers
+from telebot.providers.azure_rest import TTS_PATH, VOICE, key_headers, ssml
 from telebot.providers.rest import FAILURES, TIMEOUT, accepted, error_frame
 from telebot.providers.streamed_audio import pcm16
 
-VOICE = "en-US-AvaNeural"
 MULAW_HZ = 8000
 # rates without a header in front of the audio, so that the first piece can be played
 FORMATS = {
@@ -93,11 +91,4 @@ class AzureTTSService(TTSService):
 
     def _ssml(self, text: str) -> bytes:
         voice, rate = str(self._settings.voice), self._settings.rate
-        language = str(self._settings.language or "-".join(voice.split("-")[:2]))
-        said = escape(text)
-        if rate:
-            said = f"<prosody rate={quoteattr(str(rate))}>{said}</prosody>"
-        return (
-            "<speak version='1.0' xmlns='http://www.w3.org/2001/10/synthesis' "
-            f"xml:lang={quoteattr(language)}><voice name={quoteattr(voice)}>{said}</voice></speak>"
-        ).encode()
+        return ssml(text, voice, str(self._settings.language or ""), str(rate or ""))

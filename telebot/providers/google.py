@@ -35,7 +35,7 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
     from telebot.providers.google_cloud import access, kept
 
     own = options.get("options") or {}
-    who = access(options, resources.environ, _host(STT_HOST, own))
+    who = access(options, resources.environ, host_of(STT_HOST, own))
     project = own.get("project") or project_of(resources.environ, who.account)
     return vendor.named(
         "stt",
@@ -63,7 +63,7 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     from telebot.providers.google_tts import VOICE
 
     voice = vendor.chosen(options, "voice", VOICE) or VOICE
-    who = access(options, resources.environ, _host(TTS_HOST, options.get("options") or {}))
+    who = access(options, resources.environ, host_of(TTS_HOST, options.get("options") or {}))
     client = kept(resources, who, TextToSpeechAsyncClient, TextToSpeechGrpcAsyncIOTransport)
     return vendor.named(
         "tts",
@@ -104,7 +104,7 @@ async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> 
     listed("google", "voice", voice, names)
 
 
-def _host(host: str, options: Mapping[str, Any]) -> str:
+def host_of(host: str, options: Mapping[str, Any]) -> str:
     """Google's host of a location; "global" has none of its own."""
     location = options.get("location", "global")
     return host if location == "global" else f"{location}-{host}"

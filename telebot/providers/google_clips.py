@@ -1,26 +1,35 @@
-"""Google Cloud for work that is no call: `Recognize` of Speech-to-Text v2, over gRPC.
+"""Google Cloud for work that is no call: `Recognize` of Speech-to-Text v2, and streamed voices.
 
 https://docs.cloud.google.com/speech-to-text/docs/reference/rpc/google.cloud.speech.v2 (at most a
 minute and 10 MB in one request: https://docs.cloud.google.com/speech-to-text/docs/quotas). Keys,
-project and region are those of the calls (`google.py`).
+project and region are those of the calls (`google.py`); so are the voices, Chirp 3 HD's:
+https://docs.cloud.google.com/text-to-speech/docs/create-audio-text-streaming.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from telebot.providers import vendor
+from telebot.providers.asking import STALL_S, whole_samples
 from telebot.providers.clips import (
     ClipFailed,
     HearingAbility,
     Recording,
+    Script,
+    SpeakingAbility,
     Transcript,
     Use,
+    VoiceRow,
     Word,
+    characters,
+    lost,
 )
-from telebot.providers.failure import of_error
-from telebot.providers.google import STT_HOST, project_of
+from telebot.providers.failure import Cause, of_error
+from telebot.providers.google import STT_HOST, TTS_HOST, host_of, project_of
+from telebot.providers.http_voice import without_header
 from telebot.providers.locale import locale
 from telebot.providers.resources import Resources
 
@@ -29,6 +38,11 @@ STT_MODEL = "long"
 LANGUAGE = "en-US"
 LONGEST_S = 58.0  # of 60, as the vendor counts
 ANSWER_S = 60.0
+TTS_MODEL = "chirp3-hd"
+TTS_VOICE = "en-US-Chirp3-HD-Charon"
+LONGEST = 1600  # 5000 bytes, whatever its letters
+RATE_HZ = 24_000
+SLOWEST, FASTEST = 0.25, 2.0
 KEYS = ("model", "api_key_env", "base_url", "options")
 
 
@@ -43,8 +57,7 @@ def build_transcriber(options: Mapping[str, Any], resources: Resources) -> Googl
     vendor.check_known("key", options, KEYS, WHO)
     own = options.get("options") or {}
     location = str(own.get("location") or "global")
-    host = STT_HOST if location == "global" else f"{location}-{STT_HOST}"
-    who = access(options, resources.environ, host)
+    who = access(options, resources.environ, host_of(STT_HOST, own))
     project = own.get("project") or project_of(resources.environ, who.account)
     return GoogleTranscriber(
         kept(resources, who, SpeechAsyncClient, SpeechGrpcAsyncIOTransport),
@@ -52,6 +65,24 @@ def build_transcriber(options: Mapping[str, Any], resources: Resources) -> Googl
         f"projects/{project}/locations/{location}/recognizers/_",
         str(options.get("model") or STT_MODEL),
     )
+
+
+def build_speaker(options: Mapping[str, Any], resources: Resources) -> GoogleVoice:
+    """`voice`, `base_url`, `api_key_env`, `options: {location}`; a `model` is a voice. Raises
+    ProviderConfigError."""
+    from google.cloud.texttospeech_v1.services.text_to_speech import TextToSpeechAsyncClient
+    from google.cloud.texttospeech_v1.services.text_to_speech.transports import (
+        TextToSpeechGrpcAsyncIOTransport,
+    )
+
+    from telebot.providers.google_cloud import access, kept
+
+    vendor.check_known("key", options, (*KEYS, "voice"), WHO)
+    who = access(options, resources.environ, host_of(TTS_HOST, options.get("options") or {}))
+    client = kept(resources, who, TextToSpeechAsyncClient, TextToSpeechGrpcAsyncIOTransport)
+    model = str(options.get("model") or TTS_MODEL)
+    voice = str(options.get("voice") or (TTS_VOICE if model == TTS_MODEL else model))
+    return GoogleVoice(client, who.metadata, model, voice)
 
 
 class GoogleTranscriber:
@@ -138,3 +169,92 @@ def _words(best: list[Any]) -> Iterator[Word]:
                 word.end_offset.total_seconds(),
                 word.confidence or None,
             )
+
+
+class GoogleVoice:
+    """A `Speaker` that `ListsVoices`."""
+
+    longest = LONGEST
+    rate_hz = RATE_HZ
+    abilities: frozenset[SpeakingAbility] = frozenset({"speed"})
+
+    def __init__(
+        self, client: Any, metadata: tuple[tuple[str, str], ...], model: str, voice: str
+    ) -> None:
+        self._client = client
+        self._metadata = metadata
+        self._voice = voice
+        self.model = model
+
+    async def speak(self, script: Script) -> AsyncIterator[bytes]:
+        """PCM as it comes. Where gRPC has lost why it was refused, asking again tells."""
+        from telebot.providers import google_cloud
+
+        begun = False
+        for last in (False, True):
+            try:
+                async for piece in whole_samples(without_header(self._sound(script))):
+                    begun = True
+                    yield piece
+                return
+            except TimeoutError:
+                raise lost(Cause.STALLED, f"{WHO} sends nothing more") from None
+            except google_cloud.FAILURES as error:
+                if begun or last or not google_cloud.lost(error):
+                    frame = google_cloud.error_frame(error)
+                    raise ClipFailed(of_error(frame), str(frame.error)) from None
+
+    async def _sound(self, script: Script) -> AsyncIterator[bytes]:
+        from telebot.providers.google_cloud import closing
+
+        call = self._client.streaming_synthesize(
+            requests=_requests(script, script.voice or self._voice), metadata=self._metadata
+        )
+        async with closing(call) as stream:
+            while True:
+                async with asyncio.timeout(STALL_S):
+                    response = await anext(stream, None)
+                if response is None:
+                    return
+                if response.audio_content:
+                    yield bytes(response.audio_content)
+
+    def uses(self, script: Script) -> tuple[Use, ...]:
+        return characters(script)
+
+    async def voices(self) -> list[VoiceRow]:
+        """Those that can be streamed."""
+        from google.cloud.texttospeech_v1.types import cloud_tts as wire
+
+        from telebot.providers.google_cloud import FAILURES, error_frame
+
+        try:
+            answer = await self._client.list_voices(
+                request=wire.ListVoicesRequest(), metadata=self._metadata, timeout=STALL_S
+            )
+        except FAILURES as error:
+            frame = error_frame(error)
+            raise ClipFailed(of_error(frame), str(frame.error)) from None
+        return [
+            VoiceRow(each.name, each.name, next(iter(each.language_codes), None))
+            for each in answer.voices
+            if "Chirp3-HD" in each.name
+        ]
+
+
+async def _requests(script: Script, voice: str) -> AsyncIterator[Any]:
+    from google.cloud.texttospeech_v1.types import cloud_tts as wire
+
+    yield wire.StreamingSynthesizeRequest(
+        streaming_config=wire.StreamingSynthesizeConfig(
+            voice=wire.VoiceSelectionParams(
+                language_code="-".join(voice.split("-")[:2]), name=voice
+            ),
+            streaming_audio_config=wire.StreamingAudioConfig(
+                audio_encoding=wire.AudioEncoding.PCM,
+                sample_rate_hertz=RATE_HZ,
+                speaking_rate=min(FASTEST, max(SLOWEST, script.speed)),
+            ),
+        )
+    )
+    yield wire.StreamingSynthesizeRequest(input=wire.StreamingSynthesisInput(text=script.text))

@@ -37,7 +37,7 @@ FAMILY = "_Multimedia"  # the models for 16 kHz and more, one a language
 LONGEST_S = 1000.0  # 100 MB in one request
 TTS_MODEL = "V3"
 TTS_VOICE = "en-US_MichaelV3Voice"
-LONGEST = 4500  # 5 kB of text
+LONGEST = 1600  # 5 kB of text, whatever its letters
 RATE_HZ = 22_050
 SOUND = f"audio/l16;rate={RATE_HZ};endianness=little-endian"
 

@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 
 VENDOR = "POLLY"
 TTS = "telebot.providers.polly_tts:PollyTTSService"
-REGION = "us-east-1"
 ENGINE = "neural"  # the more natural "generative" takes longer to begin
 VOICE = "Joanna"
-KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-SESSION = "AWS_SESSION_TOKEN"
 PAGES = 20
 
 
@@ -45,27 +42,16 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
 
 def client(options: Mapping[str, Any], resources: Resources) -> PollyClient:
     """The process's client for these keys and this region. Raises ProviderConfigError."""
+    from telebot.providers.aws_keys import REGION, AwsKeys
     from telebot.providers.polly_client import PollyClient
 
     environ = resources.environ
     region = environ.get("AWS_REGION") or REGION
     url = options.get("base_url") or environ.get(f"{VENDOR}_BASE_URL") or None
-    keys = _keys(options, environ)
+    keys = dict(AwsKeys.of(options, environ, "polly").given)
     told_apart = hashlib.sha256(repr((region, url, sorted(keys.items()))).encode()).hexdigest()
     name = f"polly {told_apart[:16]}"
     return resources.kept(name, lambda: PollyClient(region, url, keys))
-
-
-def _keys(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    if "api_key_env" in options and not options["api_key_env"]:
-        return {}
-    lacking = [name for name in KEYS if not environ.get(name)]
-    if lacking:
-        raise ProviderConfigError(
-            f"polly needs a key: set {' and '.join(lacking)} in the environment, or write "
-            "`api_key_env: null` where AWS gives this machine its keys"
-        )
-    return {name.lower(): environ[name] for name in (*KEYS, SESSION) if environ.get(name)}
 
 
 async def probe(_kind: str, options: Mapping[str, Any], resources: Resources) -> None:
@@ -76,7 +62,7 @@ async def probe(_kind: str, options: Mapping[str, Any], resources: Resources) ->
     from telebot.providers.polly_client import FAILURES, category, refused
 
     try:
-        voices = await _voices(await client(options, resources).get())
+        voices = await voices_of(await client(options, resources).get())
     except ClientError as error:
         if category(error) in (ErrorCategory.AUTHENTICATION, ErrorCategory.AUTHORIZATION):
             raise ProviderConfigError(f"polly refuses the key ({refused(error).code})") from None
@@ -91,7 +77,7 @@ async def probe(_kind: str, options: Mapping[str, Any], resources: Resources) ->
     listed(f"polly's {engine} engine", "voice", voice, speaking)
 
 
-async def _voices(polly: Any) -> list[Mapping[str, Any]]:
+async def voices_of(polly: Any) -> list[Mapping[str, Any]]:
     """All voices, page by page (https://docs.aws.amazon.com/polly/latest/dg/API_DescribeVoices.html)."""
     voices: list[Mapping[str, Any]] = []
     token: dict[str, str] = {}

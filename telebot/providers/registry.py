@@ -82,6 +82,7 @@ PROVIDERS: dict[Kind, dict[str, str]] = {
 # Work that is no call (`clips.py`): name → a function (options, resources) → Transcriber, Speaker.
 TRANSCRIBERS: dict[str, str] = {
     "local": "telebot.providers.local_clips:build_transcriber",
+    "amazon-transcribe": "telebot.providers.transcribe_clips:build_transcriber",
     "assemblyai": "telebot.providers.assemblyai_clips:build_transcriber",
     "azure": "telebot.providers.azure_clips:build_transcriber",
     "cartesia": "telebot.providers.cartesia_clips:build_transcriber",
@@ -98,11 +99,15 @@ TRANSCRIBERS: dict[str, str] = {
 }
 SPEAKERS: dict[str, str] = {
     "local": "telebot.providers.local_clips:build_speaker",
+    "azure": "telebot.providers.azure_clips:build_speaker",
     "cartesia": "telebot.providers.cartesia_clips:build_speaker",
     "deepgram": "telebot.providers.deepgram_clips:build_speaker",
     "elevenlabs": "telebot.providers.elevenlabs_clips:build_speaker",
+    "google": "telebot.providers.google_clips:build_speaker",
     "ibm-watson": "telebot.providers.ibm_clips:build_speaker",
     "openai": "telebot.providers.openai_clips:build_speaker",
+    "polly": "telebot.providers.polly_clips:build_speaker",
+    "rime": "telebot.providers.rime_clips:build_speaker",
 }
 
 # What an agent that names no provider uses, in this order: those whose key is there. The last ones

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 # prefix → a function (simulator) → its routes, whose paths begin with /prefix
 VENDORS: dict[str, str] = {
+    "amazon-transcribe": "telebot.simulate.transcribe:routes",
     "anthropic": "telebot.simulate.anthropic:routes",
     "assemblyai": "telebot.simulate.assemblyai:routes",
     "azure": "telebot.simulate.azure:routes",
@@ -32,6 +33,7 @@ BASE_PATHS = {"groq": "/openai/v1", "openai": "/v1", "speechmatics": "/v2"}
 
 # variables that some vendors want beside <VENDOR>_BASE_URL and <VENDOR>_API_KEY; any value will do
 WANTED_TOO = {
+    "amazon-transcribe": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     "google": ("GOOGLE_CLOUD_PROJECT",),
     "polly": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 }

@@ -19,6 +19,7 @@ from aiohttp import web
 from telebot.simulate.asked import json_object
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.server import Routes, Simulator
+from telebot.simulate.sounding import sounding
 from telebot.simulate.speech import encode
 
 PREFIX = "/rime"
@@ -41,6 +42,7 @@ def routes(sim: Simulator) -> Routes:
     return [
         web.get(f"{PREFIX}/data/voices/all-v2.json", wire.voices),
         web.get(f"{PREFIX}/ws3", wire.socket),
+        web.post(f"{PREFIX}/v1/rime-tts", wire.whole),
     ]
 
 
@@ -71,6 +73,25 @@ class _Rime:
             session.task.cancel()
             await asyncio.gather(session.task, return_exceptions=True)
         return ws
+
+    async def whole(self, request: web.Request) -> web.StreamResponse:
+        """A text in one request (https://docs.rime.ai/api-reference/tts)."""
+        exchange = self._sim.exchange("rime", "tts")
+        try:
+            await exchange.reach("connect")
+            if refused := self._unauthorised(request):
+                return refused
+            asked = json_object(await request.text()) or {}
+            text, rate_hz = asked.get("text"), asked.get("samplingRate", DEFAULT_HZ)
+            if refused := _unfit({name: str(asked[name]) for name in asked if name != "text"}):
+                return refused
+            if not isinstance(text, str) or not 0 < len(text) <= LONGEST_TEXT:
+                return web.Response(text="text must have 1 to 1000 characters", status=400)
+            if request.headers.get("Accept") != "audio/pcm" or not isinstance(rate_hz, int):
+                return web.Response(text="unsupported audio format", status=400)
+            return await sounding(self._sim, request, exchange, text, rate_hz)
+        except Refused as fault:
+            return web.Response(text=SAID[fault.status], status=fault.status)
 
     def _unauthorised(self, request: web.Request) -> web.Response | None:
         header = request.headers.get("Authorization")
