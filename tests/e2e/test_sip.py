@@ -29,3 +29,10 @@ async def test_a_booking_over_a_bad_line(server: Server, speech: LocalSpeech) ->
     check_booking(record)
     assert record["carrier"] == "sip"
     assert record["termination"] == {"result": "completed", "reason": "bot_hangup"}
+    events = (await server.get(f"/v1/calls/{record['id']}/events?limit=500"))["data"]
+    (stats,) = [event for event in events if event["name"] == "rtp_stats"]
+    told = stats["fields"]
+    assert 0.01 < told["lost"] / (told["received"] + told["lost"]) < 0.06, told
+    assert told["reordered"] > 0, told
+    assert told["jitter_ms"] > 1, told
+    assert 1 < told["mos"] < 4.3, told
