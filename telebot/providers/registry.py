@@ -105,9 +105,12 @@ SPEAKERS: dict[str, str] = {
     "elevenlabs": "telebot.providers.elevenlabs_clips:build_speaker",
     "google": "telebot.providers.google_clips:build_speaker",
     "ibm-watson": "telebot.providers.ibm_clips:build_speaker",
+    "murf": "telebot.providers.murf_clips:build_speaker",
     "openai": "telebot.providers.openai_clips:build_speaker",
     "polly": "telebot.providers.polly_clips:build_speaker",
+    "resemble": "telebot.providers.resemble_clips:build_speaker",
     "rime": "telebot.providers.rime_clips:build_speaker",
+    "speechify": "telebot.providers.speechify_clips:build_speaker",
 }
 
 # What an agent that names no provider uses, in this order: those whose key is there. The last ones

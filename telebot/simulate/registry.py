@@ -19,12 +19,15 @@ VENDORS: dict[str, str] = {
     "google": "telebot.simulate.google:routes",
     "groq": "telebot.simulate.groq:routes",
     "ibm-watson": "telebot.simulate.ibm:routes",
+    "murf": "telebot.simulate.murf:routes",
     "openai": "telebot.simulate.openai:routes",
     "piper": "telebot.simulate.piper:routes",
     "polly": "telebot.simulate.polly:routes",
+    "resemble": "telebot.simulate.resemble:routes",
     "rev-ai": "telebot.simulate.rev:routes",
     "rime": "telebot.simulate.rime:routes",
     "soniox": "telebot.simulate.soniox:routes",
+    "speechify": "telebot.simulate.speechify:routes",
     "speechmatics": "telebot.simulate.speechmatics:routes",
 }
 
@@ -35,6 +38,7 @@ BASE_PATHS = {"groq": "/openai/v1", "openai": "/v1", "speechmatics": "/v2"}
 WANTED_TOO = {
     "amazon-transcribe": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     "google": ("GOOGLE_CLOUD_PROJECT",),
+    "resemble": ("RESEMBLE_VOICE",),
     "polly": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 }
 

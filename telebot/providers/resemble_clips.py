@@ -1,0 +1,51 @@
+"""Resemble AI for work that is no call: texts to sound, streamed as a WAV file.
+
+https://docs.resemble.ai (POST /stream on the synthesis cluster: `voice_uuid`, `data`, `precision`,
+`sample_rate`, `model`; at most 2000 characters). Every account has voices of its own, so
+RESEMBLE_VOICE names the usual one by its uuid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from telebot.call.errors import ProviderConfigError
+from telebot.providers.clips import Script, SpeakingAbility
+from telebot.providers.http_voice import HttpVoice
+from telebot.providers.resources import Resources
+from telebot.providers.vendor_http import KEYS, account, bearer
+
+URL = "https://f.cluster.resemble.ai"
+MODEL = "default"  # the voice's own
+LONGEST = 2000
+RATE_HZ = 32_000
+
+
+def build_speaker(options: Mapping[str, Any], resources: Resources) -> ResembleVoice:
+    """`model`, `voice`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
+    keys = (*KEYS, "voice")
+    http = account(options, resources, name="RESEMBLE", url=URL, headers=bearer, keys=keys)
+    voice = str(options.get("voice") or resources.environ.get("RESEMBLE_VOICE") or "")
+    if not voice:
+        raise ProviderConfigError("resemble needs RESEMBLE_VOICE, the uuid of one of your voices")
+    return ResembleVoice(http, str(options.get("model") or MODEL), voice)
+
+
+class ResembleVoice(HttpVoice):
+    """A `Speaker`; a cloned voice's uuid is a voice."""
+
+    longest = LONGEST
+    rate_hz = RATE_HZ
+    abilities: frozenset[SpeakingAbility] = frozenset({"any_voice"})
+
+    def request(self, script: Script) -> tuple[str, dict[str, Any]]:
+        body: dict[str, Any] = {
+            "voice_uuid": script.voice or self.voice,
+            "data": script.text,
+            "precision": "PCM_16",
+            "sample_rate": RATE_HZ,
+        }
+        if self.model != MODEL:
+            body["model"] = self.model
+        return "/stream", {"json": {**body, **script.options}}
