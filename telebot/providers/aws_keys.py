@@ -1,7 +1,8 @@
 """Whose keys a request to AWS is signed with, for services that botocore does not speak to itself.
 
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN); with `api_key_env: null` those that
-AWS gives the machine (instance role, IRSA, profile).
+AWS gives the machine (instance role, IRSA, profile). A key that is stored in one piece is
+``ID:SECRET`` or ``ID:SECRET:TOKEN``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from telebot.providers.failure import Cause
 REGION = "us-east-1"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SESSION = "AWS_SESSION_TOKEN"
+PARTS = tuple(name.lower() for name in (*KEYS, SESSION))  # of a key in one piece, between colons
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class AwsKeys:
         """Raises ProviderConfigError."""
         if "api_key_env" in options and not options["api_key_env"]:
             return cls({})
+        own = options.get("api_key_env") or f"{who.upper().partition('-')[0]}_API_KEY"
+        if ":" in environ.get(str(own), ""):
+            return cls(dict(zip(PARTS, environ[str(own)].split(":", 2), strict=False)))
         lacking = [name for name in KEYS if not environ.get(name)]
         if lacking:
             raise ProviderConfigError(

@@ -2,7 +2,7 @@
 
 https://docs.resemble.ai (POST /stream on the synthesis cluster: `voice_uuid`, `data`, `precision`,
 `sample_rate`, `model`; at most 2000 characters). Every account has voices of its own, so
-RESEMBLE_VOICE names the usual one by its uuid.
+RESEMBLE_VOICE names the usual one by its uuid; without it a request must name one.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from telebot.call.errors import ProviderConfigError
-from telebot.providers.clips import Script, SpeakingAbility
+from telebot.providers.clips import Script, SpeakingAbility, lost
+from telebot.providers.failure import Cause
 from telebot.providers.http_voice import HttpVoice
 from telebot.providers.resources import Resources
 from telebot.providers.vendor_http import KEYS, account, bearer
@@ -27,8 +27,6 @@ def build_speaker(options: Mapping[str, Any], resources: Resources) -> ResembleV
     keys = (*KEYS, "voice")
     http = account(options, resources, name="RESEMBLE", url=URL, headers=bearer, keys=keys)
     voice = str(options.get("voice") or resources.environ.get("RESEMBLE_VOICE") or "")
-    if not voice:
-        raise ProviderConfigError("resemble needs RESEMBLE_VOICE, the uuid of one of your voices")
     return ResembleVoice(http, str(options.get("model") or MODEL), voice)
 
 
@@ -40,8 +38,11 @@ class ResembleVoice(HttpVoice):
     abilities: frozenset[SpeakingAbility] = frozenset({"any_voice"})
 
     def request(self, script: Script) -> tuple[str, dict[str, Any]]:
+        voice = script.voice or self.voice
+        if not voice:
+            raise lost(Cause.BAD_REQUEST, f"{self._http.who} needs a voice")
         body: dict[str, Any] = {
-            "voice_uuid": script.voice or self.voice,
+            "voice_uuid": voice,
             "data": script.text,
             "precision": "PCM_16",
             "sample_rate": RATE_HZ,

@@ -22,6 +22,7 @@ T = TypeVar("T")
 CONNECT_S = 3.0
 READ_S = 30.0  # longer than any deadline of a chain
 CONNECTIONS = 512  # to all vendors at once; the calls' own limits come first
+PLACES = ("_BASE_URL", "_REGION")  # ends of the variables that say where a vendor is
 KEPT_S = 60.0  # an idle connection spares the next call a handshake
 
 
@@ -55,9 +56,10 @@ class Resources:
     def with_key(self, provider: str, secret: str) -> Resources:
         """The same machine and connections with this one key and no other; where the vendors are
         stays as it is. Not to be closed."""
-        places = {name: url for name, url in self.environ.items() if name.endswith("_BASE_URL")}
-        name = f"{provider.upper().replace('-', '_')}_API_KEY"
-        return replace(self, environ={**places, name: secret})
+        places = {name: at for name, at in self.environ.items() if name.endswith(PLACES)}
+        whole = f"{provider.upper().replace('-', '_')}_API_KEY"
+        vendor = f"{provider.upper().partition('-')[0]}_API_KEY"  # of several names of one vendor
+        return replace(self, environ={**places, whole: secret, vendor: secret})
 
     async def close(self) -> None:
         """Close what was kept; the models belong to their own owner."""

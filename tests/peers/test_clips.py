@@ -27,6 +27,7 @@ SCRIPT = Script("The car park is behind the building.")
 HEARING = sorted(set(registry.TRANSCRIBERS) - registry.OURS)
 SPEAKING = sorted(set(registry.SPEAKERS) - registry.OURS)
 CAUSES = {401: Cause.REFUSED, 429: Cause.RATE_LIMIT, 500: Cause.SERVER}
+NAMED = {"resemble": "a-voice"}  # voices of those that have no usual one
 HZ = 16_000
 # names under which a vendor serves several wires
 SIMULATED_AS = {"openai-compatible": "openai"}
@@ -187,3 +188,23 @@ async def test_no_key_is_told(speech, recording, kind, name):
         else:
             error = await failure(spoken(speaker(vendor, name, **wrong)))
         assert error.failure.cause is Cause.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("stt", name) for name in HEARING if name != "google"),  # it wants its owner's project
+        *(("tts", name) for name in SPEAKING),
+    ],
+)
+async def test_a_stored_key_is_the_one_that_is_used(speech, recording, kind, name):
+    async with simulated(speech, [simulated_name(name)]) as vendor:
+        theirs = vendor.resources.with_key(name, f"{CANARY}:{CANARY}")
+        if kind == "stt":
+            hears = registry.build_transcriber(name, {}, theirs)
+            error = await failure(hears.transcribe(recording))
+        else:
+            speaks = registry.build_speaker(name, {}, theirs)
+            error = await failure(spoken(speaks, Script("Good day.", voice=NAMED.get(name))))
+        assert error.failure.cause is Cause.REFUSED
+        assert registry.account(kind, {"service": name}, theirs).startswith(CANARY)
