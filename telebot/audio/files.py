@@ -28,6 +28,15 @@ CONTAINERS = {  # format → container and codec of FFmpeg, media type
 BARE = {"audio/basic": "mulaw", "audio/pcmu": "mulaw", "audio/x-mulaw": "mulaw",
         "audio/pcma": "alaw", "audio/x-alaw": "alaw"}  # fmt: skip
 FORMATS = ("pcm", "wav", "mulaw", "alaw", *CONTAINERS)
+LEAST_RATE_HZ = 4000
+# Only kinds that are a file by themselves: FFmpeg also takes lists and session descriptions for
+# input (concat, HLS, DASH, SDP), which name files and addresses that it then opens.
+# https://ffmpeg.org/ffmpeg-formats.html#Format-Options (format_whitelist, protocol_whitelist)
+READ = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,loas,matroska,webm,mov,"
+    "mp4,m4a,3gp,mp3,mpeg,mpegts,ogg,rm,tta,voc,w64,wav,wv"
+)
+ALONE = {"format_whitelist": READ, "protocol_whitelist": "none"}
 
 
 class NoAudio(ValueError):
@@ -36,7 +45,7 @@ class NoAudio(ValueError):
 
 def decoded(data: bytes, media_type: str = "", *, longest_s: float) -> tuple[bytes, int]:
     """PCM and its rate in Hz (the file's own, 48 kHz at most) of WAV, MP3, Ogg, Opus, WebM, FLAC,
-    MP4 and what else FFmpeg reads. Stops decoding beyond `longest_s`. Raises NoAudio."""
+    MP4 and what else FFmpeg reads of one file (`READ`). Stops decoding beyond `longest_s`. Raises NoAudio."""
     bare = BARE.get(media_type.partition(";")[0].strip().lower())
     if bare:
         pcm16 = audioop.ulaw2lin(data, 2) if bare == "mulaw" else audioop.alaw2lin(data, 2)
@@ -45,9 +54,9 @@ def decoded(data: bytes, media_type: str = "", *, longest_s: float) -> tuple[byt
     import av.error
 
     try:
-        with av.open(io.BytesIO(data), metadata_errors="ignore") as file:
+        with av.open(io.BytesIO(data), metadata_errors="ignore", options=ALONE) as file:
             return _stream(file, longest_s)
-    except (av.error.FFmpegError, ValueError, IndexError, EOFError) as error:
+    except (av.error.FFmpegError, ValueError, IndexError, EOFError, OverflowError) as error:
         if isinstance(error, NoAudio):
             raise
         raise NoAudio("no audio that could be decoded") from error
@@ -60,6 +69,8 @@ def _stream(file: Any, longest_s: float) -> tuple[bytes, int]:
         raise NoAudio("a file without audio")
     stream = file.streams.audio[0]
     rate_hz = min(int(stream.rate or MOST_RATE_HZ), MOST_RATE_HZ)
+    if rate_hz < LEAST_RATE_HZ:
+        raise NoAudio(f"a sample rate below {LEAST_RATE_HZ} Hz")
     to_mono = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
     most, pieces, size = round(longest_s * rate_hz) * 2, [], 0
     for frame in file.decode(stream):

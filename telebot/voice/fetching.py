@@ -12,11 +12,11 @@ import socket
 from collections.abc import Collection
 from ipaddress import ip_address, ip_network
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from telebot.call.errors import ApiError
 
@@ -24,7 +24,7 @@ WITHIN_S = 30.0
 CONNECT_S = 5.0
 REDIRECTS = 3
 MOST_URL = 2048
-_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: whatever is behind it
+_UNICAST = ip_network("2000::/3")  # all that is public of IPv6 (RFC 4291 section 2.4)
 
 
 class Forbidden(OSError):
@@ -59,25 +59,28 @@ class Fetcher:
         if self._session is not None:
             await self._session.close()
 
-    async def _fetch(self, url: str) -> tuple[bytes, str]:
+    async def _fetch(self, text: str) -> tuple[bytes, str]:
+        if len(text) > MOST_URL:
+            raise _refused(400, "invalid_parameter", f"longer than {MOST_URL} characters")
+        url = URL(text)
         for _ in range(REDIRECTS + 1):
             self._judge(url)
             async with self._opened().get(url, allow_redirects=False) as answer:
                 if answer.status in (301, 302, 303, 307, 308):
-                    url = urljoin(url, answer.headers.get("Location", ""))
+                    url = url.join(URL(answer.headers.get("Location", "")[:MOST_URL]))
                     continue
                 if answer.status != 200:
                     raise _refused(422, "url_unreachable", f"answers {answer.status}")
                 return await self._body(answer), answer.content_type
         raise _refused(422, "url_unreachable", "redirects too often")
 
-    def _judge(self, url: str) -> None:
-        """Raises `ApiError`, or `Forbidden` on an address written as numbers."""
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        if parts.scheme not in ("http", "https") or not host or len(url) > MOST_URL:
+    def _judge(self, url: URL) -> None:
+        """Judges the URL as the connection reads it: other parsers see other hosts in the same text
+        (``127。0。0。1``). Raises `ApiError`, or `Forbidden` on an address written as numbers."""
+        host = (url.raw_host or "").lower()
+        if url.scheme not in ("http", "https") or not host:
             raise _refused(400, "invalid_parameter", "write http:// or https:// and a host")
-        if parts.username is not None or parts.password is not None:
+        if url.user is not None or url.password is not None:
             raise _refused(400, "invalid_parameter", "may hold no user or password")
         if host in self._hosts:
             return
@@ -112,6 +115,7 @@ class Fetcher:
                 timeout=aiohttp.ClientTimeout(total=WITHIN_S, sock_connect=CONNECT_S),
                 headers={"Accept": "audio/*", "Accept-Encoding": "identity"},
                 trust_env=False,
+                auto_decompress=False,  # none was asked for: a few bytes could hold gigabytes
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
@@ -143,8 +147,8 @@ def _public(address: str) -> None:
     for inner in ("ipv4_mapped", "sixtofour"):
         parsed = getattr(parsed, inner, None) or parsed
     teredo = getattr(parsed, "teredo", None)
-    nat64 = parsed.version == 6 and parsed in _NAT64
-    if not parsed.is_global or parsed.is_multicast or teredo or nat64:
+    odd = parsed.version == 6 and parsed not in _UNICAST
+    if not parsed.is_global or parsed.is_multicast or teredo or odd:
         raise Forbidden("is an address that may not be fetched")
 
 

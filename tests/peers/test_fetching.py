@@ -113,6 +113,11 @@ async def test_what_is_not_as_it_should_be_is_refused(server, listed, path, stat
         "2130706433",
         "0x7f000001",
         "127.1",
+        "127。0。0。1",  # what Unicode takes for dots and digits (UTS 46)
+        "127｡0.0.1",
+        "①②⑦.0.0.1",
+        "１２７.0.0.1",
+        "[::127.0.0.1]",
         "[64:ff9b::7f00:1]",
         "[2002:7f00:1::]",
         "[fd00::1]",
@@ -144,6 +149,27 @@ async def test_a_url_that_is_none_is_refused(strict, url):
     error = await refused(strict, url)
     assert error.status == 400
     assert "secret" not in str(error)
+
+
+async def test_what_came_packed_is_not_unpacked(listed):
+    """A few bytes could hold gigabytes; nothing packed was asked for."""
+    import gzip
+
+    packed = gzip.compress(bytes(10 * MOST))
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, 0).start()
+    try:
+        body, _ = await listed.fetch(f"http://{HOST}:{runner.addresses[0][1]}/")
+        assert body == packed
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_name_that_changes_its_mind_is_judged_where_it_connects(

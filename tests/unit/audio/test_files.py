@@ -95,3 +95,32 @@ def test_a_kind_that_is_none_is_refused():
 def test_no_bytes_raise_anything_else(data, media_type):
     with contextlib.suppress(NoAudio):
         decoded(data, media_type, longest_s=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile beside.wav\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nbeside.wav\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 9 RTP/AVP 0\n",
+    ],
+    ids=["concat", "hls", "sdp"],
+)
+def test_a_file_that_names_others_opens_none(text, tmp_path, monkeypatch):
+    """FFmpeg takes such lists for input: files of the server would be heard, ports opened."""
+    encoder = Encoder("wav", 8000, pcm_bytes=16000)
+    (tmp_path / "beside.wav").write_bytes(encoder.feed(bytes(16000)) + encoder.finish())
+    monkeypatch.chdir(tmp_path)
+    assert decoded((tmp_path / "beside.wav").read_bytes(), longest_s=9) == (
+        bytes(16000),
+        8000,
+    )
+    with pytest.raises(NoAudio, match="could be decoded"):
+        decoded(text.encode(), longest_s=9)
+
+
+@pytest.mark.parametrize("rate_hz", [1, 100, 3999])
+def test_a_rate_at_which_nothing_can_be_heard_is_refused(rate_hz):
+    encoder = Encoder("wav", rate_hz, pcm_bytes=800)
+    with pytest.raises(NoAudio, match="sample rate"):
+        decoded(encoder.feed(bytes(800)) + encoder.finish(), longest_s=999)
