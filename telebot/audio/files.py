@@ -45,7 +45,8 @@ class NoAudio(ValueError):
 
 def decoded(data: bytes, media_type: str = "", *, longest_s: float) -> tuple[bytes, int]:
     """PCM and its rate in Hz (the file's own, 48 kHz at most) of WAV, MP3, Ogg, Opus, WebM, FLAC,
-    MP4 and what else FFmpeg reads of one file (`READ`). Stops decoding beyond `longest_s`. Raises NoAudio."""
+    MP4 and what else FFmpeg reads of one file (`READ`). Stops decoding beyond `longest_s`. Raises
+    NoAudio."""
     bare = BARE.get(media_type.partition(";")[0].strip().lower())
     if bare:
         pcm16 = audioop.ulaw2lin(data, 2) if bare == "mulaw" else audioop.alaw2lin(data, 2)

@@ -7,6 +7,7 @@ https://elevenlabs.io/docs/api-reference/text-to-speech/stream. A cloned voice's
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,7 @@ LONGEST_S = 4 * 3600.0
 LONGEST = 10_000
 RATE_HZ = 24_000
 KEYS = ("model", "voice", "api_key_env", "base_url")
+VOICE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 SLOWEST, FASTEST = 0.7, 1.2  # of the vendor's voices; what is asked beyond is held there
 
 
@@ -64,6 +66,11 @@ def _client(options: Mapping[str, Any], resources: Resources) -> AsyncElevenLabs
     )
 
 
+def _with(options: Mapping[str, Any]) -> Any:
+    """Options as fields of the body, whatever the SDK knows of them."""
+    return {**ONCE, "additional_body_parameters": dict(options)}
+
+
 class ScribeTranscriber:
     """A `Transcriber`."""
 
@@ -87,8 +94,8 @@ class ScribeTranscriber:
             answer: Any = await self._client.speech_to_text.convert(
                 model_id=self.model,
                 file=("audio.wav", recording.sound.wav(), "audio/wav"),
-                **{**wanted, **recording.options},
-                request_options=ONCE,  # type: ignore[arg-type]  # a TypedDict of the SDK's own
+                **wanted,
+                request_options=_with(recording.options),
             )
         text = getattr(answer, "text", None)
         if not isinstance(text, str):
@@ -119,19 +126,22 @@ class ElevenLabsSpeaker:
 
     async def speak(self, script: Script) -> AsyncIterator[bytes]:
         """PCM as it comes."""
-        wanted: dict[str, Any] = dict(script.options)
+        voice = script.voice or self._voice
+        if not VOICE.fullmatch(voice):  # it becomes a part of the path
+            raise lost(Cause.BAD_REQUEST, f"{WHO} has no such voice")
+        wanted: dict[str, Any] = {}
         if script.language:
             wanted["language_code"] = script.language.partition("-")[0]
         if script.speed != 1.0:
             wanted["voice_settings"] = VoiceSettings(speed=min(FASTEST, max(SLOWEST, script.speed)))
         with failing(WHO, ApiError):
             stream = self._client.text_to_speech.stream(
-                script.voice or self._voice,
+                voice,
                 text=script.text,
                 model_id=self.model,
                 output_format="pcm_24000",
                 **wanted,
-                request_options=ONCE,
+                request_options=_with(script.options),
             )
             async for piece in whole_samples(stream):
                 yield piece

@@ -105,9 +105,13 @@ class GoogleTranscriber:
 
         from telebot.providers.google_cloud import FAILURES, error_frame
 
+        try:
+            config = self._config(recording)
+        except (TypeError, ValueError) as error:  # of options that its features do not have
+            raise lost(Cause.BAD_REQUEST, f"options: {error}"[:200]) from None
         request = wire.RecognizeRequest(
             recognizer=self._recognizer,
-            config=self._config(recording),
+            config=config,
             content=recording.sound.pcm16,
         )
         try:
@@ -132,10 +136,12 @@ class GoogleTranscriber:
             model=self.model,
             language_codes=[language],
             features=wire.RecognitionFeatures(
-                enable_automatic_punctuation=True,
-                enable_word_time_offsets=recording.words,
-                enable_word_confidence=recording.words,
-                **recording.options,
+                {
+                    "enable_automatic_punctuation": True,
+                    "enable_word_time_offsets": recording.words,
+                    "enable_word_confidence": recording.words,
+                    **recording.options,
+                }
             ),
         )
 

@@ -129,7 +129,9 @@ class OpenAITranscriber:
             asked |= {"response_format": "verbose_json", "timestamp_granularities": ["word"]}
         elif recording.speakers and "speakers" in self.abilities:
             asked |= {"response_format": "diarized_json", "chunking_strategy": "auto"}
-        return {**asked, **recording.options}
+        # as fields of the body: an argument that the SDK does not know would be an error of ours,
+        # and some that it knows are no fields (headers, how often to ask)
+        return {**asked, "extra_body": dict(recording.options)}
 
 
 class OpenAISpeaker:
@@ -167,7 +169,8 @@ class OpenAISpeaker:
             asked["instructions"] = script.instructions
         speech = self._client.audio.speech.with_streaming_response
         with failing(self._who):
-            async with speech.create(**{**asked, **script.options}) as answer:
+            extra = {name: value for name, value in script.options.items() if name not in asked}
+            async with speech.create(**asked, extra_body=extra) as answer:
                 async for piece in whole_samples(answer.iter_bytes(PIECE_BYTES)):
                     yield piece
 

@@ -8,6 +8,7 @@ changed without a stop (`reseal`). Next: `api/voice/config.py`.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -74,7 +75,7 @@ class Vault:
         self._now = now
         self._ciphers = {_name(key): AESGCM(key) for key in keys}
         self._sealing = _name(keys[0])
-        self._opened: dict[str, list[Opened]] = {}
+        self._changing = asyncio.Lock()  # what is looked up before a change holds until after it
 
     async def put(
         self,
@@ -90,30 +91,34 @@ class Vault:
         """Keep a key; one of the same owner, provider and label is replaced. Raises `Local` where
         the owner has too many."""
         row_id, now = secrets.token_hex(8), self._now()
-        known = await self.held(owner)
-        same = [key for key in known if (key.provider, key.label) == (provider, label)]
-        if not same and len(known) >= MOST_KEYS:
-            raise Local(f"at most {MOST_KEYS} stored keys")
-        values: dict[str, Any] = {
-            "id": row_id,
-            "owner": owner,
-            "provider": clean(provider, NAME_CHARS),
-            "label": clean(label, NAME_CHARS),
-            "masked": _masked(secret),
-            "position": position,
-            "fallback": fallback,
-            "allowed_models": orjson.dumps(list(allowed_models)).decode(),
-            "created_at": same[0].created_at if same else now,
-            "updated_at": now,
-            **self._sealed(secret, owner, provider, row_id),
-        }
-        async with self._store.writing() as connection:
-            for old in same:
-                await connection.execute(delete(provider_keys).where(provider_keys.c.id == old.id))
-            await connection.execute(insert(provider_keys).values(values))
-        self._opened.pop(owner, None)
+        provider, label = clean(provider, NAME_CHARS), clean(label, NAME_CHARS)
+        async with self._changing:
+            known = await self.held(owner)
+            same = [key for key in known if (key.provider, key.label) == (provider, label)]
+            if not same and len(known) >= MOST_KEYS:
+                raise Local(f"at most {MOST_KEYS} stored keys")
+            values: dict[str, Any] = {
+                "id": row_id,
+                "owner": owner,
+                "provider": provider,
+                "label": label,
+                "masked": _masked(secret),
+                "position": position,
+                "fallback": fallback,
+                "allowed_models": orjson.dumps(list(allowed_models)).decode(),
+                "created_at": same[0].created_at if same else now,
+                "updated_at": now,
+                **self._sealed(secret, owner, provider, row_id),
+            }
+            async with self._store.writing() as connection:
+                for old in same:
+                    await connection.execute(
+                        delete(provider_keys).where(provider_keys.c.id == old.id)
+                    )
+                await connection.execute(insert(provider_keys).values(values))
+            stored = next(key for key in await self.held(owner) if key.id == row_id)
         await self.note(owner, "provider_key_stored", {"provider": provider, "label": label})
-        return next(key for key in await self.held(owner) if key.id == row_id)
+        return stored
 
     async def held(self, owner: str) -> list[StoredKey]:
         """An owner's keys, in the order in which they are tried."""
@@ -124,18 +129,15 @@ class Vault:
         mine = (provider_keys.c.id == key_id, provider_keys.c.owner == owner)
         async with self._store.writing() as connection:
             done = await connection.execute(delete(provider_keys).where(*mine))
-        self._opened.pop(owner, None)
         if done.rowcount:
             await self._store.scrub()
             await self.note(owner, "provider_key_deleted", {"id": key_id})
         return done.rowcount == 1
 
     async def open(self, owner: str) -> list[Opened]:
-        """An owner's keys with their secrets. Raises `SealedElsewhere`."""
-        if owner not in self._opened:
-            rows = await self._rows(owner)
-            self._opened[owner] = [Opened(_stored(row), self._secret(row)) for row in rows]
-        return self._opened[owner]
+        """An owner's keys with their secrets, read anew each time: another server of the same
+        database may have taken one away. Raises `SealedElsewhere`."""
+        return [Opened(_stored(row), self._secret(row)) for row in await self._rows(owner)]
 
     async def reseal(self) -> int:
         """Encrypt every row anew that another than the first key has sealed; returns how many."""

@@ -15,7 +15,7 @@ import structlog
 
 from telebot.call.errors import ApiError
 from telebot.providers.clips import ClipFailed, lost
-from telebot.providers.failure import Cause
+from telebot.providers.failure import Cause, Failure
 from telebot.providers.pacing import Pacing, Priority, Slot, TurnedAway
 from telebot.voice.offers import Offer
 from telebot.voice.routing import Router
@@ -25,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 PACE_S = 5.0  # for a place in a vendor's queue, before the next one is asked
 # the request itself is at fault, as every vendor would say
+# may be the request's fault as well as the vendor's: nothing to hear, nothing to say
+DOUBTFUL = frozenset({Cause.EMPTY, Cause.SILENT, Cause.SHORT})
+# what code that reads an answer raises where the vendor did not send what it documents
+MISREAD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 OURS_TO_ANSWER = {Cause.BAD_REQUEST: (400, "provider_refused"), Cause.REFUSED: (502, "no_access")}
 
 
@@ -58,38 +62,56 @@ class Attempts:
     who: str  # makes the request; many of one do not hold up the others
     clock: Callable[[], float] = time.monotonic
     made: list[Attempt] = field(default_factory=list)
+    # providers that get options of the request's own: what fails there may be the options' fault
+    told_how: frozenset[str] = frozenset()
+    asking: Offer | None = None  # the last one that was asked
+    _doubted: list[tuple[Offer, Failure]] = field(default_factory=list)
+    _kept: Slot | None = None
 
     async def first_that_can(
         self,
         offers: Sequence[Offer],
         work: Callable[[Offer], Awaitable[T]],
         characters: int = 0,
+        *,
+        keep: bool = False,
     ) -> tuple[Offer, T]:
         """What the first of `offers` that does it gives. `work` raises `ClipFailed` where one does
-        not. Raises `ApiError` (429, 502, 503 …) where none does."""
+        not. `keep`: the work goes on, its place in the vendor's queue is kept until `let_go`.
+        Raises `ApiError` (429, 502, 503 …) where none does."""
         last: ClipFailed | None = None
         for offer in offers:
             began = self.clock()
             try:
-                slot = await self._slot(offer, characters)
+                self._kept = await self._slot(offer, characters)
+                self.asking = offer
                 try:
-                    done = await work(offer)
-                finally:
-                    if slot is not None:
-                        slot.release()
+                    done = await _tried(work, offer)
+                except BaseException:
+                    self.let_go()
+                    raise
+                if not keep:
+                    self.let_go()
             except ClipFailed as failed:
                 last = failed
                 self._failed(offer, failed, began)
                 continue
             took_s = self.clock() - began
             self.router.breaker(offer).succeeded(took_s)
+            self._settle_doubts()
             self.made.append(Attempt(offer.name, None, "", took_s * 1000, offer.own_key))
             return offer, done
         raise self.given_up(last)
 
+    def let_go(self) -> None:
+        """The work that was kept is over. Idempotent."""
+        slot, self._kept = self._kept, None
+        if slot is not None:
+            slot.release()
+
     def failed_late(self, offer: Offer, failed: ClipFailed) -> None:
         """An offer whose work had begun well has failed after all."""
-        self.made = [made for made in self.made if made.provider != offer.name]
+        self.made = [made for made in self.made if made.cause is not None]
         self._failed(offer, failed, self.clock())
 
     def given_up(self, last: ClipFailed | None) -> ApiError:
@@ -123,8 +145,36 @@ class Attempts:
 
     def _failed(self, offer: Offer, failed: ClipFailed, began: float) -> None:
         cause = failed.failure.cause
-        if cause not in (Cause.PACED, Cause.BAD_REQUEST):  # those say nothing of the provider
+        if cause in DOUBTFUL:
+            self._doubted.append((offer, failed.failure))
+        elif self._tells(offer, cause):
             self.router.breaker(offer).failed(failed.failure)
         took_ms = (self.clock() - began) * 1000
         self.made.append(Attempt(offer.name, cause.value, str(failed), took_ms, offer.own_key))
         log.info("voice_attempt_failed", provider=offer.name, kind=offer.work, cause=cause.value)
+
+    def _tells(self, offer: Offer, cause: Cause) -> bool:
+        """Whether a failure says something of the provider. The calls skip one whose breaker is
+        open, so no request may open it by what it sends."""
+        if offer.provider in self.told_how and cause in (Cause.ERROR, Cause.SERVER):
+            return False
+        return cause not in (Cause.PACED, Cause.BAD_REQUEST)
+
+    def _settle_doubts(self) -> None:
+        """Another one could do it: it was not the request's fault."""
+        for offer, failure in self._doubted:
+            self.router.breaker(offer).failed(failure)
+        self._doubted.clear()
+
+
+async def _tried(work: Callable[[Offer], Awaitable[T]], offer: Offer) -> T:
+    try:
+        return await work(offer)
+    except MISREAD as error:
+        raise misread(offer, error) from error
+
+
+def misread(offer: Offer, error: Exception) -> ClipFailed:
+    """A vendor's answer, or an added package, made our own reading fail."""
+    log.warning("voice_answer_misread", provider=offer.name, kind=offer.work, exc_info=error)
+    return lost(Cause.ERROR, f"{offer.name}: {type(error).__name__}")

@@ -8,10 +8,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Name = Annotated[str, Field(min_length=1, max_length=128)]
+# no control characters: names stand in the headers of answers
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN)]
 Names = Annotated[tuple[Name, ...], Field(max_length=32)]
+
+
+# What the server decides by the request's own fields, whatever a vendor calls it: the model (which
+# price and whose key), the sound and where it lies, its form, who is asked and how often. Vendors'
+# SDKs take some of these beside the vendor's fields.
+HELD = frozenset(
+    {"model", "models", "model_id", "speech_model", "speech_models", "operating_point",
+     "transcriber", "file", "file_id", "audio", "audio_url", "audio_urls", "url", "media_url",
+     "source_url", "source_config", "cloud_storage_url", "content", "uri", "fetch_data",
+     "contentUrls", "input", "text", "voice_id", "encoding", "container", "sample_rate",
+     "output_format", "stream", "callback", "callback_url", "callback_config", "webhook",
+     "webhook_url", "webhook_auth_header_name", "notification_config", "api_key", "token",
+     "authorization", "timeout", "request_options", "extra_headers", "extra_query", "extra_body"}
+)  # fmt: skip
 
 
 class MaxPrice(BaseModel):
@@ -49,8 +65,18 @@ class Preferences(BaseModel):
     options: dict[Name, dict[str, Any]] = Field(
         default_factory=dict,
         max_length=32,
-        description="for one provider each, handed to it as they are",
+        description="for one provider each, handed to it as they are; what the request says in its "
+        "own fields (model, sound, format …) cannot be said here",
     )
+
+    @field_validator("options")
+    @classmethod
+    def _free(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for provider, named in options.items():
+            for name in named:
+                if name.lower() in {held.lower() for held in HELD}:
+                    raise ValueError(f"{provider}: {name[:64]!r} is not an option")
+        return options
 
 
 ANYBODY = Preferences.model_validate({})

@@ -151,8 +151,22 @@ class Router:
         return wish.allowed(*names)
 
     def _well_first(self, offers: list[Offer]) -> list[Offer]:
-        """Those whose breaker is open go last: they may be all there is."""
-        return sorted(offers, key=lambda offer: not self.breaker(offer).closed())
+        """Those whose breaker is open go last: they may be all there is. One before the first that
+        is well, whose time to be tried again has come, keeps its place: nobody else may be there
+        to try it."""
+        well: list[Offer] = []
+        ill: list[Offer] = []
+        tries = False
+        for offer in offers:
+            breaker = self.breaker(offer)
+            if breaker.closed():
+                well.append(offer)
+            elif not well and not tries and breaker.may_probe():
+                tries = True
+                well.append(offer)
+            else:
+                ill.append(offer)
+        return [*well, *ill]
 
 
 def _limit(most: MaxPrice, offer: Offer) -> float:

@@ -17,7 +17,7 @@ from telebot.call.errors import ApiError
 from telebot.providers.clips import ClipFailed, Script, Speaker, Use, lost
 from telebot.providers.failure import Cause
 from telebot.providers.sentences import sentences
-from telebot.voice.attempts import Attempts
+from telebot.voice.attempts import MISREAD, Attempts, misread
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import Preferences
 
@@ -25,20 +25,31 @@ FIRST_S, STALL_S = 10.0, 10.0  # to the first sound, between two pieces
 AUDIBLE_DBFS = -60.0
 MOST_SILENCE_S = 3.0  # before the first sound
 FASTEST_CHARS_S = 45.0  # nobody speaks so fast: audio that is shorter lacks something
+SLOWEST_S, LEAST_S = 3.0, 60.0  # of a character: a number's digits are words; of any text
 
 Heard = Callable[[bytes], None]
 
 
 @dataclass(slots=True)
 class Spoken:
-    """Audio on its way: `pieces` are int16 at `rate_hz`. Close it (`aclosing(spoken.pieces)`) to
-    stop the provider. `bytes_out` counts what has come."""
+    """Audio on its way: `pieces` are int16 at `rate_hz`. Close it (`aclosing`) to stop the provider
+    and give its place in the queue back. `bytes_out` counts what has come."""
 
     offer: Offer
     rate_hz: int
     pieces: AsyncGenerator[bytes, None]
     uses: tuple[Use, ...]
+    attempts: Attempts
+    source: AsyncGenerator[bytes, None]
     bytes_out: int = 0
+
+    async def aclose(self) -> None:
+        """Idempotent. A generator that was never begun closes nothing, so its source is too."""
+        try:
+            await self.pieces.aclose()
+            await self.source.aclose()
+        finally:
+            self.attempts.let_go()
 
 
 def needs(script: Script) -> frozenset[str]:
@@ -65,9 +76,10 @@ async def speak(
             await stream.aclose()
             raise
 
-    offer, (first, rest) = await attempts.first_that_can(offers, work, len(script.text))
+    attempts.told_how = frozenset(prefers.options)
+    offer, (first, rest) = await attempts.first_that_can(offers, work, len(script.text), keep=True)
     voice = offer.speaks
-    spoken = Spoken(offer, voice.rate_hz, rest, voice.uses(script))
+    spoken = Spoken(offer, voice.rate_hz, rest, voice.uses(script), attempts, rest)
     spoken.pieces = _passed_on(spoken, first, rest, script, attempts)
     return spoken
 
@@ -80,8 +92,8 @@ async def whole(
     while True:
         spoken = await speak(script, left, attempts, prefers)
         try:
-            async with aclosing(spoken.pieces) as pieces:
-                return spoken, b"".join([piece async for piece in pieces])
+            async with aclosing(spoken):
+                return spoken, b"".join([piece async for piece in spoken.pieces])
         except ApiError:
             left = left[left.index(spoken.offer) + 1 :]
             if not left:
@@ -99,17 +111,27 @@ async def _passed_on(
         for piece in first:
             spoken.bytes_out += len(piece)
             yield piece
+        most = (LEAST_S + SLOWEST_S * len(script.text) / script.speed) * 2 * spoken.rate_hz
         async for piece in _in_time(rest, STALL_S):
             spoken.bytes_out += len(piece)
+            if spoken.bytes_out > most:
+                raise lost(Cause.ERROR, "audio longer than its text can be")
             yield piece
         seconds = spoken.bytes_out / 2 / spoken.rate_hz
-        if seconds * max(1.0, script.speed) < len(script.text) / FASTEST_CHARS_S:
+        said = sum(map(str.isalnum, script.text))  # blanks and dots take no time
+        if seconds * max(1.0, script.speed) < said / FASTEST_CHARS_S:
             raise lost(Cause.SHORT, "audio shorter than its text can be")
+    except MISREAD as error:
+        raise _late(spoken, attempts, misread(spoken.offer, error)) from error
     except ClipFailed as failed:
-        attempts.failed_late(spoken.offer, failed)
-        raise attempts.given_up(failed) from failed
+        raise _late(spoken, attempts, failed) from failed
     finally:
         await rest.aclose()
+
+
+def _late(spoken: Spoken, attempts: Attempts, failed: ClipFailed) -> ApiError:
+    attempts.failed_late(spoken.offer, failed)
+    return attempts.given_up(failed)
 
 
 async def _first_sound(stream: AsyncIterator[bytes], offer: Offer) -> list[bytes]:

@@ -7,7 +7,7 @@ An empty text of a recording that is clearly loud is a failure, and the next one
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -57,14 +57,25 @@ async def transcribe(
     recording: Recording, offers: list[Offer], attempts: Attempts, prefers: Preferences
 ) -> Transcribed:
     """The text, by the first of `offers` that hears it. Raises `ApiError`."""
+    return await _by_one(recording, offers, attempts, prefers, _whole)
+
+
+async def _by_one(
+    recording: Recording,
+    offers: list[Offer],
+    attempts: Attempts,
+    prefers: Preferences,
+    hear: Callable[[Transcriber, Recording], Awaitable[Transcript]],
+) -> Transcribed:
     sounds = await asyncio.to_thread(_sounds, recording)
+    within_s = LEAST_S + FACTOR * recording.sound.seconds
+    attempts.told_how = frozenset(prefers.options)
 
     async def work(offer: Offer) -> Transcript:
         asked = replace(recording, options=prefers.options.get(offer.provider, {}))
-        within_s = LEAST_S + FACTOR * recording.sound.seconds
         try:
             async with asyncio.timeout(within_s):
-                heard = await _whole(offer.hears, asked)
+                heard = await hear(offer.hears, asked)
         except TimeoutError:
             raise lost(Cause.STALLED, f"no transcript within {within_s:.0f} s") from None
         if not heard.text and sounds:
@@ -84,30 +95,22 @@ async def stream(
 ) -> AsyncIterator[str]:
     """The text so far, again and again; `done` gets the whole answer at the end. One that fails in
     the middle is followed by the next, which begins again: the text may change."""
-    queue: asyncio.Queue[str | None] = asyncio.Queue(64)
-    sounds = await asyncio.to_thread(_sounds, recording)
+    latest = _Latest()
 
-    async def work(offer: Offer) -> Transcript:
-        asked = replace(recording, options=prefers.options.get(offer.provider, {}))
-        hears = offer.hears
-        if isinstance(hears, Streams) and recording.sound.seconds <= offer.hears.longest_s:
-            heard = await _shown(hears, asked, queue)
-        else:
-            heard = await _whole(offer.hears, asked)
-        if not heard.text and sounds:
-            raise lost(Cause.EMPTY, "no words for a recording that is clearly loud")
-        return heard
+    async def hear(hears: Transcriber, asked: Recording) -> Transcript:
+        if isinstance(hears, Streams) and asked.sound.seconds <= hears.longest_s:
+            return await _shown(hears, asked, latest)
+        return await _whole(hears, asked)
 
     async def all_of_it() -> None:
         try:
-            offer, heard = await attempts.first_that_can(offers, work)
-            done(Transcribed(heard, offer, _uses(heard, recording)))
+            done(await _by_one(recording, offers, attempts, prefers, hear))
         finally:
-            await queue.put(None)
+            latest.end()
 
     task = asyncio.create_task(all_of_it())
     try:
-        while (text := await queue.get()) is not None:
+        while (text := await latest.get()) is not None:
             yield text
         await task
     finally:
@@ -115,16 +118,39 @@ async def stream(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _shown(
-    hears: Streams, recording: Recording, queue: asyncio.Queue[str | None]
-) -> Transcript:
+class _Latest:
+    """Hands over the newest text alone: who reads slowly misses some, and holds nobody up."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._ended = False
+        self._news = asyncio.Event()
+
+    def put(self, text: str) -> None:
+        self._text = text
+        self._news.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._news.set()
+
+    async def get(self) -> str | None:
+        """The next one; None at the end."""
+        await self._news.wait()
+        text, self._text = self._text, None
+        if not self._ended:
+            self._news.clear()
+        return text
+
+
+async def _shown(hears: Streams, recording: Recording, latest: _Latest) -> Transcript:
     last: Transcript | None = None
     async with aclosing(hears.partials(recording)) as growing:  # type: ignore[type-var]
         async for each in growing:
             if isinstance(each, Transcript):
                 last = each
             else:
-                await queue.put(each)
+                latest.put(each)
     if last is None:
         raise lost(Cause.STALLED, "the text ended in the middle")
     return last

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import structlog
@@ -66,7 +67,10 @@ class RateLimits:
         Raises `ApiError` (429)."""
         if not request.path.startswith(KEYED):
             return await handler(request)
-        address, item = self._peer(request), self._per_minute(self._settings.failures_per_minute)
+        address, item = (
+            _one_host(self._peer(request)),
+            self._per_minute(self._settings.failures_per_minute),
+        )
         stats = await self._stats(item, "failures", address)
         if stats is not None and stats.remaining <= 0:
             raise _too_many(stats, "Too many requests without a good key.")
@@ -132,6 +136,18 @@ class RateLimits:
             self._away = True
             cause = type(error.__cause__ or error).__name__
             log.warning("limits_not_counted", error=cause, hint="is TELEBOT_REDIS_URL right?")
+
+
+def _one_host(address: str) -> str:
+    """An address as it is counted: a host of IPv6 has a whole /64 to come from (RFC 4291 section
+    2.5.4)."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4 or parsed.ipv4_mapped:
+        return address
+    return str(ip_network((parsed, 64), strict=False))
 
 
 def _left_s(stats: WindowStats) -> float:

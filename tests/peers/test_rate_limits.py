@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -40,8 +41,13 @@ class Limited(OneKey):
 
 
 @asynccontextmanager
-async def limited(redis_url: str = "", own: int | None = None, **settings: int):
-    limits = RateLimits(LimitSettings(**settings), redis_url)
+async def limited(
+    redis_url: str = "",
+    own: int | None = None,
+    peer: Callable[[web.Request], str] = lambda request: request.remote or "",
+    **settings: int,
+):
+    limits = RateLimits(LimitSettings(**settings), redis_url, peer)
     keys = Limited("good")
     keys.own = own
     app = web.Application(
@@ -172,3 +178,12 @@ async def test_a_key_gets_a_new_secret_and_stays_what_it_is(tmp_path):
         with pytest.raises(Exception, match="unknown key"):
             await keys.check(secret, Scope.VIEWER)
         assert await keys.rotate("nobody") is None
+
+
+async def test_a_network_of_one_host_is_one_guesser(http):
+    """Who has an IPv6 address has 2^64 of them."""
+    addresses = iter(["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1", "192.0.2.1"])
+    async with limited(failures_per_minute=2, peer=lambda request: next(addresses)) as url:
+        bad = {"Authorization": "Bearer bad"}
+        answers = [await get(http, f"{url}/v1/voice/models", bad) for _ in range(5)]
+        assert [answer.status for answer in answers] == [401, 401, 429, 401, 401]

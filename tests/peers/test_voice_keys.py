@@ -148,3 +148,26 @@ async def test_what_cannot_be_stored_is_refused(server, asked, status):
     got, told = await put(server, **asked)
     assert got == status
     assert "x" * 50 not in str(told)
+
+
+async def test_what_another_server_of_the_database_took_away_is_gone(tmp_path):
+    store = Store("", tmp_path)
+    await store.open()
+    key = os.urandom(32)
+    here, there = (Vault(store, [key], lambda: datetime.now(UTC)) for _ in range(2))
+    stored = await here.put("me", "openai", "sk-first-of-the-tests")
+    assert [each.secret for each in await here.open("me")] == ["sk-first-of-the-tests"]
+    assert await there.delete("me", stored.id)
+    assert await here.open("me") == []
+    await store.close()
+
+
+async def test_two_that_store_the_same_at_once_leave_one(tmp_path):
+    store = Store("", tmp_path)
+    await store.open()
+    vault = Vault(store, [os.urandom(32)], lambda: datetime.now(UTC))
+    secrets = [f"sk-number-{number}-of-the-tests" for number in range(8)]
+    await asyncio.gather(*(vault.put("me", "openai", each, label="a\nb") for each in secrets))
+    (kept,) = await vault.open("me")
+    assert kept.secret in secrets
+    await store.close()

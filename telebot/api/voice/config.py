@@ -31,8 +31,8 @@ class StoreKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     provider: Name
-    key: Annotated[str, Field(min_length=1, max_length=MAX_SECRET_CHARS, pattern=r"^\S+$")] = Field(
-        repr=False
+    key: Annotated[str, Field(min_length=1, max_length=MAX_SECRET_CHARS, pattern=r"^[!-~]+$")] = (
+        Field(repr=False)
     )
     label: Annotated[str, Field(max_length=128)] = Field("", description="one key for each label")
     order: int = Field(0, ge=0, le=1000, description="the lowest is tried first")

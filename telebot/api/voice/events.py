@@ -7,10 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import orjson
+import structlog
 from aiohttp import web
 
 from telebot.api.answers import PRIVATE
 from telebot.call.errors import ApiError
+
+FAILED = "The server failed; it is in its log."
+log = structlog.get_logger(__name__)
 
 
 class Events:
@@ -37,6 +41,10 @@ class Events:
             return False
         if isinstance(error, ApiError):
             body = {"message": str(error), "code": error.code, "metadata": error.metadata}
+            await self.send("error", {"error": body})
+        elif isinstance(error, Exception) and not isinstance(error, ConnectionError):
+            log.error("request_failed", route=self._request.path, exc_info=error)
+            body = {"message": FAILED, "code": "internal_server_error", "metadata": None}
             await self.send("error", {"error": body})
         elif error is not None:
             return False

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from telebot.audio.files import FORMATS
 from telebot.providers.clips import Transcript
 from telebot.voice.attempts import Attempt
-from telebot.voice.preferences import ANYBODY, Preferences
+from telebot.voice.preferences import ANYBODY, PLAIN, Preferences
 from telebot.voice.service import Done
 
-Text = Annotated[str, Field(max_length=256)]
+Text = Annotated[str, Field(max_length=256, pattern=PLAIN)]
 Language = Annotated[
     str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47, e.g. en-GB")
 ]

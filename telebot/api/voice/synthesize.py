@@ -24,7 +24,7 @@ from telebot.api.voice.uploads import form_of
 from telebot.audio.files import CONTAINERS, Encoder
 from telebot.audio.resample import resample
 from telebot.call.errors import ApiError
-from telebot.providers.clips import Script
+from telebot.providers.clips import Script, Use
 from telebot.records.keys import Scope
 from telebot.voice import speaking
 from telebot.voice.attempts import Attempts
@@ -72,7 +72,7 @@ async def spoken_to(
     if not asked.stream:
         return await job.whole()
     spoken = await job.begun()
-    async with aclosing(spoken.pieces):
+    async with aclosing(spoken):
         if asked.events:
             return await job.as_events(request, spoken, bare=bare)
         return await job.as_bytes(request, spoken)
@@ -108,6 +108,9 @@ class Job:
         except ApiError as error:
             self._finish(None, error.code)
             raise
+        except asyncio.CancelledError:
+            self._cancelled()
+            raise
 
     async def whole(self) -> web.Response:
         """All of the sound in one answer, with its length and its cost."""
@@ -117,6 +120,9 @@ class Job:
             )
         except ApiError as error:
             self._finish(None, error.code)
+            raise
+        except asyncio.CancelledError:
+            self._cancelled()
             raise
         rate_hz = self._asked.sample_rate or spoken.rate_hz
         pcm16 = await asyncio.to_thread(resample, pcm16, spoken.rate_hz, rate_hz)
@@ -155,9 +161,9 @@ class Job:
         """``audio`` events in base64, then ``done`` with usage; in OpenAI's words where `bare`."""
         encoder = self._encoder(spoken)
         async with Events(request) as events:
-            await events.begin()
             error = "cancelled"
             try:
+                await events.begin()
                 async for data in self._encoded(spoken, encoder):
                     piece = base64.b64encode(data).decode()
                     told = {"type": "speech.audio.delta"} if bare else {}
@@ -208,14 +214,22 @@ class Job:
             }
         )
 
+    def _cancelled(self) -> None:
+        """Who asked has gone; it costs all the same."""
+        offer = self._attempts.asking
+        self._done(offer, offer.speaks.uses(self._script) if offer else (), "cancelled")
+
     def _finish(self, spoken: Spoken | None, error: str = "") -> Done:
+        return self._done(spoken.offer if spoken else None, spoken.uses if spoken else (), error)
+
+    def _done(self, offer: Offer | None, uses: tuple[Use, ...], error: str) -> Done:
         return self._voice.finish(
             "tts",
             self._key_id,
             self._began,
             self._attempts,
-            offer=spoken.offer if spoken else None,
-            uses=spoken.uses if spoken else (),
+            offer=offer,
+            uses=uses,
             first_at=self._first_at,
             error=error,
             id=self._id,

@@ -16,7 +16,7 @@ from telebot.api.voice.shapes import TranscribeAnswer, TranscribeRequest
 from telebot.api.voice.uploads import form_of, sound_of
 from telebot.audio.cleaning import denoised, normalised
 from telebot.call.errors import ApiError
-from telebot.providers.clips import Recording, Sound
+from telebot.providers.clips import Recording, Sound, Use
 from telebot.records.keys import Scope
 from telebot.voice import transcribing
 from telebot.voice.routing import Wish
@@ -118,14 +118,13 @@ async def heard_by(
     began, attempts = voice.clock(), voice.attempts(key_id)
     wish = Wish("stt", asked.model, asked.provider, transcribing.needs(recording))
     offers = voice.router.ordered(wish, await voice.keys(key_id))
-    if ready is not None:
-        await ready()
-    first_at = None
+    first_at, whole = None, list[Transcribed]()
     try:
+        if ready is not None:
+            await ready()
         if show is None:
             heard = await transcribing.transcribe(recording, offers, attempts, asked.provider)
         else:
-            whole: list[Transcribed] = []
             shown = transcribing.stream(recording, offers, attempts, asked.provider, whole.append)
             async with aclosing(shown) as texts:  # type: ignore[type-var]
                 async for text in texts:
@@ -134,6 +133,19 @@ async def heard_by(
             heard = whole[0]
     except ApiError as error:
         voice.finish("stt", key_id, began, attempts, error=error.code)
+        raise
+    except (asyncio.CancelledError, ConnectionError):  # who asked has gone; it costs all the same
+        heard_so_far = (Use(round(recording.sound.seconds, 3), "s"),)
+        voice.finish(
+            "stt",
+            key_id,
+            began,
+            attempts,
+            offer=attempts.asking,
+            uses=whole[0].uses if whole else heard_so_far,
+            first_at=first_at,
+            error="cancelled",
+        )
         raise
     return heard, voice.finish(
         "stt", key_id, began, attempts, offer=heard.offer, uses=heard.uses, first_at=first_at

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import BadHttpMessage
 
 from telebot.audio import files
 from telebot.call.errors import ApiError
@@ -44,10 +45,11 @@ async def form_of(request: web.Request, settings: VoiceSettings) -> Form:
             if kind == "multipart/form-data":
                 return await _multipart(request, most)
             if kind in ("application/json", "application/octet-stream") or not request.body_exists:
-                return _json(await _body(request, most * 4 // 3 + MAX_FIELD_BYTES))
+                body = await _body(request, most * 4 // 3 + MAX_FIELD_BYTES)
+                return await asyncio.to_thread(_json, body)
     except TimeoutError:
         raise ApiError(408, "too_slow", "The body took too long.") from None
-    except (web.RequestPayloadError, web.PayloadAccessError):
+    except (web.RequestPayloadError, web.PayloadAccessError, BadHttpMessage):
         raise ApiError(400, "broken_body", "The body is broken.") from None
     raise ApiError(
         415, "unsupported_media_type", "Send multipart/form-data with a file, or application/json."
@@ -81,14 +83,16 @@ async def _multipart(request: web.Request, most: int) -> Form:
     except (ValueError, AssertionError):
         raise ApiError(400, "broken_body", "The form has no boundary.") from None
     fields: dict[str, Any] = {}
-    file, media_type = None, ""
+    file, media_type, count = None, "", 0
     try:
         while (part := await parts.next()) is not None:
             if not isinstance(part, BodyPartReader) or not part.name:
                 raise ApiError(400, "broken_body", "A part of the form has no name.")
             if part.name == "file":
+                if file is not None:
+                    raise ApiError(400, "repeated_parameter", "file: given more than once.", "file")
                 file, media_type = await _part(part, most), part.headers.get("Content-Type", "")
-            elif len(fields) >= MAX_FIELDS:
+            elif (count := count + 1) > MAX_FIELDS:
                 raise ApiError(413, "too_large", f"More than {MAX_FIELDS} fields.")
             else:
                 _put(fields, part.name, await _part(part, MAX_FIELD_BYTES))
@@ -115,10 +119,13 @@ def _put(fields: dict[str, Any], name: str, value: bytes) -> None:
             return
     except ValueError:
         raise ApiError(400, "invalid_parameter", f"{name}: cannot be read.", name[:64]) from None
-    if name.endswith("[]"):
-        fields.setdefault(name.removesuffix("[]"), []).append(text)
-    else:
+    bare = name.removesuffix("[]")
+    if bare == name and bare not in fields:
         fields[name] = text
+    elif bare != name and isinstance(fields.setdefault(bare, []), list):
+        fields[bare].append(text)
+    else:
+        raise ApiError(400, "repeated_parameter", f"{bare}: given more than once.", bare[:64])
 
 
 async def sound_of(
@@ -137,7 +144,7 @@ async def sound_of(
         raise ApiError(400, "invalid_parameter", "Send one of file, audio and url.", "audio")
     data, kind = form.file or b"", media_type or form.media_type
     if audio is not None:
-        data = _from_base64(audio, settings.max_upload_mb << 20)
+        data = await asyncio.to_thread(_from_base64, audio, settings.max_upload_mb << 20)
     elif url is not None:
         data, fetched = await fetcher.fetch(url)
         kind = media_type or fetched
