@@ -156,8 +156,8 @@ class Attempts:
     def _tells(self, offer: Offer, cause: Cause) -> bool:
         """Whether a failure says something of the provider. The calls skip one whose breaker is
         open, so no request may open it by what it sends."""
-        if offer.provider in self.told_how and cause in (Cause.ERROR, Cause.SERVER):
-            return False
+        if offer.provider in self.told_how:
+            return cause in (Cause.UNREACHABLE, Cause.RATE_LIMIT)
         return cause not in (Cause.PACED, Cause.BAD_REQUEST)
 
     def _settle_doubts(self) -> None:

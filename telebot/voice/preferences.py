@@ -23,8 +23,10 @@ HELD = frozenset(
     {"model", "models", "model_id", "speech_model", "speech_models", "operating_point",
      "transcriber", "file", "file_id", "audio", "audio_url", "audio_urls", "url", "media_url",
      "source_url", "source_config", "cloud_storage_url", "content", "uri", "fetch_data",
-     "contentUrls", "input", "text", "voice_id", "encoding", "container", "sample_rate",
-     "output_format", "stream", "callback", "callback_url", "callback_config", "webhook",
+     "contenturls", "input", "text", "voice_id", "encoding", "container", "sample_rate",
+     "output_format", "outputformat", "samplerate", "samplingrate", "audioformat", "accept",
+     "content-type", "modelid", "engine", "texttype", "transcript", "stream", "media-encoding",
+     "sample-rate", "callback", "callback_url", "callback_config", "webhook",
      "webhook_url", "webhook_auth_header_name", "notification_config", "api_key", "token",
      "authorization", "timeout", "request_options", "extra_headers", "extra_query", "extra_body"}
 )  # fmt: skip
@@ -74,7 +76,7 @@ class Preferences(BaseModel):
     def _free(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for provider, named in options.items():
             for name in named:
-                if name.lower() in {held.lower() for held in HELD}:
+                if name.lower() in HELD:
                     raise ValueError(f"{provider}: {name[:64]!r} is not an option")
         return options
 

@@ -7,6 +7,7 @@ An empty text of a recording that is clearly loud is a failure, and the next one
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ LONGEST_S = 4 * 3600.0
 CUT_WITHIN_S = 30.0
 LEAST_S, FACTOR = 20.0, 1.0  # a transcription may take so long, and as long as the recording
 LOOK_S, LOOKS = 20.0, 9
+MOST_SHOWN = 64  # texts that wait to be shown
 CLEAR_S = 0.5  # this much voiced sound has words in it
 
 
@@ -119,15 +121,15 @@ async def stream(
 
 
 class _Latest:
-    """Hands over the newest text alone: who reads slowly misses some, and holds nobody up."""
+    """Hands the newest texts over: who reads slowly misses some, and holds nobody up."""
 
     def __init__(self) -> None:
-        self._text: str | None = None
+        self._texts: deque[str] = deque(maxlen=MOST_SHOWN)
         self._ended = False
         self._news = asyncio.Event()
 
     def put(self, text: str) -> None:
-        self._text = text
+        self._texts.append(text)
         self._news.set()
 
     def end(self) -> None:
@@ -137,8 +139,8 @@ class _Latest:
     async def get(self) -> str | None:
         """The next one; None at the end."""
         await self._news.wait()
-        text, self._text = self._text, None
-        if not self._ended:
+        text = self._texts.popleft() if self._texts else None
+        if not self._texts and not self._ended:
             self._news.clear()
         return text
 
