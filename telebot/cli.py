@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="[WHAT] …",
-        help="run (the default), ramp, noise, offline, failover, profile or load; "
+        help="run (the default), ramp, noise, offline, failover, sip, sip-media, profile or load; "
         "`telebot bench run --help` tells what one of them takes",
     )
     bench.set_defaults(run=_bench)
