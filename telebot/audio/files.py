@@ -18,7 +18,7 @@ import soxr
 
 from telebot.audio import g711
 
-MOST_RATE_HZ = 48_000
+MOST_RATE_HZ = 24_000  # no recogniser hears more; a long recording takes half the memory
 CONTAINERS = {  # format → container and codec of FFmpeg, media type
     "mp3": ("mp3", "libmp3lame", "audio/mpeg"),
     "opus": ("ogg", "libopus", "audio/ogg"),
@@ -44,7 +44,7 @@ class NoAudio(ValueError):
 
 
 def decoded(data: bytes, media_type: str = "", *, longest_s: float) -> tuple[bytes, int]:
-    """PCM and its rate in Hz (the file's own, 48 kHz at most) of WAV, MP3, Ogg, Opus, WebM, FLAC,
+    """PCM and its rate in Hz (the file's own, 24 kHz at most) of WAV, MP3, Ogg, Opus, WebM, FLAC,
     MP4 and what else FFmpeg reads of one file (`READ`). Stops decoding beyond `longest_s`. Raises
     NoAudio."""
     bare = BARE.get(media_type.partition(";")[0].strip().lower())

@@ -33,6 +33,7 @@ QUOTA_OPEN_S = 60.0
 FOR_GOOD = frozenset({Cause.REFUSED, Cause.BAD_REQUEST})  # until the key or the name changes
 PROBE_S = 15.0  # a probe that says nothing for this long counts as lost
 LATENCIES = 64
+MOST_BREAKERS = 2000
 
 
 class State(StrEnum):
@@ -144,8 +145,16 @@ class Breakers:
         refused counts until it changes."""
         key = (kind, name, hash(account))
         if key not in self._breakers:
+            self._forget_unused()
             self._breakers[key] = Breaker(kind, name, self._clock)
         return self._breakers[key]
+
+    def _forget_unused(self) -> None:
+        """Names that somebody asked for and that were never used are not kept for ever."""
+        if len(self._breakers) < MOST_BREAKERS:
+            return
+        used = {k: each for k, each in self._breakers.items() if each.successes or each.causes}
+        self._breakers = dict(list(used.items())[-MOST_BREAKERS // 2 :])
 
     def __iter__(self) -> Iterator[Breaker]:
         return iter(list(self._breakers.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import dataclass, field
 
@@ -56,8 +57,8 @@ def cloud_server(start: Start) -> Server:
 async def test_a_question_an_interruption_and_a_goodbye_over_each(
     cloud_server: Server, speech: LocalSpeech
 ) -> None:
-    for carrier in CARRIERS:
-        await _conversation(cloud_server, speech, carrier)
+    for pair in (CARRIERS[:2], CARRIERS[2:]):  # a conversation takes time, hardly any machine
+        await asyncio.gather(*(_conversation(cloud_server, speech, each) for each in pair))
 
 
 async def _conversation(server: Server, speech: LocalSpeech, carrier: Carrier) -> None:
@@ -73,8 +74,8 @@ async def _conversation(server: Server, speech: LocalSpeech, carrier: Carrier) -
         assert await phone.until_over(15)
     assert phone.apology == ""
     assert phone.stream.faults == []
-    row = (await server.get("/v1/calls?limit=1"))["data"][0]
-    assert (row["carrier"], row["to"]) == (carrier.name, "+15550100")
+    [row] = (await server.get(f"/v1/calls?carrier={carrier.name}"))["data"]
+    assert row["to"] == "+15550100"
     record = await server.record(row["carrier_call_id"])
     assert record["termination"] == {"result": "completed", "reason": "bot_hangup"}
     assert [turn["interrupted"] for turn in record["turns"]].count(True) >= 1

@@ -249,3 +249,14 @@ async def test_an_answer_that_makes_our_reading_fail_is_a_failure_of_its_vendor(
         texts = transcribing.stream(recording, offers, attempts, ANYBODY, done.append)
         assert [text async for text in texts]
         assert [made.cause for made in attempts.made] == [Cause.ERROR, None]
+
+
+async def test_who_goes_away_before_the_answer_stops_the_vendor(speech):
+    async with voice_server(speech, "openai") as server:
+        server.vendors.fault("openai.tts=stall@middle")
+        asked = {"text": "The car park is behind the building. " * 4, "stream": False}
+        task = asyncio.create_task(server.post("/v1/voice/synthesize", json=asked))
+        await asyncio.sleep(0.7)
+        task.cancel()
+        await server.vendors.until(lambda: server.done != [])
+        assert server.done[0].error == "cancelled"

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,7 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
             yield node
 
 
+@cache
 def without_docs_and_comments(tree: ast.Module) -> str:
     """The code of a module as Python writes it again, docstrings left out."""
     tree = ast.parse(ast.unparse(tree))

@@ -17,6 +17,7 @@ from telebot.api.answers import PRIVATE, answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import valid
 from telebot.api.voice.events import Events
+from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import Language, SynthesizeRequest, Text, TranscribeRequest
 from telebot.api.voice.synthesize import spoken_to
 from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
@@ -181,7 +182,9 @@ class Compatible:
         recording = await recording_of(wish, sound)
         if asked.stream:
             return await self._streamed(request, wish, recording)
-        heard, done = await heard_by(self._voice, self._who(request), wish, recording)
+        heard, done = await unless_gone(
+            request, heard_by(self._voice, self._who(request), wish, recording)
+        )
         return _answered(asked.response_format, heard.transcript, recording, done)
 
     async def _streamed(

@@ -18,6 +18,7 @@ from telebot.api.answers import PRIVATE
 from telebot.api.calls import Endpoint
 from telebot.api.query import valid
 from telebot.api.voice.events import Events
+from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import AttemptAnswer, SynthesizeRequest, UsageAnswer
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.api.voice.uploads import form_of
@@ -70,7 +71,7 @@ async def spoken_to(
     Raises `ApiError` as long as nothing was sent."""
     job = Job(voice, key_id, asked, await voice.keys(key_id))
     if not asked.stream:
-        return await job.whole()
+        return await unless_gone(request, job.whole())
     spoken = await job.begun()
     async with aclosing(spoken):
         if asked.events:
@@ -147,11 +148,11 @@ class Job:
             error = failed.code
             if not response.prepared:
                 raise
-            if request.transport is not None:  # the head is out: only this tells that it is not all
-                request.transport.abort()
             return response
         finally:
             self._finish(spoken, error)
+            if error and response.prepared and request.transport is not None:
+                request.transport.abort()  # the head is out: only this tells that it is not all
         await response.write_eof()
         return response
 

@@ -12,6 +12,7 @@ from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import valid
 from telebot.api.voice.events import Events
+from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import TranscribeAnswer, TranscribeRequest
 from telebot.api.voice.uploads import form_of, sound_of
 from telebot.audio.cleaning import denoised, normalised
@@ -62,7 +63,9 @@ class Transcribe:
         recording = await recording_of(asked, sound)
         if asked.stream:
             return await self._streamed(request, asked, recording)
-        heard, done = await heard_by(self._voice, self._who(request), asked, recording)
+        heard, done = await unless_gone(
+            request, heard_by(self._voice, self._who(request), asked, recording)
+        )
         return answer(TranscribeAnswer.of(heard.transcript, sound.seconds, done))
 
     async def _streamed(
