@@ -49,5 +49,6 @@ async def test_a_message_is_left(speech: Ears, tmp_path: Path) -> None:
     [note] = record["notes"]
     assert note["kind"] == "message"
     assert before_s - 1.0 < note["fields"]["start_s"] < note["fields"]["end_s"]
-    assert "call me back" in note["fields"]["text"].lower()
+    # the recogniser may take the first word for another; what follows it is not in doubt
+    assert "back about the table" in note["fields"]["text"].lower()
     assert record["recording"]["state"] == "ready"
