@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telebot.call.errors import BadWire
@@ -191,7 +191,6 @@ def _damaged(draw, name: str):
 
 
 @pytest.mark.parametrize("name", STREAMING)
-@settings(max_examples=40)
 @given(data=st.data(), started=st.booleans())
 def test_no_bytes_raise_anything_but_bad_wire(codec, name, data, started):
     stream = codec(name, started=started)
