@@ -18,6 +18,8 @@ from telebot.carriers.registry import CARRIERS
 pytestmark = pytest.mark.peers
 
 TELEBOT = Path(sys.executable).parent / "telebot"
+# The ports of another test's server are not ours to find free.
+ANY_PORT = ("--http", "127.0.0.1:0", "--sip", "127.0.0.1:0", "--audiosocket", "127.0.0.1:0")
 WITHIN_S = 120.0  # this machine may be busy; nobody waits for it here
 SCRIPTED = {"stt": "scripted", "llm": "scripted", "tts": "scripted", "endpointing": "vad"}
 
@@ -62,7 +64,7 @@ def taken() -> Iterator[str]:
 @pytest.fixture
 def serving(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A server that takes calls."""
-    argv, environ = command(folder, "serve", "--http", "127.0.0.1:0")
+    argv, environ = command(folder, "serve", *ANY_PORT)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(argv, env=environ, text=True, **pipes) as process:
         try:
@@ -103,7 +105,7 @@ def test_a_data_folder_that_is_a_file(folder: Path) -> None:
 
 
 def test_a_data_folder_of_another_server(folder: Path, serving: subprocess.Popen[str]) -> None:
-    status, said, complaints = typed(folder, "serve", "--http", "127.0.0.1:0")
+    status, said, complaints = typed(folder, "serve", *ANY_PORT)
     assert (status, said) == (1, "")
     assert complaints == [
         f"telebot: {folder / 'data'}: another telebot uses this data folder; "
@@ -113,7 +115,7 @@ def test_a_data_folder_of_another_server(folder: Path, serving: subprocess.Popen
 
 
 def test_doctor_finds_nothing(folder: Path) -> None:
-    status, said, complaints = typed(folder, "doctor", "--http", "127.0.0.1:0")
+    status, said, complaints = typed(folder, "doctor", *ANY_PORT)
     assert (status, complaints) == (0, [])
     found = {line[7:].partition(":")[0]: line[:6].strip() for line in said.splitlines()}
     on = {"sip", "asterisk", "audiosocket", "local"}  # who needs no account
