@@ -22,16 +22,8 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
-import telebot
-from telebot import outgoing
+from telebot import outgoing, programs
 from telebot.agent_settings import AgentSettings
-from telebot.api import calls as calls_api
-from telebot.api import openapi
-from telebot.api.control import ControlApi
-from telebot.api.steering import SteeringApi
-from telebot.api.voice import setup as voice_api
-from telebot.api.voice.config import Config
-from telebot.api.voice.reports import ReportsApi
 from telebot.call import local_access
 from telebot.call.admission import Admission
 from telebot.call.errors import ConfigError
@@ -40,8 +32,6 @@ from telebot.call.tokens import StreamTokens
 from telebot.carriers.audiosocket import AudioSocketCarrier
 from telebot.carriers.registry import Carriers
 from telebot.carriers.sip import SipCarrier
-from telebot.console import pages
-from telebot.console.sessions import Sessions
 from telebot.measures import measure, measure_sip
 from telebot.providers import registry
 from telebot.providers.catalogue import Catalogue
@@ -58,11 +48,8 @@ from telebot.speech.agents import KINDS, Agent, AgentLoader
 from telebot.speech.chains import Chains, Plan
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
-from telebot.voice.service import Voice
 from telebot.web.audiosocket import AudioSocketServer
-from telebot.web.auth import Gate
 from telebot.web.hangups import HangUps
-from telebot.web.key_budgets import KeyBudgets
 from telebot.web.media_socket import SOCKETS
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
@@ -71,7 +58,6 @@ GOODBYE_S = 15.0  # what a spoken goodbye may take when the server stops
 SHUTDOWN_S = 5.0
 SILENT_S = 75.0  # a connection without a request is closed; proxies keep theirs for up to 60 s
 FILES, FILES_PER_CALL = 512, 3  # a call has its socket, its recording, and once in a while one more
-OPEN_PATHS = frozenset({"/v1/voice/health"})  # answered without a key too
 GC_THRESHOLDS = (20_000, 20, 50)  # with hundreds of calls a full collection pauses for 100 ms
 log = structlog.get_logger()
 
@@ -144,14 +130,15 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             "providers": chains.breakers.check,
             "sip": sip.check,
         }
-        gate, hang_ups = Gate(archive.keys, OPEN_PATHS), HangUps(metrics)
-        budgets = (KeyBudgets(archive.reports, time.monotonic, wall_clock).middleware,)
-        edge = (gate, hang_ups, metrics, checks, budgets)
+        gate, hang_ups = programs.gate(archive), HangUps(metrics)
+        behind_keys = programs.behind_keys(archive, wall_clock)
+        edge = (gate, hang_ups, metrics, checks, behind_keys)
         parts = Parts(settings, admission, carriers, speech, *edge)
         app = build_app(parts)
-        voice = _voice(stack, settings, resources, chains, archive)
+        voice = programs.voice(settings, resources, chains, archive, wall_clock)
+        stack.push_async_callback(voice.close)
         steering = outgoing.steering(parts, speech, app[SOCKETS])
-        _add_pages(app, archive, parts, voice, steering)
+        programs.add_pages(app, archive, parts, voice, steering=steering, wall_clock=wall_clock)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         outgoing.warn(settings, carriers, ready_agents)
@@ -268,7 +255,9 @@ def _admission(
 ) -> Admission:
     return Admission(
         log=call_log,
-        tokens=StreamTokens(_secret_key(settings), settings.security.token_life_s, wall_clock),
+        tokens=StreamTokens(
+            programs.secret_key(settings), settings.security.token_life_s, wall_clock
+        ),
         numbers=numbers,
         agents=agents,
         max_calls=settings.server.max_calls,
@@ -276,12 +265,6 @@ def _admission(
         wall_clock=wall_clock,
         new_id=lambda: uuid4().hex,
     )
-
-
-def _secret_key(settings: Settings) -> str:
-    """The operator's, or the one made at the first start."""
-    given = settings.security.secret_key.get_secret_value()
-    return given or local_access.load_secret(settings.server.data, "secret.key")
 
 
 def _sip(
@@ -317,44 +300,6 @@ def _end_the_rest(admission: Admission) -> None:
     """Calls whose media stream never came end with the server."""
     for call in list(admission.live.values()):
         admission.end(call, "no_media" if admission.ringing(call) else "drained")
-
-
-def _voice(
-    stack: AsyncExitStack,
-    settings: Settings,
-    resources: Resources,
-    chains: Chains,
-    archive: Archive,
-) -> Voice:
-    """Voice work that is no call, on the calls' own breakers and limits."""
-    voice = Voice(
-        resources,
-        chains.breakers,
-        chains.pacing,
-        settings.voice,
-        currency=settings.records.currency,
-        clock=time.monotonic,
-        wall_clock=wall_clock,
-        ledger=lambda done: archive.log.worked(done.values()),
-        stored=archive.vault.open,
-    )
-    stack.push_async_callback(voice.close)
-    return voice
-
-
-def _add_pages(
-    app: web.Application, archive: Archive, parts: Parts, voice: Voice, steering: SteeringApi
-) -> None:
-    settings = parts.settings
-    calls = calls_api.CallsApi(archive.reader, archive.retention)
-    control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic)
-    reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice)
-    config = Config(archive.vault, parts.gate.who, voice.providers)
-    work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config]
-    endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
-    openapi.setup(app, endpoints, telebot.__version__)
-    sessions = Sessions(archive.keys, _secret_key(settings), wall_clock)
-    pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> str:

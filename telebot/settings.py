@@ -22,6 +22,7 @@ from telebot.agent_settings import AgentSettings
 from telebot.config_file import ConfigFile, SettingsError, did_you_mean, read, told
 from telebot.outgoing_settings import OutboundSettings, TransferSettings
 from telebot.setting_types import Address, Networks, PublicUrl
+from telebot.voice_settings import LimitSettings, VoiceSettings
 
 T = TypeVar("T", bound=BaseModel)
 PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -162,48 +163,6 @@ class RecordsSettings(Row):
         30.0, "calls and recordings are deleted after; 0 keeps them", unit="days", ge=0, le=36_500
     )
     currency: str = row("USD", "currency of costs", min_length=3, max_length=3)
-
-
-class LimitSettings(Row):
-    """How much programs may ask; a key of its own limit (`telebot keys`) has that one."""
-
-    requests_per_minute: int = row(
-        600, "of `/v1/voice` and `/v1/audio`, by each key", unit="requests", ge=1, le=1_000_000
-    )
-    failures_per_minute: int = row(
-        60, "requests without a good key, from one address", unit="requests", ge=1, le=1_000_000
-    )
-
-
-class VoiceServer(Row):
-    """A server of your own, or of anybody's, that speaks OpenAI's `/audio` endpoints."""
-
-    base_url: str = row(..., "its address up to /v1, for example http://127.0.0.1:8000/v1")
-    api_key_env: str | None = row(None, "the variable with its key, where it wants one")
-    transcribe: str | None = row(None, "its model that hears; empty: it hears nothing")
-    speak: str | None = row(None, "its model that speaks; empty: it speaks nothing")
-    voice: str = row("alloy", "the voice that it speaks with")
-
-
-class VoiceSettings(Row):
-    """`/v1/voice`: work that is no call."""
-
-    max_upload_mb: int = row(64, "a larger recording is refused", unit="MiB", ge=1, le=1024)
-    max_recording_s: float = row(
-        14_400.0, "a longer recording is refused", unit="s", gt=0, le=86_400
-    )
-    max_characters: int = row(
-        100_000, "a longer text is refused", unit="characters", ge=1, le=10_000_000
-    )
-    monthly_budget: float | None = row(
-        None, "reports warn near this cost of a month, calls included", unit="currency", gt=0
-    )
-    servers: dict[str, VoiceServer] = row(
-        {}, "servers with `/audio` endpoints as docs/voice.md tells, by the names of requests"
-    )
-    fetch_hosts: tuple[str, ...] = row(
-        (), "hosts whose recordings may be fetched by URL although their addresses are not public"
-    )
 
 
 class VendorLimits(Row):

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 from telebot.call.errors import ProviderConfigError
 from telebot.providers.openai_clips import OpenAISpeaker, OpenAITranscriber, shared_client
 from telebot.providers.resources import Resources
-from telebot.settings import VoiceServer
+from telebot.voice_settings import VoiceServer
 
 
 def transcriber(

@@ -16,7 +16,7 @@ from telebot.providers import registry, voice_servers
 from telebot.providers.catalogue import Vendor
 from telebot.providers.clips import Speaker, Transcriber
 from telebot.providers.resources import Resources
-from telebot.settings import VoiceServer
+from telebot.voice_settings import VoiceServer
 
 Work = Literal["stt", "tts"]
 WORKS: tuple[Work, ...] = ("stt", "tts")

@@ -19,12 +19,12 @@ from telebot.providers.clips import Use
 from telebot.providers.pacing import Pacing
 from telebot.providers.resources import Resources
 from telebot.records.vault import Opened
-from telebot.settings import VoiceSettings
 from telebot.voice.attempts import Attempt, Attempts
 from telebot.voice.fetching import Fetcher
 from telebot.voice.offers import WORKS, Offer, Offers
 from telebot.voice.pricing import Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router
+from telebot.voice_settings import VoiceSettings
 
 
 @dataclass(frozen=True, slots=True)

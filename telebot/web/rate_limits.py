@@ -24,7 +24,7 @@ from redis.asyncio import ConnectionPool
 
 from telebot.call.errors import ApiError
 from telebot.records.keys import NoKey
-from telebot.settings import LimitSettings
+from telebot.voice_settings import LimitSettings
 from telebot.web.auth import KEY
 from telebot.web.errors import Handler
 

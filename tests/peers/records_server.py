@@ -27,7 +27,8 @@ from telebot.console import pages
 from telebot.console.sessions import Sessions
 from telebot.records.archive import Archive
 from telebot.records.cost import Price, built_in
-from telebot.settings import RecordsSettings, VoiceSettings
+from telebot.settings import RecordsSettings
+from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
 

@@ -16,9 +16,9 @@ from redis_server import redis_server
 
 from telebot.providers.clips import Use
 from telebot.records.keys import ApiKey, Scope
-from telebot.settings import LimitSettings
 from telebot.voice.pricing import Cost
 from telebot.voice.service import Done, new_id
+from telebot.voice_settings import LimitSettings
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
 from telebot.web.key_budgets import KeyBudgets

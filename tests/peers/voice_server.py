@@ -21,8 +21,8 @@ from telebot.providers.breaker import Breakers
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.pacing import Pacing
 from telebot.records.vault import Vault
-from telebot.settings import VoiceSettings
 from telebot.voice.service import Done, Voice
+from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate, KeyStore
 from telebot.web.errors import errors
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
-from telebot import app, outgoing
+from telebot import app, outgoing, programs
 from telebot.call.errors import ConfigError
 from telebot.call.local_access import load_secret
 from telebot.call.model import Call, CallOffer
@@ -72,10 +72,10 @@ def test_only_a_carrier_that_can_puts_a_call_through(tmp_path: Path) -> None:
 
 def test_the_operators_key_signs_where_there_is_one(tmp_path: Path) -> None:
     key = "an operator's key of some length"
-    assert app._secret_key(settings_of(tmp_path, TELEBOT_SECRET_KEY=key)) == key
+    assert programs.secret_key(settings_of(tmp_path, TELEBOT_SECRET_KEY=key)) == key
     assert not (tmp_path / "secret.key").exists()
-    made = app._secret_key(settings_of(tmp_path))
-    assert made == app._secret_key(settings_of(tmp_path)) == load_secret(tmp_path, "secret.key")
+    made = programs.secret_key(settings_of(tmp_path))
+    assert made == programs.secret_key(settings_of(tmp_path)) == load_secret(tmp_path, "secret.key")
     assert len(made) > 40
 
 

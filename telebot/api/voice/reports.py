@@ -22,7 +22,7 @@ from telebot.call.errors import ApiError
 from telebot.call.ports import WallClock
 from telebot.records.keys import Scope
 from telebot.records.reports import By, Period, Quality, Range, Reports, Sum
-from telebot.settings import VoiceSettings
+from telebot.voice_settings import VoiceSettings
 
 NANOS = Decimal(1_000_000_000)
 LONGEST = timedelta(days=400)

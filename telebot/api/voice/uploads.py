@@ -18,8 +18,8 @@ from aiohttp.http_exceptions import BadHttpMessage
 from telebot.audio import files
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Sound
-from telebot.settings import VoiceSettings
 from telebot.voice.fetching import Fetcher
+from telebot.voice_settings import VoiceSettings
 
 BODY_WITHIN_S = 120.0
 MAX_FIELD_BYTES = 64 * 1024

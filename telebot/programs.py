@@ -1,0 +1,95 @@
+"""What programs and operators are answered, put together: `/v1`, the console, who may come in.
+
+A part of the composition root (`app.py`), which hands in what it has built.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+import telebot
+from telebot import outgoing
+from telebot.api import calls as calls_api
+from telebot.api import openapi
+from telebot.api.control import ControlApi
+from telebot.api.steering import SteeringApi
+from telebot.api.voice import setup as voice_api
+from telebot.api.voice.config import Config
+from telebot.api.voice.reports import ReportsApi
+from telebot.call import local_access
+from telebot.call.ports import WallClock
+from telebot.console import pages
+from telebot.console.sessions import Sessions
+from telebot.providers.resources import Resources
+from telebot.records.archive import Archive
+from telebot.settings import Settings
+from telebot.speech.chains import Chains
+from telebot.voice.service import Voice
+from telebot.web.auth import Gate
+from telebot.web.key_budgets import KeyBudgets
+from telebot.web.server import Parts
+
+OPEN_PATHS = frozenset({"/v1/voice/health"})  # answered without a key too
+
+
+def secret_key(settings: Settings) -> str:
+    """The operator's, or the one made at the first start."""
+    given = settings.security.secret_key.get_secret_value()
+    return given or local_access.load_secret(settings.server.data, "secret.key")
+
+
+def gate(archive: Archive) -> Gate:
+    """Who may come in."""
+    return Gate(archive.keys, OPEN_PATHS)
+
+
+def behind_keys(archive: Archive, wall_clock: WallClock) -> Sequence[Middleware]:
+    """What is asked once it is known whose request it is."""
+    return (KeyBudgets(archive.reports, time.monotonic, wall_clock).middleware,)
+
+
+def voice(
+    settings: Settings,
+    resources: Resources,
+    chains: Chains,
+    archive: Archive,
+    wall_clock: WallClock,
+) -> Voice:
+    """Voice work that is no call, on the calls' own breakers and limits. `close` it."""
+    return Voice(
+        resources,
+        chains.breakers,
+        chains.pacing,
+        settings.voice,
+        currency=settings.records.currency,
+        clock=time.monotonic,
+        wall_clock=wall_clock,
+        ledger=lambda done: archive.log.worked(done.values()),
+        stored=archive.vault.open,
+    )
+
+
+def add_pages(
+    app: web.Application,
+    archive: Archive,
+    parts: Parts,
+    voice: Voice,
+    *,
+    steering: SteeringApi,
+    wall_clock: WallClock,
+) -> None:
+    """The routes of `/v1`, its description, and the console."""
+    settings = parts.settings
+    calls = calls_api.CallsApi(archive.reader, archive.retention)
+    control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic)
+    reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice)
+    config = Config(archive.vault, parts.gate.who, voice.providers)
+    work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config]
+    endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
+    openapi.setup(app, endpoints, telebot.__version__)
+    sessions = Sessions(archive.keys, secret_key(settings), wall_clock)
+    pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
