@@ -165,9 +165,8 @@ class Speech:
         wire: MediaWire,
         gist: Gist,
     ) -> Parts:
-        settings, clock, smart = self._settings, self._clock, self._smart(agent)
-        failovers = Failovers(call, self._log, agent.providers)
-        failovers.budget = self._budget(call, agent)
+        settings, smart = self._settings, self._smart(agent)
+        failovers = self._failovers(conversation, call, agent)
         context = LLMContext()
         made = services(
             agent,
@@ -175,41 +174,18 @@ class Speech:
             context,
             now=self._wall_clock,
             caller=call.offer.phone_person or None,
-            clock=clock,
+            clock=self._clock,
             after_reply=conversation.after_reply,
         )
         phone_input = PhoneInput(made.ears)
         gate = TurnGate(conversation, context)
         later = asyncio.get_running_loop().call_later
-        turns = TurnTaking(conversation, self._pace(smart), clock, later)
+        turns = TurnTaking(conversation, self._pace(smart), self._clock, later)
         ear, voice = self._sound(call, agent, wire)
         ear.phone_input, ear.vad = phone_input, self._detector(conversation)
-        replies = Replies(
-            voice,
-            conversation,
-            context,
-            providers=failovers.providers,
-            clock=clock,
-            wall_clock=self._wall_clock,
-            stream_ms=ear.stream.ms_at,
-            frame_end_ms=lambda: ear.last_frame_end_ms,
-        )
+        replies = self._replies(conversation, voice, ear, context, failovers)
         made.use(replies)
         failovers.current = lambda: replies.current
-        failovers.note_event = conversation.note_event
-        failovers.exhausted = conversation.provider_exhausted
-
-        def failed(frame: ErrorFrame) -> None:
-            kind = type(frame.exception).__name__ if frame.exception else None
-            by = getattr(frame.processor, "name", None)
-            log.warning("provider error", call_id=call.id, by=by, error=kind, text=frame.error)
-            conversation.provider_failed()
-
-        pipeline = CallPipeline(
-            Pipeline([phone_input, made.ears, gate, *made.mouth, PhoneOutput(replies)]),
-            on_started=phone_input.go_live,
-            on_error=failed,
-        )
         return Parts(
             call=call,
             ear=ear,
@@ -218,7 +194,11 @@ class Speech:
             turns=turns,
             session=Session(agent.settings.call.reprompts),
             mind=made.mind,
-            pipeline=pipeline,
+            pipeline=CallPipeline(
+                Pipeline([phone_input, made.ears, gate, *made.mouth, PhoneOutput(replies)]),
+                on_started=phone_input.go_live,
+                on_error=_told(conversation, call),
+            ),
             phone_input=phone_input,
             gate=gate,
             pause_stt=getattr(made.ears, "pause", _nothing),
@@ -235,6 +215,32 @@ class Speech:
             ),
             person=agent.person,
             budget=failovers.budget,
+        )
+
+    def _failovers(self, conversation: Conversation, call: Call, agent: Agent) -> Failovers:
+        failovers = Failovers(call, self._log, agent.providers)
+        failovers.budget = self._budget(call, agent)
+        failovers.note_event = conversation.note_event
+        failovers.exhausted = conversation.provider_exhausted
+        return failovers
+
+    def _replies(
+        self,
+        conversation: Conversation,
+        voice: Voice,
+        ear: Ear,
+        context: LLMContext,
+        failovers: Failovers,
+    ) -> Replies:
+        return Replies(
+            voice,
+            conversation,
+            context,
+            providers=failovers.providers,
+            clock=self._clock,
+            wall_clock=self._wall_clock,
+            stream_ms=ear.stream.ms_at,
+            frame_end_ms=lambda: ear.last_frame_end_ms,
         )
 
     def _budget(self, call: Call, agent: Agent) -> Budget | None:
@@ -287,6 +293,18 @@ class Speech:
             stop_s=speech.vad_stop_s,
             gate=speech.energy_gate,
         )
+
+
+def _told(conversation: Conversation, call: Call) -> Callable[[ErrorFrame], None]:
+    """What is done about an error that a provider's service reports."""
+
+    def failed(frame: ErrorFrame) -> None:
+        kind = type(frame.exception).__name__ if frame.exception else None
+        by = getattr(frame.processor, "name", None)
+        log.warning("provider error", call_id=call.id, by=by, error=kind, text=frame.error)
+        conversation.provider_failed()
+
+    return failed
 
 
 def _phrases(agent: Agent, call: Call) -> Mapping[str, Phrase]:

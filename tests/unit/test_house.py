@@ -37,7 +37,7 @@ BOUNDARIES = {
     "telebot/records/recording.py": "one call's recording, in the thread of all",
     "telebot/sip/beats.py": "one call's beat in the beat of all",
     "telebot/sip/rtp.py": "the call's media task",
-    "telebot/speech/conversation.py": "the call's own task",
+    "telebot/speech/effects.py": "the call's own task",
     "telebot/speech/vad.py": "one call's detector, in the inference of all",
     "telebot/speech/voice.py": "one call's voice, in the ticker of all",
     "telebot/sip/dispatch.py": "one wish of one call's, in the thread of all",
@@ -54,11 +54,6 @@ PLAIN_CARRIERS = {"audiosocket", "local", "sip"}
 VENDORS = re.compile(
     r"\b(?:deepgram|openai|anthropic|elevenlabs|cartesia|groq|gemini|assemblyai|rime|playht|hume)\b"
 )
-# Longer than they should be when this test came: to be cut, not to be added to.
-OVERDUE = {
-    "telebot/speech/conversation.py",
-    "telebot/speech/factory.py:_parts",
-}
 # What we answer on a wire that a vendor has made everybody's.
 SPEAKS_ANOTHERS_WIRE = ("telebot/api/voice/compatible.py", "telebot/providers/voice_servers.py")
 READS_ENVIRONMENT = {
@@ -126,8 +121,7 @@ def says(handler: ast.ExceptHandler) -> bool:
 
 def test_modules_are_of_a_size_to_read() -> None:
     lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
-    judged = {name: lines[name] for name in CODE.keys() - OVERDUE}
-    assert {name: count for name, count in judged.items() if count > MOST_LINES} == {}
+    assert {name: lines[name] for name in CODE if lines[name] > MOST_LINES} == {}
 
 
 def test_functions_are_of_a_size_to_read() -> None:
@@ -137,7 +131,7 @@ def test_functions_are_of_a_size_to_read() -> None:
         for function in functions(tree)
         if (length := (function.end_lineno or 0) - function.lineno + 1) > MOST_FUNCTION_LINES
     }
-    assert {name: length for name, length in long.items() if name not in OVERDUE} == {}
+    assert long == {}
 
 
 # --- names -------------------------------------------------------------------------------------
