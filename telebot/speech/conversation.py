@@ -62,7 +62,12 @@ class Conversation:
             parts, self._timers, note_event=self.note_event, goodbye=self.goodbye
         )
         self._silence = Silence(
-            parts, self._timers, held=outside.held, say=self.say, goodbye=self.goodbye
+            parts,
+            self._timers,
+            held=outside.held,
+            ending=lambda: self.closing.ending,
+            say=self.say,
+            goodbye=self.goodbye,
         )
         self._mailbox = Mailbox(
             self._timers,
@@ -148,13 +153,13 @@ class Conversation:
 
     def speech_started(self, at_sample: int) -> None:
         parts = self.parts
-        self._mailbox.speech_started(parts.ear.stream_ms(at_sample) / 1000)
+        self._speech_start_ms = parts.ear.stream_ms(at_sample)
+        self._mailbox.speech_started(self._speech_start_ms / 1000)
         if self.closing.firm:
             if self._mailbox.taking:  # a recogniser that still works may write it down
                 self.do(lambda: parts.phone_input.speech_started(parts.speech.vad_start_s))
             return
         self._silence.broken()
-        self._speech_start_ms = parts.ear.stream_ms(at_sample)
         if not parts.turns.open:
             self._turn_start_ms = self._speech_start_ms
         parts.turns.speech_started()

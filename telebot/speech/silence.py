@@ -10,8 +10,9 @@ from telebot.speech.timers import Timers
 
 
 class Silence:
-    """One call's. It uses the timer ``silence``. `held`: the caller has put us on hold; `say` takes
-    a phrase's name, `goodbye` the reason for which the call ends."""
+    """One call's. It uses the timer ``silence``. `held`: the caller has put us on hold; `ending`:
+    the call is about to end, or a message is being left; `say` takes a phrase's name, `goodbye` the
+    reason for which the call ends."""
 
     def __init__(
         self,
@@ -19,12 +20,14 @@ class Silence:
         timers: Timers,
         *,
         held: Callable[[], bool],
+        ending: Callable[[], bool],
         say: Callable[[str], bool],
         goodbye: Callable[[str], None],
     ) -> None:
         self._parts = parts
         self._timers = timers
         self._held = held
+        self._ending = ending
         self._say = say
         self._goodbye = goodbye
 
@@ -41,6 +44,8 @@ class Silence:
         parts, session = self._parts, self._parts.session
         if not session.waits_for_caller or parts.turns.speaking or parts.replies.current:
             return
+        if self._ending():
+            return  # it may have begun before; a pause in a message is no silence of this kind
         if self._held():
             self.begin()
         elif session.silence() is Patience.GOODBYE:

@@ -18,7 +18,7 @@ from telebot.providers.local_speech import LocalSpeech
 pytestmark = pytest.mark.e2e
 
 REQUEST = "Nobody can answer. Please leave a message."
-SAID = "Would you please call me back about the table."
+SAID = "Hello, this is Anna, please call me back about the table."
 
 
 async def test_a_message_is_left(speech: Ears, tmp_path: Path) -> None:

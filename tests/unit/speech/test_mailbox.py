@@ -48,6 +48,35 @@ def test_a_caller_whom_nobody_can_answer_leaves_a_message(spoken):
     run(scene())
 
 
+@pytest.mark.parametrize("thinking", [False, True])
+def test_a_pause_in_a_message_is_not_asked_about(spoken, thinking):
+    """Neither by the silence that ran before, nor by that of an answer which came to nothing."""
+
+    async def scene() -> None:
+        call = {"silence_s": 4.0}
+        agent = TestAgent(["Yes."], hears=["A question."] * thinking, llm_delay_s=60.0, call=call)
+        async with exchange(agent) as line:
+            phone = await line.dial()
+            await phone.quiet()
+            if thinking:
+                await phone.say(spoken("Where can I park?"))
+                await phone.until(lambda: phone.conversation.occupied)
+            phone.conversation.provider_exhausted("llm")
+            await phone.quiet()
+            for _ in range(2):
+                start, _ = await phone.say(spoken(SAID))
+                await asyncio.sleep(2.5)
+            await phone.until(lambda: phone.carrier.closed)
+            await phone.hang_up()
+            said = [turn.bot_text for turn in line.log.turns if turn.caller_text is None]
+            assert said == ["Hello there.", "Please leave a message.", "Thank you."]
+            assert line.log.notes[0].fields["end_s"] > start
+            heard = [event.fields["start_s"] for event in line.log.events if event.name == "speech"]
+            assert heard[-1] == pytest.approx(start, abs=0.6)
+
+    run(scene())
+
+
 def test_a_caller_who_hangs_up_in_the_middle_has_left_one(spoken):
     async def scene() -> None:
         async with exchange(TestAgent(["Yes."])) as line:
