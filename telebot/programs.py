@@ -85,7 +85,7 @@ def add_pages(
     """The routes of `/v1`, its description, and the console."""
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
-    control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic)
+    control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic, parts.gate.who)
     reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice)
     config = Config(archive.vault, parts.gate.who, voice.providers)
     work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config]

@@ -38,6 +38,9 @@ class VoiceSettings(Row):
     max_characters: int = row(
         100_000, "a longer text is refused", unit="characters", ge=1, le=10_000_000
     )
+    kept_answers_mb: int = row(
+        64, "answers kept for requests with an Idempotency-Key", unit="MiB", ge=1, le=65_536
+    )
     monthly_budget: float | None = row(
         None, "reports warn near this cost of a month, calls included", unit="currency", gt=0
     )

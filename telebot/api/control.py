@@ -49,11 +49,15 @@ class ControlApi:
     """The handlers. `written` waits until the record can be read."""
 
     def __init__(
-        self, dialling: Dialling, written: Callable[[], Awaitable[None]], clock: Clock
+        self,
+        dialling: Dialling,
+        written: Callable[[], Awaitable[None]],
+        clock: Clock,
+        who: Callable[[web.Request], str],
     ) -> None:
         self._dialling = dialling
         self._written = written
-        self._once = Once(clock, DialFailed)
+        self._once = Once(clock, who, (DialFailed,))
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -71,7 +75,7 @@ class ControlApi:
             ),
         ]
 
-    async def place(self, request: web.Request) -> web.Response:
+    async def place(self, request: web.Request) -> web.StreamResponse:
         body = await body_of(request)
         return await self._once.answer(request, body, lambda: self._place(body))
 

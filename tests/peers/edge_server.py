@@ -223,7 +223,8 @@ async def edge(
     hang_ups = HangUps(metrics)
     parts = Parts(settings, admission, carriers, listeners, gate, hang_ups, metrics)
     app = build_app(parts)
-    control = ControlApi(outgoing.dialling(parts), lambda: asyncio.sleep(0), time.monotonic)
+    written = lambda: asyncio.sleep(0)  # noqa: E731
+    control = ControlApi(outgoing.dialling(parts), written, time.monotonic, gate.who)
     nobody: Any = SimpleNamespace(live={})  # `Listeners` hold no conversations
     steering = outgoing.steering(parts, nobody, app[SOCKETS])
     calls_api.setup(app, gate.authorize, control, steering)

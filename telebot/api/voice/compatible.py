@@ -15,20 +15,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from telebot.api.answers import PRIVATE, answer
 from telebot.api.calls import Endpoint
+from telebot.api.idempotency import TOLD, Once
 from telebot.api.query import valid
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import Language, SynthesizeRequest, Text, TranscribeRequest
 from telebot.api.voice.synthesize import spoken_to
 from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
-from telebot.api.voice.uploads import form_of, sound_of
+from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.providers import registry
 from telebot.providers.clips import Recording, Transcript
 from telebot.records.keys import Scope
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.service import Done, Voice
 
-FAILURES = (400, 404, 408, 413, 415, 422, 429, 502, 504)
+FAILURES = (400, 404, 408, 409, 413, 415, 422, 429, 502, 504)
+Task = Literal["transcribe", "translate"]
 CUE_WORDS, CUE_S = 12, 5.0  # of one subtitle
 
 
@@ -81,9 +83,10 @@ class ModelList(BaseModel):
 class Compatible:
     """OpenAI's endpoints on the same work."""
 
-    def __init__(self, voice: Voice, who: WhoAsks) -> None:
+    def __init__(self, voice: Voice, who: WhoAsks, once: Once) -> None:
         self._voice = voice
         self._who = who
+        self._once = once
 
     def endpoints(self) -> list[Endpoint]:
         viewer = Scope.VIEWER
@@ -98,6 +101,7 @@ class Compatible:
                 "application/json",
                 failures=FAILURES,
                 body=TranscriptionForm,
+                headers=(TOLD,),
             ),
             Endpoint(
                 "POST",
@@ -108,6 +112,7 @@ class Compatible:
                 "application/json",
                 failures=FAILURES,
                 body=TranscriptionForm,
+                headers=(TOLD,),
             ),
             Endpoint(
                 "POST",
@@ -118,6 +123,7 @@ class Compatible:
                 "audio/*",
                 failures=FAILURES[:-1],
                 body=SpeechRequest,
+                headers=(TOLD,),
             ),
             Endpoint(
                 "GET",
@@ -141,33 +147,36 @@ class Compatible:
         asked = valid(SpeechRequest, form.fields)
         voice = asked.voice.get("id") if isinstance(asked.voice, dict) else asked.voice
         ours = asked.model in registry.OURS
-        return await spoken_to(
+        wish = SynthesizeRequest(
+            model=asked.model,
+            provider=asked.provider,
+            text=asked.input,
+            voice=None if ours and voice in VOICES_OF_THE_SDK else voice,
+            speed=asked.speed,
+            instructions=asked.instructions,
+            format=asked.response_format,
+            events=asked.stream_format == "sse",
+        )
+        key_id = self._who(request)
+        return await self._once.answer(
             request,
-            self._voice,
-            self._who(request),
-            SynthesizeRequest(
-                model=asked.model,
-                provider=asked.provider,
-                text=asked.input,
-                voice=None if ours and voice in VOICES_OF_THE_SDK else voice,
-                speed=asked.speed,
-                instructions=asked.instructions,
-                format=asked.response_format,
-                events=asked.stream_format == "sse",
-            ),
-            bare=True,
+            await form.digest(request),
+            lambda: spoken_to(request, self._voice, key_id, wish, bare=True),
         )
 
     async def translations(self, request: web.Request) -> web.StreamResponse:
-        return await self._heard(request, "translate")
+        return await self._once_heard(request, "translate")
 
     async def transcriptions(self, request: web.Request) -> web.StreamResponse:
-        return await self._heard(request, "transcribe")
+        return await self._once_heard(request, "transcribe")
 
-    async def _heard(
-        self, request: web.Request, task: Literal["transcribe", "translate"]
-    ) -> web.StreamResponse:
+    async def _once_heard(self, request: web.Request, task: Task) -> web.StreamResponse:
         form = await form_of(request, self._voice.settings)
+        return await self._once.answer(
+            request, await form.digest(request), lambda: self._heard(request, task, form)
+        )
+
+    async def _heard(self, request: web.Request, task: Task, form: Form) -> web.StreamResponse:
         asked = valid(TranscriptionForm, form.fields)
         wish = TranscribeRequest(
             model=asked.model,

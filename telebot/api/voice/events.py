@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from telebot.api.answers import PRIVATE
+from telebot.api.streaming import Stream
 from telebot.call.errors import ApiError
 
 FAILED = "The server failed; it is in its log."
@@ -24,8 +25,8 @@ class Events:
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self._begun = False
-        self.response = web.StreamResponse(
-            headers=PRIVATE | {"Content-Type": "text/event-stream; charset=utf-8"}
+        self.response = Stream(
+            request, PRIVATE | {"Content-Type": "text/event-stream; charset=utf-8"}
         )
 
     async def __aenter__(self) -> Self:
@@ -39,6 +40,8 @@ class Events:
     ) -> bool:
         if not self._begun:
             return False
+        if error is not None:
+            self.response.spoil()
         if isinstance(error, ApiError):
             body = {"message": str(error), "code": error.code, "metadata": error.metadata}
             await self.send("error", {"error": body})

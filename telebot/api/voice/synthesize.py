@@ -16,7 +16,9 @@ from aiohttp import web
 
 from telebot.api.answers import PRIVATE
 from telebot.api.calls import Endpoint
+from telebot.api.idempotency import TOLD, Once
 from telebot.api.query import valid
+from telebot.api.streaming import Stream
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import AttemptAnswer, SynthesizeRequest, UsageAnswer
@@ -40,9 +42,10 @@ PATH = "/v1/voice/synthesize"
 class Synthesize:
     """The endpoint, on the work it hands out."""
 
-    def __init__(self, voice: Voice, who: WhoAsks) -> None:
+    def __init__(self, voice: Voice, who: WhoAsks, once: Once) -> None:
         self._voice = voice
         self._who = who
+        self._once = once
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -53,15 +56,21 @@ class Synthesize:
                 Scope.VIEWER,
                 "A text to sound, as it is made",
                 "audio/*",
-                failures=(400, 404, 408, 413, 415, 422, 429, 502),
+                failures=(400, 404, 408, 409, 413, 415, 422, 429, 502),
                 body=SynthesizeRequest,
+                headers=(TOLD,),
             )
         ]
 
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request, self._voice.settings)
         asked = valid(SynthesizeRequest, form.fields)
-        return await spoken_to(request, self._voice, self._who(request), asked)
+        key_id = self._who(request)
+        return await self._once.answer(
+            request,
+            await form.digest(request),
+            lambda: spoken_to(request, self._voice, key_id, asked),
+        )
 
 
 async def spoken_to(
@@ -136,7 +145,7 @@ class Job:
     async def as_bytes(self, request: web.Request, spoken: Spoken) -> web.StreamResponse:
         """Each piece as it comes."""
         encoder = self._encoder(spoken)
-        response = web.StreamResponse(headers=self._headers(spoken, encoder))
+        response = Stream(request, self._headers(spoken, encoder))
         error = "cancelled"
         try:
             async for data in self._encoded(spoken, encoder):
@@ -151,8 +160,8 @@ class Job:
             return response
         finally:
             self._finish(spoken, error)
-            if error and response.prepared and request.transport is not None:
-                request.transport.abort()  # the head is out: only this tells that it is not all
+            if error and response.prepared:
+                response.cut()
         await response.write_eof()
         return response
 

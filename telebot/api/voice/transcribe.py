@@ -10,11 +10,12 @@ from aiohttp import web
 
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
+from telebot.api.idempotency import TOLD, Once
 from telebot.api.query import valid
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import TranscribeAnswer, TranscribeRequest
-from telebot.api.voice.uploads import form_of, sound_of
+from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.cleaning import denoised, normalised
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Recording, Sound, Use
@@ -31,9 +32,10 @@ WhoAsks = Callable[[web.Request], str]  # the id of the request's API key
 class Transcribe:
     """The endpoint, on the work it hands out."""
 
-    def __init__(self, voice: Voice, who: WhoAsks) -> None:
+    def __init__(self, voice: Voice, who: WhoAsks, once: Once) -> None:
         self._voice = voice
         self._who = who
+        self._once = once
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -44,14 +46,22 @@ class Transcribe:
                 Scope.VIEWER,
                 "A recording to text",
                 TranscribeAnswer,
-                failures=(400, 404, 408, 413, 415, 422, 429, 502, 504),
+                failures=(400, 404, 408, 409, 413, 415, 422, 429, 502, 504),
                 body=TranscribeRequest,
+                headers=(TOLD,),
             )
         ]
 
     async def transcribe(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request, self._voice.settings)
         asked = valid(TranscribeRequest, form.fields)
+        return await self._once.answer(
+            request, await form.digest(request), lambda: self._heard(request, asked, form)
+        )
+
+    async def _heard(
+        self, request: web.Request, asked: TranscribeRequest, form: Form
+    ) -> web.StreamResponse:
         sound = await sound_of(
             form,
             self._voice.settings,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import orjson
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import BadHttpMessage
 
+from telebot.api.idempotency import HEADER
 from telebot.audio import files
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Sound
@@ -24,6 +26,7 @@ from telebot.voice_settings import VoiceSettings
 BODY_WITHIN_S = 120.0
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS = 64
+SORTED = orjson.OPT_SORT_KEYS
 JSON_FIELDS = frozenset({"provider", "logprobs", "include"})  # objects inside a form
 
 
@@ -34,6 +37,16 @@ class Form:
     fields: dict[str, Any]
     file: bytes | None = None
     media_type: str = ""
+
+    async def digest(self, request: web.Request) -> bytes:
+        """Of all of it, where the request has an `Idempotency-Key`; however the form was cut."""
+        return await asyncio.to_thread(self._digest) if HEADER in request.headers else b""
+
+    def _digest(self) -> bytes:
+        whole = hashlib.sha256(orjson.dumps([self.fields, self.media_type], option=SORTED))
+        if self.file is not None:
+            whole.update(hashlib.sha256(self.file).digest())
+        return whole.digest()
 
 
 async def form_of(request: web.Request, settings: VoiceSettings) -> Form:

@@ -24,7 +24,7 @@ def described():
         app,
         nobody,
         calls.CallsApi(None, None),  # type: ignore[arg-type]
-        ControlApi(None, None, None),  # type: ignore[arg-type]
+        ControlApi(None, None, None, None),  # type: ignore[arg-type]
         SteeringApi(None, None, None, None),  # type: ignore[arg-type]
     )
     openapi.setup(app, endpoints, "1.2.3")
