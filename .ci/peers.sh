@@ -6,6 +6,7 @@ set -euo pipefail
 PEERS=(
     chromium chromium-driver postgresql redis-server espeak-ng sox
     baresip-core sip-tester sipsak kamailio kamailio-tls-modules rtpengine-daemon tshark
+    nodejs node-ws node-typescript
 )
 
 say() { printf 'peers: %s\n' "$*" >&2; }

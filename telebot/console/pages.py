@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from telebot.call.model import Result
-from telebot.console import view
+from telebot.console import client, view
 from telebot.console.sessions import COOKIE, PATH, Sessions, TooMany, from_elsewhere, set_cookie
 from telebot.records.keys import Keys, NoKey, WrongScope
 from telebot.records.reading import BadCursor, CallFilter, CallReader, NoRecording
@@ -234,6 +234,7 @@ def setup(app: web.Application, console: Console) -> None:
     for file, media_type in STATIC.items():
         text = (ROOM / "static" / file).read_text("utf-8")
         router.add_get(f"{PATH}/static/{file}", _static(text, media_type))
+    client.setup(app)
 
 
 async def _form(request: web.Request) -> dict[str, str] | None:
