@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+PROBLEM = "application/problem+json"
 PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -28,6 +29,18 @@ class ErrorAnswer(BaseModel):
     """The answer to every request that failed."""
 
     error: ErrorBody
+
+
+class Problem(BaseModel):
+    """The same as problem details (RFC 9457), for who asks for them by `Accept`."""
+
+    type: str = Field(description="a URN that ends with the error's `code`")
+    title: str = Field(description="of the status")
+    status: int
+    detail: str = Field(description="for people")
+    code: str = Field(description="for programs")
+    param: str | None = Field(None, description="the parameter at fault")
+    metadata: dict[str, Any] | None = None
 
 
 def answer(value: BaseModel, status: int = 200) -> web.Response:

@@ -25,6 +25,7 @@ from telebot.records.reading import BadCursor, CallReader, NoRecording
 from telebot.records.retention import Retention, StillLive
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+EVENTS = "text/event-stream"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
@@ -35,7 +36,8 @@ Authorize = Callable[[web.Request, Scope], None]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One route and everything its description needs. `answers` is the shape of the answer, or a
-    media type; None where there is none (204). `scope` is None where no key is needed."""
+    media type; None where there is none (204). `scope` is None where no key is needed. `failures`
+    are those that not every request of its kind may meet (`openapi.py` knows the others)."""
 
     method: str
     path: str
@@ -48,6 +50,10 @@ class Endpoint:
     body: type[BaseModel] | None = None
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()  # of the request: name and what it is for
+    form: type[BaseModel] | None = None  # may be sent as multipart/form-data, with a `file`
+    also: tuple[str, ...] = ()  # media types that the answer may have instead
+    tells: tuple[tuple[str, str], ...] = ()  # headers of the answer
+    ranges: bool = False  # parts of the answer may be asked for
 
 
 class HasEndpoints(Protocol):
@@ -94,6 +100,7 @@ class CallsApi:
                 "Stereo recording, caller left and bot right; takes Range requests",
                 "audio/wav",
                 failures=missing,
+                ranges=True,
             ),
             Endpoint(
                 "GET",

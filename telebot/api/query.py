@@ -16,6 +16,7 @@ from telebot.call.model import Result, State
 from telebot.records.reading import CallFilter
 
 Q = TypeVar("Q", bound=BaseModel)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]|\Z)")
 MAX_BODY_BYTES = 64 * 1024
 BODY_WITHIN_S = 10.0
 
@@ -27,6 +28,13 @@ def _plus(value: Any) -> Any:
 
 def _zone_plus(value: Any) -> Any:
     return re.sub(r" (\d\d:?\d\d)\Z", r"+\1", value) if isinstance(value, str) else value
+
+
+def _written(value: Any) -> Any:
+    """A date, or a date and a time: no number of seconds."""
+    if isinstance(value, str) and not _MOMENT.match(value):
+        raise ValueError("write it like 2026-01-31T12:00:00Z")
+    return value
 
 
 def _utc(value: datetime) -> datetime:
@@ -44,7 +52,10 @@ def _printable(value: str) -> str:
 
 Text = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
 Number = Annotated[Text, BeforeValidator(_plus)]
-Moment = Annotated[datetime, BeforeValidator(_zone_plus), AfterValidator(_utc)]
+# validators that go before the type's own are called in the order from right to left
+Moment = Annotated[
+    datetime, BeforeValidator(_written), BeforeValidator(_zone_plus), AfterValidator(_utc)
+]
 Cursor = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -115,13 +126,16 @@ def read(model: type[Q], body: bytes) -> Q:
         raise ApiError(400, "invalid_json", "Send a JSON object.") from None
     if not isinstance(tree, dict):
         raise ApiError(400, "invalid_json", "Send a JSON object.")
-    return valid(model, tree)
+    return valid(model, tree, texts=False)
 
 
-def valid(model: type[Q], values: Any) -> Q:
-    """Parameters as `model`. Raises `ApiError` (400) that names the first one at fault."""
+def valid(model: type[Q], values: Any, *, texts: bool = True) -> Q:
+    """Parameters as `model`. What came as JSON (not `texts`) is taken at its word: "1" is no
+    number there. Raises `ApiError` (400) that names the first one at fault."""
     try:
-        return model.model_validate(values)
+        if texts:
+            return model.model_validate(values)
+        return model.model_validate_json(orjson.dumps(values), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"])[:64]

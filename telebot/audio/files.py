@@ -28,6 +28,9 @@ CONTAINERS = {  # format → container and codec of FFmpeg, media type
 BARE = {"audio/basic": "mulaw", "audio/pcmu": "mulaw", "audio/x-mulaw": "mulaw",
         "audio/pcma": "alaw", "audio/x-alaw": "alaw"}  # fmt: skip
 FORMATS = ("pcm", "wav", "mulaw", "alaw", *CONTAINERS)
+# media types of the formats without a container
+PLAIN = {"pcm": "audio/pcm", "wav": "audio/wav", "mulaw": "audio/pcmu", "alaw": "audio/pcma"}
+MEDIA_TYPES = (*(media for _, _, media in CONTAINERS.values()), *PLAIN.values())
 LEAST_RATE_HZ = 4000
 # Only kinds that are a file by themselves: FFmpeg also takes lists and session descriptions for
 # input (concat, HLS, DASH, SDP), which name files and addresses that it then opens.
@@ -125,8 +128,8 @@ class Encoder:
         """Of the whole, with the rate where the bytes do not tell it."""
         if self._kind in CONTAINERS:
             return CONTAINERS[self._kind][2]
-        bare = {"mulaw": "audio/pcmu", "alaw": "audio/pcma", "wav": "audio/wav"}
-        return bare.get(self._kind, f"audio/pcm;rate={self.rate_hz};channels=1")
+        plain = PLAIN[self._kind]
+        return f"{plain};rate={self.rate_hz};channels=1" if self._kind == "pcm" else plain
 
     def feed(self, pcm16: bytes) -> bytes:
         """Whole samples in, bytes of the file out (maybe none yet)."""

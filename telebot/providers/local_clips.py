@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from telebot.call.errors import ProviderBusy, ProviderError
+from telebot.call.errors import ProviderBusy, ProviderConfigError, ProviderError
 from telebot.providers.clips import (
     HearingAbility,
     Recording,
@@ -94,6 +94,9 @@ class LocalSpeaker:
         """A sentence at a time."""
         try:
             voice = check_voice(script.voice or VOICES[0])
+        except ProviderConfigError as error:
+            raise lost(Cause.BAD_REQUEST, str(error)) from error
+        try:
             async for clip in self._local.tts.stream(script.text, voice=voice, rate_hz=RATE_HZ):
                 yield clip.pcm16
         except ProviderBusy as error:

@@ -15,6 +15,8 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import structlog
+
 from telebot.call.errors import ProviderConfigError
 from telebot.providers.resources import Resources
 from telebot.providers.vendor import build_vendor_service, near, vendor_of
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pipecat.services.tts_service import TTSService
 
     from telebot.providers.clips import Speaker, Transcriber
+
+log = structlog.get_logger(__name__)
 
 Kind = Literal["stt", "tts", "llm", "realtime"]
 Spec = str | Mapping[str, Any]
@@ -202,8 +206,28 @@ def _built_for_clips(
         raise ProviderConfigError(gone)
     if name not in names:
         raise ProviderConfigError(f"no provider {name!r}{near(name, names)}")
-    path, _, function = names[name].partition(":")
-    return getattr(importlib.import_module(path), function)(options, resources)
+    try:
+        path, _, function = names[name].partition(":")
+        made = getattr(importlib.import_module(path), function)(options, resources)
+    except ProviderConfigError:
+        raise
+    except Exception as error:  # an added package's: the others are there all the same
+        if name not in _broken:
+            _broken.add(name)
+            log.exception("provider_not_built", provider=name, kind=kind)
+        raise ProviderConfigError(f"{name}: cannot be built; the log says why") from error
+    lacks = [each for each in NEEDED.get(kind, ()) if not hasattr(made, each)]
+    if lacks:
+        raise ProviderConfigError(f"{name}: what it builds has no {lacks[0]}")
+    return cast("object", made)
+
+
+_broken: set[str] = set()  # names that were told about
+# of what is built for clips (`clips.py`)
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "stt": ("model", "abilities", "longest_s", "transcribe"),
+    "tts": ("model", "abilities", "longest", "rate_hz", "speak", "uses"),
+}
 
 
 def name_of(kind: Kind, spec: Spec, resources: Resources) -> str:

@@ -7,7 +7,8 @@ go before this work in the queue. Next: `transcribing.py`, `speaking.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -27,8 +28,6 @@ PACE_S = 5.0  # for a place in a vendor's queue, before the next one is asked
 # the request itself is at fault, as every vendor would say
 # may be the request's fault as well as the vendor's: nothing to hear, nothing to say
 DOUBTFUL = frozenset({Cause.EMPTY, Cause.SILENT, Cause.SHORT})
-# what code that reads an answer raises where the vendor did not send what it documents
-MISREAD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 OURS_TO_ANSWER = {Cause.BAD_REQUEST: (400, "provider_refused"), Cause.REFUSED: (502, "no_access")}
 
 
@@ -168,13 +167,18 @@ class Attempts:
 
 
 async def _tried(work: Callable[[Offer], Awaitable[T]], offer: Offer) -> T:
-    try:
+    with as_failures(offer):
         return await work(offer)
-    except MISREAD as error:
-        raise misread(offer, error) from error
 
 
-def misread(offer: Offer, error: Exception) -> ClipFailed:
-    """A vendor's answer, or an added package, made our own reading fail."""
-    log.warning("voice_answer_misread", provider=offer.name, kind=offer.work, exc_info=error)
-    return lost(Cause.ERROR, f"{offer.name}: {type(error).__name__}")
+@contextmanager
+def as_failures(offer: Offer) -> Iterator[None]:
+    """The boundary between a request and one provider's code, which may be an added package's:
+    whatever is raised there is a failure of that provider, and another one is asked."""
+    try:
+        yield
+    except (ClipFailed, ApiError):
+        raise
+    except Exception as error:
+        log.exception("voice_provider_failed", provider=offer.name, kind=offer.work)
+        raise lost(Cause.ERROR, f"{offer.name}: {type(error).__name__}") from error

@@ -17,7 +17,7 @@ from telebot.call.errors import ApiError
 from telebot.providers.clips import ClipFailed, Script, Speaker, Use, lost
 from telebot.providers.failure import Cause
 from telebot.providers.sentences import sentences
-from telebot.voice.attempts import MISREAD, Attempts, misread
+from telebot.voice.attempts import Attempts, as_failures
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import Preferences
 
@@ -108,21 +108,20 @@ async def _passed_on(
     attempts: Attempts,
 ) -> AsyncGenerator[bytes, None]:
     try:
-        for piece in first:
-            spoken.bytes_out += len(piece)
-            yield piece
-        most = (LEAST_S + SLOWEST_S * len(script.text) / script.speed) * 2 * spoken.rate_hz
-        async for piece in _in_time(rest, STALL_S):
-            spoken.bytes_out += len(piece)
-            if spoken.bytes_out > most:
-                raise lost(Cause.ERROR, "audio longer than its text can be")
-            yield piece
-        seconds = spoken.bytes_out / 2 / spoken.rate_hz
-        said = sum(map(str.isalnum, script.text))  # blanks and dots take no time
-        if seconds * max(1.0, script.speed) < said / FASTEST_CHARS_S:
-            raise lost(Cause.SHORT, "audio shorter than its text can be")
-    except MISREAD as error:
-        raise _late(spoken, attempts, misread(spoken.offer, error)) from error
+        with as_failures(spoken.offer):
+            for piece in first:
+                spoken.bytes_out += len(piece)
+                yield piece
+            most = (LEAST_S + SLOWEST_S * len(script.text) / script.speed) * 2 * spoken.rate_hz
+            async for piece in _in_time(rest, STALL_S):
+                spoken.bytes_out += len(piece)
+                if spoken.bytes_out > most:
+                    raise lost(Cause.ERROR, "audio longer than its text can be")
+                yield piece
+            seconds = spoken.bytes_out / 2 / spoken.rate_hz
+            said = sum(map(str.isalnum, script.text))  # blanks and dots take no time
+            if seconds * max(1.0, script.speed) < said / FASTEST_CHARS_S:
+                raise lost(Cause.SHORT, "audio shorter than its text can be")
     except ClipFailed as failed:
         raise _late(spoken, attempts, failed) from failed
     finally:

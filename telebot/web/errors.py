@@ -8,7 +8,8 @@ No stack trace, no words of a library, and nothing of the configuration leaves t
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -51,6 +52,7 @@ STATUSES: tuple[tuple[type[TelebotError], HTTPStatus, str, str], ...] = (
 TYPES = {401: "authentication", 403: "permission", 404: "not_found"}
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 PROBLEM = "application/problem+json"
+MOST_ACCEPTED = 2000  # characters
 TOLD: web.ResponseKey[dict[str, Any]] = web.ResponseKey("told", dict)  # what the envelope holds
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="telebot"'}  # RFC 6750 section 3
 
@@ -79,10 +81,20 @@ def error(
     return response
 
 
+def _wants_problem(accept: Sequence[str]) -> bool:
+    """Whether problem details are named, and no less liked than JSON (RFC 9110 section 12.5.1)."""
+    liked: dict[str, float] = {}
+    for wish in ",".join(accept)[:MOST_ACCEPTED].split(","):
+        media, *parameters = (part.strip().lower() for part in wish.split(";"))
+        quality = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        liked[media] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality) else 0.0
+    return liked.get(PROBLEM, 0.0) > 0 and liked[PROBLEM] >= liked.get("application/json", 0.0)
+
+
 def _as_problem(request: web.Request, response: web.Response) -> web.Response:
     """The same as problem details, where they are asked for."""
     body = response.get(TOLD)
-    if body is None or PROBLEM not in request.headers.get("Accept", ""):
+    if body is None or not _wants_problem(request.headers.getall("Accept", ())):
         return response
     problem = {
         "type": f"urn:telebot:error:{body['code']}",

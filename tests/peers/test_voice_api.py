@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import sys
 
 import aiohttp
 import pytest
@@ -271,22 +272,60 @@ async def test_a_server_of_the_operators_own_is_a_provider(speech, file):
             assert len(other.done) == 2
 
 
-async def test_a_package_of_the_users_own_is_a_provider(speech, file, tmp_path, monkeypatch):
-    """As it is installed: a module, and the entry point in its metadata."""
-    (tmp_path / "acme_voice.py").write_text(ACME)
-    info = tmp_path / "acme-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[telebot.transcribers]\nacme = acme_voice:build\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry._added.cache_clear()
-    try:
-        async with voice_server(speech) as server:
-            status, heard, _ = await server.post(HEAR, data=form(file, model="acme"))
-            assert (status, heard["provider"]) == (200, "acme/one")
-            assert heard["text"] == "heard by acme"
-    finally:
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Installs a package as it is installed: a module, and the entry points in its metadata."""
+
+    def install(name, source, points):
+        (tmp_path / f"{name}.py").write_text(source)
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(points)
+        monkeypatch.syspath_prepend(str(tmp_path))
         registry._added.cache_clear()
+
+    yield install
+    registry._added.cache_clear()
+
+
+async def test_a_package_of_the_users_own_is_a_provider(speech, file, installed):
+    installed("acme_voice", ACME, "[telebot.transcribers]\nacme = acme_voice:build\n")
+    async with voice_server(speech) as server:
+        status, heard, _ = await server.post(HEAR, data=form(file, model="acme"))
+        assert (status, heard["provider"]) == (200, "acme/one")
+        assert heard["text"] == "heard by acme"
+
+
+@pytest.mark.parametrize("wrong", ["OSError(5, 'away')", "RuntimeError('x')", "ConnectionError()"])
+async def test_a_package_that_fails_is_followed_by_the_next(speech, file, installed, wrong):
+    source = ACME.replace('return Transcript("heard by acme")', f"raise {wrong}")
+    installed("failing_voice", source, "[telebot.transcribers]\nfailing = failing_voice:build\n")
+    prefers = json.dumps({"order": ["failing", "local"]})
+    async with voice_server(speech) as server:
+        status, heard, _ = await server.post(HEAR, data=form(file, provider=prefers))
+        assert (status, heard["provider"]) == (200, "local")
+        assert heard["attempts"][0]["cause"] == "error"
+    sys.modules.pop("failing_voice")
+
+
+@pytest.mark.parametrize(
+    "source", ["1 / 0", "def build(options, resources): return object()", "import no_such_package"]
+)
+async def test_a_package_that_cannot_be_built_hides_nobody_else(speech, file, installed, source):
+    installed("broken_voice", source, "[telebot.transcribers]\nbroken = broken_voice:build\n")
+    async with voice_server(speech) as server:
+        assert (await server.post(HEAR, data=form(file)))[0] == 200
+        status, told, _ = await server.post(HEAR, data=form(file, model="broken"))
+        assert (status, told["error"]["code"]) == (404, "model_not_found")
+        assert (await server.get("/v1/voice/providers"))[0] == 200
+    sys.modules.pop("broken_voice", None)
+
+
+async def test_a_voice_that_nobody_has_is_the_requests_fault(speech):
+    async with voice_server(speech) as server:
+        status, told, _ = await server.post(SAY, json={"text": TEXT, "voice": "nobody"})
+        assert (status, told["error"]["code"]) == (400, "provider_refused")
 
 
 ACME = """

@@ -14,22 +14,22 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from telebot.api.answers import PRIVATE, answer
-from telebot.api.calls import Endpoint
+from telebot.api.calls import EVENTS, Endpoint
 from telebot.api.idempotency import TOLD, Once
-from telebot.api.query import valid
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import Language, SynthesizeRequest, Text, TranscribeRequest
-from telebot.api.voice.synthesize import spoken_to
+from telebot.api.voice.synthesize import TELLS, spoken_to
 from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
 from telebot.api.voice.uploads import Form, form_of, sound_of
+from telebot.audio.files import MEDIA_TYPES
 from telebot.providers import registry
 from telebot.providers.clips import Recording, Transcript
 from telebot.records.keys import Scope
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.service import Done, Voice
 
-FAILURES = (400, 404, 408, 409, 413, 415, 422, 429, 502, 504)
+FAILURES = (404, 409, 415, 422, 502, 504)
 Task = Literal["transcribe", "translate"]
 CUE_WORDS, CUE_S = 12, 5.0  # of one subtitle
 
@@ -47,6 +47,38 @@ class TranscriptionForm(BaseModel):
     timestamp_granularities: tuple[Literal["word", "segment"], ...] = ()
     stream: bool = False
     provider: Preferences = Field(ANYBODY, description="not OpenAI's: who may do it")
+
+
+class Segment(BaseModel):
+    """A part of a transcription; which fields it has depends on `response_format`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: int | str
+    start: float = Field(description="seconds")
+    end: float
+    text: str
+
+
+class HeardWord(BaseModel):
+    """A word and its times in seconds."""
+
+    word: str
+    start: float
+    end: float
+
+
+class Transcription(BaseModel):
+    """A transcription as JSON; beyond `text` and `usage` in the formats `verbose_json` and
+    `diarized_json`."""
+
+    text: str
+    usage: dict[str, Any] = Field(description="`type` is `tokens` or `duration`")
+    task: str | None = None
+    language: str | None = None
+    duration: float | None = Field(None, description="seconds")
+    segments: list[Segment] | None = None
+    words: list[HeardWord] | None = None
 
 
 class SpeechRequest(BaseModel):
@@ -98,9 +130,11 @@ class Compatible:
                 self.transcriptions,
                 viewer,
                 said,
-                "application/json",
+                Transcription,
                 failures=FAILURES,
-                body=TranscriptionForm,
+                form=TranscriptionForm,
+                also=("text/plain", EVENTS),
+                tells=TELLS[:2],
                 headers=(TOLD,),
             ),
             Endpoint(
@@ -109,9 +143,11 @@ class Compatible:
                 self.translations,
                 viewer,
                 "A recording to English text, in OpenAI's words",
-                "application/json",
+                Transcription,
                 failures=FAILURES,
-                body=TranscriptionForm,
+                form=TranscriptionForm,
+                also=("text/plain", EVENTS),
+                tells=TELLS[:2],
                 headers=(TOLD,),
             ),
             Endpoint(
@@ -120,10 +156,12 @@ class Compatible:
                 self.speech,
                 viewer,
                 "A text to sound, in OpenAI's words",
-                "audio/*",
+                MEDIA_TYPES[0],
                 failures=FAILURES[:-1],
                 body=SpeechRequest,
                 headers=(TOLD,),
+                also=(*MEDIA_TYPES[1:], EVENTS),
+                tells=TELLS,
             ),
             Endpoint(
                 "GET",
@@ -144,7 +182,7 @@ class Compatible:
 
     async def speech(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request, self._voice.settings)
-        asked = valid(SpeechRequest, form.fields)
+        asked = form.read(SpeechRequest)
         voice = asked.voice.get("id") if isinstance(asked.voice, dict) else asked.voice
         ours = asked.model in registry.OURS
         wish = SynthesizeRequest(
@@ -177,7 +215,7 @@ class Compatible:
         )
 
     async def _heard(self, request: web.Request, task: Task, form: Form) -> web.StreamResponse:
-        asked = valid(TranscriptionForm, form.fields)
+        asked = form.read(TranscriptionForm)
         wish = TranscribeRequest(
             model=asked.model,
             provider=asked.provider,

@@ -21,6 +21,7 @@ from telebot.providers import registry
 from telebot.providers.catalogue import Model, Vendor
 from telebot.providers.clips import ClipFailed, ListsVoices
 from telebot.records.keys import Scope
+from telebot.voice.attempts import as_failures
 from telebot.voice.offers import WORKS, Offer
 from telebot.voice.service import Voice
 
@@ -290,7 +291,8 @@ async def _voices(offer: Offer) -> list[VoiceAnswer] | None:
         return None
     try:
         async with asyncio.timeout(VOICES_WITHIN_S):
-            rows = await speaks.voices()
+            with as_failures(offer):
+                rows = await speaks.voices()
     except (ClipFailed, TimeoutError):
         return None
     return [

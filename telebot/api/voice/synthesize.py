@@ -15,16 +15,15 @@ from contextlib import aclosing
 from aiohttp import web
 
 from telebot.api.answers import PRIVATE
-from telebot.api.calls import Endpoint
+from telebot.api.calls import EVENTS, Endpoint
 from telebot.api.idempotency import TOLD, Once
-from telebot.api.query import valid
 from telebot.api.streaming import Stream
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import AttemptAnswer, SynthesizeRequest, UsageAnswer
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.api.voice.uploads import form_of
-from telebot.audio.files import CONTAINERS, Encoder
+from telebot.audio.files import CONTAINERS, MEDIA_TYPES, Encoder
 from telebot.audio.resample import resample
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Script, Use
@@ -37,6 +36,14 @@ from telebot.voice.service import Done, Voice, new_id
 from telebot.voice.speaking import Spoken
 
 PATH = "/v1/voice/synthesize"
+TELLS = (
+    ("x-generation-id", "names the piece of work in the records"),
+    ("x-provider", "`provider/model` that speaks"),
+    ("x-sample-rate", "Hz"),
+    ("x-cost", "in `x-cost-currency`; absent where it is not known"),
+    ("x-cost-currency", "the currency of the records"),
+    ("x-attempts", "how many were asked; of a whole answer alone"),
+)
 
 
 class Synthesize:
@@ -55,16 +62,18 @@ class Synthesize:
                 self.synthesize,
                 Scope.VIEWER,
                 "A text to sound, as it is made",
-                "audio/*",
-                failures=(400, 404, 408, 409, 413, 415, 422, 429, 502),
+                MEDIA_TYPES[0],
+                failures=(404, 409, 415, 422, 502),
                 body=SynthesizeRequest,
                 headers=(TOLD,),
+                also=(*MEDIA_TYPES[1:], EVENTS),
+                tells=TELLS,
             )
         ]
 
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request, self._voice.settings)
-        asked = valid(SynthesizeRequest, form.fields)
+        asked = form.read(SynthesizeRequest)
         key_id = self._who(request)
         return await self._once.answer(
             request,

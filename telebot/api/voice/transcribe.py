@@ -9,9 +9,8 @@ from contextlib import aclosing
 from aiohttp import web
 
 from telebot.api.answers import answer
-from telebot.api.calls import Endpoint
+from telebot.api.calls import EVENTS, Endpoint
 from telebot.api.idempotency import TOLD, Once
-from telebot.api.query import valid
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.shapes import TranscribeAnswer, TranscribeRequest
@@ -46,15 +45,17 @@ class Transcribe:
                 Scope.VIEWER,
                 "A recording to text",
                 TranscribeAnswer,
-                failures=(400, 404, 408, 409, 413, 415, 422, 429, 502, 504),
+                failures=(404, 409, 415, 422, 502, 504),
                 body=TranscribeRequest,
                 headers=(TOLD,),
+                form=TranscribeRequest,
+                also=(EVENTS,),
             )
         ]
 
     async def transcribe(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request, self._voice.settings)
-        asked = valid(TranscribeRequest, form.fields)
+        asked = form.read(TranscribeRequest)
         return await self._once.answer(
             request, await form.digest(request), lambda: self._heard(request, asked, form)
         )

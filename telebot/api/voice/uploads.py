@@ -10,19 +10,22 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import BadHttpMessage
+from pydantic import BaseModel
 
 from telebot.api.idempotency import HEADER
+from telebot.api.query import valid
 from telebot.audio import files
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Sound
 from telebot.voice.fetching import Fetcher
 from telebot.voice_settings import VoiceSettings
 
+M = TypeVar("M", bound=BaseModel)
 BODY_WITHIN_S = 120.0
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS = 64
@@ -32,11 +35,16 @@ JSON_FIELDS = frozenset({"provider", "logprobs", "include"})  # objects inside a
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a request and its file, if there is one."""
+    """The fields of a request and its file, if there is one. Those of a form are texts."""
 
     fields: dict[str, Any]
     file: bytes | None = None
     media_type: str = ""
+    texts: bool = False
+
+    def read(self, model: type[M]) -> M:
+        """The fields as `model`: numbers are no texts in JSON. Raises `ApiError` (400)."""
+        return valid(model, self.fields, texts=self.texts)
 
     async def digest(self, request: web.Request) -> bytes:
         """Of all of it, where the request has an `Idempotency-Key`; however the form was cut."""
@@ -111,7 +119,7 @@ async def _multipart(request: web.Request, most: int) -> Form:
                 _put(fields, part.name, await _part(part, MAX_FIELD_BYTES))
     except (ValueError, AssertionError, EOFError):
         raise ApiError(400, "broken_body", "The form is broken.") from None
-    return Form(fields, file, media_type)
+    return Form(fields, file, media_type, texts=True)
 
 
 async def _part(part: BodyPartReader, most: int) -> bytes:
