@@ -1,5 +1,5 @@
-"""Loaded by schemathesis (schemathesis.toml): recordings that are made up are replaced by a real one,
-else every upload would be refused for the same reason."""
+"""Loaded by schemathesis (schemathesis.toml): recordings that are made up are replaced by a real
+one, else every upload would be refused for the same reason."""
 
 from __future__ import annotations
 
