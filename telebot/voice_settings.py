@@ -19,13 +19,14 @@ class LimitSettings(Row):
 
 
 class VoiceServer(Row):
-    """A server of your own, or of anybody's, that speaks OpenAI's `/audio` endpoints."""
+    """A server of your own, or of anybody's, that speaks OpenAI's `/audio` or `/chat` endpoints."""
 
     base_url: str = row(..., "its address up to /v1, for example http://127.0.0.1:8000/v1")
     api_key_env: str | None = row(None, "the variable with its key, where it wants one")
     transcribe: str | None = row(None, "its model that hears; empty: it hears nothing")
     speak: str | None = row(None, "its model that speaks; empty: it speaks nothing")
     voice: str = row("alloy", "the voice that it speaks with")
+    chat: str | None = row(None, "its language model; empty: it answers nothing")
 
 
 class VoiceSettings(Row):
@@ -45,7 +46,8 @@ class VoiceSettings(Row):
         None, "reports warn near this cost of a month, calls included", unit="currency", gt=0
     )
     servers: dict[str, VoiceServer] = row(
-        {}, "servers with `/audio` endpoints as docs/voice.md tells, by the names of requests"
+        {},
+        "servers with `/audio` or `/chat` endpoints (docs/voice.md), by the names of requests",
     )
     fetch_hosts: tuple[str, ...] = row(
         (), "hosts whose recordings may be fetched by URL although their addresses are not public"

@@ -86,13 +86,13 @@ class SharedAnthropicLLMService(AnthropicLLMService):
 
     async def _create_message_stream(self, api_call: Any, params: Any) -> AsyncIterator[Any]:
         self._stream = await api_call(**params)
-        return _whole(self._stream)
+        return whole(self._stream)
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
         return category(exception)
 
 
-async def _whole(stream: Any) -> AsyncIterator[Any]:
+async def whole(stream: Any) -> AsyncIterator[Any]:
     """The events of a reply. Raises APIError where it ends before its end."""
     request, stop = stream.response.request, None
     try:

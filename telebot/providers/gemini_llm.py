@@ -10,7 +10,7 @@ the chain's business.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -97,14 +97,14 @@ class SharedGoogleLLMService(GoogleLLMService):
                 await reply.aclose()
 
     def _stream_response(self, context: LLMContext) -> Any:
-        self._reply = _whole(super()._stream_response(context))
+        self._reply = whole(super()._stream_response(context))
         return self._reply
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
         return category(exception)
 
 
-async def _whole(chunks: Any) -> AsyncIterator[GenerateContentResponse]:
+async def whole(chunks: Any) -> AsyncGenerator[GenerateContentResponse, None]:
     """The chunks of a reply. Raises BrokenOff where it ends before its end."""
     ended = False
     async with aclosing(chunks):

@@ -25,17 +25,21 @@ MODELS = {"llm": LLM_MODEL, "stt": STT_MODEL}
 EFFORTS = {"openai/gpt-oss": "low", "qwen/": "none"}
 
 
+def effort(model: str) -> str | None:
+    """The least thinking that a model can be asked for; None where there is nothing to ask."""
+    return next((said for name, said in EFFORTS.items() if model.startswith(name)), None)
+
+
 def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
     """`llm: groq`, or `{service: groq, model: openai/gpt-oss-20b}`."""
-    model = str(vendor.chosen(options, "model", LLM_MODEL))
-    effort = next((said for name, said in EFFORTS.items() if model.startswith(name)), None)
+    least = effort(str(vendor.chosen(options, "model", LLM_MODEL)))
     return vendor.named(
         "llm",
         LLM,
         options,
         resources.environ,
         vendor=VENDOR,
-        settings={"model": LLM_MODEL, "reasoning_effort": effort},
+        settings={"model": LLM_MODEL, "reasoning_effort": least},
         given={"http_client": openai_http(resources)},
     )
 

@@ -27,7 +27,7 @@ NO_KEY: Mapping[str, Any] = {"api_key_env": None}
 
 def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
     """`{service: openai-compatible, base_url: "http://127.0.0.1:11434/v1", model: "llama3.2"}`."""
-    _check(options, resources, "llm")
+    address(options, resources, "llm")
     return vendor.named(
         "llm",
         LLM,
@@ -41,7 +41,7 @@ def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
 def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     """`{service: openai-compatible, base_url: "http://127.0.0.1:8880/v1", model: kokoro, voice:
     af_heart}`; `options: {sample_rate: 22050}` where the server's raw PCM is not at 24 kHz."""
-    _check(options, resources, "tts")
+    address(options, resources, "tts")
     return vendor.named(
         "tts",
         TTS,
@@ -54,7 +54,7 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
     )
 
 
-def _check(options: Mapping[str, Any], resources: Resources, kind: str) -> str:
+def address(options: Mapping[str, Any], resources: Resources, kind: str) -> str:
     """The server's address. Raises ProviderConfigError."""
     url = str(options.get("base_url") or resources.environ.get(f"{VENDOR}_BASE_URL", ""))
     if not url:
@@ -72,7 +72,7 @@ def _check(options: Mapping[str, Any], resources: Resources, kind: str) -> str:
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the server takes the key and has the model; one without a list is taken for good."""
-    url = _check(options, resources, kind)
+    url = address(options, resources, kind)
     key = vendor.vendor_key({**NO_KEY, **options}, resources.environ, VENDOR)
     headers = {"Authorization": f"Bearer {key}"}  # as the calls will send it
     who = f"the server at {url}"

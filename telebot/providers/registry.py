@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipecat.services.tts_service import TTSService
 
     from telebot.providers.clips import Speaker, Transcriber
+    from telebot.providers.replies import Replier
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +117,15 @@ SPEAKERS: dict[str, str] = {
     "rime": "telebot.providers.rime_clips:build_speaker",
     "speechify": "telebot.providers.speechify_clips:build_speaker",
 }
+# Replies to work that is no call (`replies.py`): name → a function (options, resources) → Replier.
+# `local` is an agent's own brain, which `voice/` hands in.
+REPLIERS: dict[str, str] = {
+    "anthropic": "telebot.providers.anthropic_replies:build_replier",
+    "gemini": "telebot.providers.gemini_replies:build_replier",
+    "groq": "telebot.providers.groq_replies:build_replier",
+    "openai": "telebot.providers.openai_replies:build_replier",
+    "openai-compatible": "telebot.providers.openai_compatible_replies:build_replier",
+}
 
 # What an agent that names no provider uses, in this order: those whose key is there. The last ones
 # run on this machine.
@@ -177,6 +187,11 @@ def speakers() -> dict[str, str]:
     return {**dict(_added("telebot.speakers")), **SPEAKERS}
 
 
+def repliers() -> dict[str, str]:
+    """Every vendor whose language models answer; the group is ``telebot.repliers``."""
+    return {**dict(_added("telebot.repliers")), **REPLIERS}
+
+
 @cache
 def _added(group: str) -> tuple[tuple[str, str], ...]:
     """Nothing is imported: a package's file is loaded when its provider is first asked for."""
@@ -192,6 +207,11 @@ def build_transcriber(name: str, options: Mapping[str, Any], resources: Resource
 def build_speaker(name: str, options: Mapping[str, Any], resources: Resources) -> Speaker:
     """A vendor that speaks texts. Raises as `build_transcriber`."""
     return cast("Speaker", _built_for_clips("tts", speakers(), name, options, resources))
+
+
+def build_replier(name: str, options: Mapping[str, Any], resources: Resources) -> Replier:
+    """A vendor whose language model answers. Raises as `build_transcriber`."""
+    return cast("Replier", _built_for_clips("llm", repliers(), name, options, resources))
 
 
 def _built_for_clips(

@@ -1,7 +1,7 @@
 """Servers on OpenAI's wire that the operator names in `voice.servers`: providers without a file.
 
-Speaches, Kokoro, vLLM, LocalAI and gateways speak it:
-https://platform.openai.com/docs/api-reference/audio
+Speaches, Kokoro, vLLM, Ollama, LocalAI and gateways speak it:
+https://platform.openai.com/docs/api-reference/audio, …/api-reference/chat
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from openai import AsyncOpenAI
 
 from telebot.call.errors import ProviderConfigError
 from telebot.providers.openai_clips import OpenAISpeaker, OpenAITranscriber, shared_client
+from telebot.providers.openai_compatible_replies import LIMIT
+from telebot.providers.openai_replies import OpenAIReplier
 from telebot.providers.resources import Resources
 from telebot.voice_settings import VoiceServer
 
@@ -32,6 +34,16 @@ def speaker(
     if chosen is None:
         raise ProviderConfigError(f"{name} speaks nothing: voice.servers.{name}.speak is empty")
     return OpenAISpeaker(_client(name, server, resources), chosen, server.voice, name)
+
+
+def replier(
+    name: str, server: VoiceServer, model: str | None, resources: Resources
+) -> OpenAIReplier:
+    """Raises ProviderConfigError where the server answers nothing, or its key is missing."""
+    chosen = model or server.chat
+    if chosen is None:
+        raise ProviderConfigError(f"{name} answers nothing: voice.servers.{name}.chat is empty")
+    return OpenAIReplier(_client(name, server, resources), chosen, name, limit=LIMIT)
 
 
 def _client(name: str, server: VoiceServer, resources: Resources) -> AsyncOpenAI:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from telebot.simulate.anthropic_request import MODELS, Wrong, check, conversation
+from telebot.simulate.anthropic_request import MODELS, Wrong, check, conversation, form
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.server import Routes, Simulator
 
@@ -95,7 +95,7 @@ class _Anthropic:
             asked = check(await request.text())
         except Wrong as wrong:
             return _refusal(wrong.status, str(wrong))
-        tokens = self._sim.answers.tokens(conversation(asked["messages"]))
+        tokens = self._sim.answers.tokens(conversation(asked["messages"]), form(asked))
         if asked.get("stream"):
             return await _Reply(request, asked, exchange).stream(tokens)
         return await _whole(asked, exchange, tokens)

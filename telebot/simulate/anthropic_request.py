@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from telebot.simulate.tools import objects
+
 
 @dataclass(frozen=True, slots=True)
 class Takes:
@@ -65,6 +67,7 @@ def check(body: str) -> dict[str, Any]:
     if type(asked["max_tokens"]) is not int or asked["max_tokens"] < 1:
         raise Wrong("max_tokens: Input should be greater than or equal to 1")
     _check_settings(asked, takes)
+    form(asked)
     _check_messages(asked["messages"], takes)
     return asked
 
@@ -91,6 +94,24 @@ def _check_settings(asked: Mapping[str, Any], takes: Takes) -> None:
     kind = (asked.get("thinking") or {}).get("type")
     if kind in ("disabled", "between_tools") and kind != takes.unthinking:
         raise Wrong(f'"thinking.type.{kind}" is not supported for this model.')
+
+
+def form(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The schema of the answer; None where it is free
+    (https://platform.claude.com/docs/en/build-with-claude/structured-outputs). Raises `Wrong`."""
+    wanted = (asked.get("output_config") or {}).get("format")
+    if wanted is None:
+        return None
+    schema = wanted.get("schema") if isinstance(wanted, dict) else None
+    if not isinstance(schema, dict) or wanted.get("type") != "json_schema":
+        raise Wrong("output_config.format: Input should be a JSON schema")
+    for part in objects(schema):
+        if part.get("additionalProperties") is not False:
+            raise Wrong(
+                "output_config.format.schema: For 'object' type, 'additionalProperties' must be "
+                "explicitly set to false"
+            )
+    return schema
 
 
 def _check_messages(messages: Any, takes: Takes) -> None:

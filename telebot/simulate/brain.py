@@ -1,12 +1,16 @@
 """What the simulated language models say: plain answers of a few sentences, always the same for
-the same question, so that what a caller heard can be compared with what was said.
+the same question, so that what a caller heard can be compared with what was said; JSON where the
+request brings a schema.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from telebot.simulate.tools import arguments
 
 ANSWERS = (
     (r"\bopen|hours|close", "We are open from Tuesday to Sunday, from noon until ten at night. "
@@ -30,9 +34,17 @@ class Answers:
     def __init__(self) -> None:
         self.answer: Answer = plain
 
-    def tokens(self, messages: Sequence[dict[str, Any]]) -> list[str]:
-        """The reply in the pieces that a model streams: a word each, with the space before it."""
-        return re.findall(r"\s*\S+", self.answer(messages))
+    def tokens(
+        self, messages: Sequence[dict[str, Any]], schema: Mapping[str, Any] | None = None
+    ) -> list[str]:
+        """The reply in the pieces that a model streams: a word each, with the space before it. By a
+        `schema` it is a JSON text (`tools.arguments`), unless a test's own answer is set."""
+        if schema is not None and self.answer is plain:
+            asked = [text(each) for each in messages if each.get("role") == "user"]
+            said = json.dumps(arguments(schema, asked[-1] if asked else ""))
+        else:
+            said = self.answer(messages)
+        return re.findall(r"\s*\S+", said)
 
 
 def plain(messages: Sequence[dict[str, Any]]) -> str:

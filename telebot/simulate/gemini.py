@@ -15,7 +15,7 @@ from aiohttp import web
 
 from telebot.simulate import gemini_live
 from telebot.simulate.faults import Exchange, Garbage, Refused
-from telebot.simulate.gemini_request import LIVE, MODELS, Wrong, check, conversation
+from telebot.simulate.gemini_request import LIVE, MODELS, Wrong, check, conversation, form
 from telebot.simulate.server import Routes, Simulator
 
 PREFIX = "/gemini/v1beta"
@@ -102,7 +102,7 @@ class _Gemini:
             asked = check(model, method, await request.text())
         except Wrong as wrong:
             return _refusal(wrong.status, str(wrong))
-        tokens = self._sim.answers.tokens(conversation(asked["contents"]))
+        tokens = self._sim.answers.tokens(conversation(asked["contents"]), form(asked))
         reply = _Reply(model, asked, exchange)
         if method == "streamGenerateContent":
             return await reply.stream(request, tokens)

@@ -55,10 +55,22 @@ def check(model: str, method: str, body: str) -> dict[str, Any]:
     for name in asked:
         if name not in FIELDS:
             raise Wrong(f'Invalid JSON payload received. Unknown name "{name}": Cannot find field.')
+    form(asked)
     _check_contents(asked.get("contents"))
     if asked["contents"][-1].get("role") == "model" and not MODELS[model]:
         raise Wrong("Requests ending with a model turn are not supported.")
     return asked
+
+
+def form(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The schema of the answer; None where it is free
+    (https://ai.google.dev/gemini-api/docs/structured-output). Raises `Wrong`."""
+    config = asked.get("generationConfig") or {}
+    schema = config.get("responseJsonSchema") or config.get("responseSchema")
+    if schema is not None and config.get("responseMimeType") != "application/json":
+        raise Wrong("* GenerateContentRequest.generation_config.response_mime_type: must be "
+                    "application/json with a response schema\n")  # fmt: skip
+    return schema
 
 
 def _check_contents(contents: Any) -> None:

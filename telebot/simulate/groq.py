@@ -77,6 +77,9 @@ class GroqWire(OpenAIWire):
             wrong = "messages[].name"
         if asked.get("n", 1) != 1:
             wrong = "n"
+        form = asked.get("response_format") or {}
+        if form.get("type") == "json_schema" and asked.get("stream"):
+            wrong = "stream"
         effort, model = asked.get("reasoning_effort"), str(asked["model"])
         known = next((said for name, said in EFFORTS.items() if model.startswith(name)), ())
         if effort is not None and effort not in known:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from telebot.simulate.brain import text
 from telebot.simulate.faults import Exchange, Garbage, Refused
-from telebot.simulate.tools import call_for
+from telebot.simulate.tools import call_for, closed, objects
 
 if TYPE_CHECKING:
     from telebot.simulate.openai import OpenAIWire
@@ -74,7 +74,8 @@ def turn_of(wire: OpenAIWire, asked: Mapping[str, Any]) -> Turn:
         named = [(t["name"], t.get("parameters") or {}) for t in tools]
         if call := call_for(named, text(messages[-1]), must=must):
             return Turn((), (call[0], json.dumps(call[1])), "tool_calls")
-    tokens = tuple(wire.sim.answers.tokens(messages))
+    form = (asked.get("response_format") or {}).get("json_schema") or {}
+    tokens = tuple(wire.sim.answers.tokens(messages, form.get("schema")))
     longest = asked.get("max_completion_tokens") or asked.get("max_tokens")
     if longest and len(tokens) > longest:
         return Turn(tokens[:longest], None, "length")
@@ -196,8 +197,28 @@ def _faults(wire: OpenAIWire, asked: Mapping[str, Any]) -> Iterator[web.Response
         if not (tool.get("function") or {}).get("name"):
             code = "missing_required_parameter"
             yield wire.refusal(400, "A tool has no name.", "tools[0].function.name", code)
+    if unknown := _wrong_form(asked.get("response_format")):
+        yield wire.refusal(400, unknown, "response_format")
     if refused := wire.chat_fault(asked):
         yield refused
+
+
+def _wrong_form(form: Any) -> str | None:
+    """Why a form of the answer is refused
+    (https://platform.openai.com/docs/guides/structured-outputs#supported-schemas)."""
+    form = {"type": "text"} if form is None else form
+    kind = form.get("type") if isinstance(form, dict) else None
+    if kind not in ("text", "json_object", "json_schema"):
+        return "Unknown type of 'response_format'."
+    named = form.get("json_schema") if kind == "json_schema" else {"name": "", "schema": {}}
+    if not isinstance(named, dict) or not {"name", "schema"} <= named.keys():
+        return "Missing required parameter: 'response_format.json_schema'."
+    if named.get("strict") and not all(map(closed, objects(named["schema"]))):
+        return (
+            f"Invalid schema for response_format '{named['name']}': every object names all of its "
+            "properties in 'required', and has 'additionalProperties' false."
+        )
+    return None
 
 
 def _wrong_message(messages: list[Any]) -> tuple[int, str] | None:

@@ -8,7 +8,7 @@ A function is called when the caller's last words contain every word of its name
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Schema = Mapping[str, Any]
@@ -32,6 +32,24 @@ def arguments(schema: Schema, said: str) -> dict[str, Any]:
     """A value for each required property: what the caller said, or a number in it."""
     properties = schema.get("properties") or {}
     return {name: _value(properties.get(name) or {}, said) for name in schema.get("required") or ()}
+
+
+def objects(schema: Any) -> Iterator[Schema]:
+    """Every object in a schema, however deep."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield schema
+        for part in schema.values():
+            yield from objects(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from objects(part)
+
+
+def closed(schema: Schema) -> bool:
+    """Whether an object may hold what it names alone, and holds all of it."""
+    named = set(schema.get("properties") or ())
+    return schema.get("additionalProperties") is False and named == set(schema.get("required", ()))
 
 
 def _value(schema: Schema, said: str) -> Any:

@@ -6,22 +6,50 @@ keys that there are. Next: `routing.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from telebot.call.errors import ProviderConfigError
 from telebot.providers import registry, voice_servers
 from telebot.providers.catalogue import Vendor
 from telebot.providers.clips import Speaker, Transcriber
+from telebot.providers.replies import Replier
 from telebot.providers.resources import Resources
 from telebot.voice_settings import VoiceServer
 
-Work = Literal["stt", "tts"]
-WORKS: tuple[Work, ...] = ("stt", "tts")
-# what one unit of a price is, for comparing: a minute heard, a million characters spoken
-COMPARED: Mapping[Work, tuple[str, float]] = {"stt": ("s", 60.0), "tts": ("characters", 1e6)}
+Work = Literal["stt", "llm", "tts"]
+Worker = Transcriber | Replier | Speaker
+WORKS: tuple[Work, ...] = ("stt", "llm", "tts")
+# what prices are compared by: a minute heard, a million tokens read and written, a million
+# characters spoken
+COMPARED: Mapping[Work, Mapping[str, float]] = {
+    "stt": {"s": 60.0},
+    "llm": {"tokens_in": 1e6, "tokens_out": 1e6},
+    "tts": {"characters": 1e6},
+}
+LOCAL = "local"
+KNOWN: Mapping[Work, Callable[[], Mapping[str, str]]] = {
+    "stt": registry.transcribers,
+    "llm": registry.repliers,
+    "tts": registry.speakers,
+}
+BUILDERS: Mapping[Work, Callable[[str, Mapping[str, Any], Resources], Worker]] = {
+    "stt": registry.build_transcriber,
+    "llm": registry.build_replier,
+    "tts": registry.build_speaker,
+}
+SERVE: Mapping[Work, Callable[[VoiceServer], str | None]] = {
+    "stt": lambda server: server.transcribe,
+    "llm": lambda server: server.chat,
+    "tts": lambda server: server.speak,
+}
+SERVERS: Mapping[Work, Callable[[str, VoiceServer, str | None, Resources], Worker]] = {
+    "stt": voice_servers.transcriber,
+    "llm": voice_servers.replier,
+    "tts": voice_servers.speaker,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +60,7 @@ class Offer:
     work: Work
     provider: str
     model: str
-    worker: Transcriber | Speaker
+    worker: Worker
     account: str
     own_key: bool = False
 
@@ -40,6 +68,11 @@ class Offer:
     def hears(self) -> Transcriber:
         """The worker of an offer of recognition."""
         return cast("Transcriber", self.worker)
+
+    @property
+    def answers(self) -> Replier:
+        """The worker of an offer of replies."""
+        return cast("Replier", self.worker)
 
     @property
     def speaks(self) -> Speaker:
@@ -61,7 +94,7 @@ class Offers:
         self, resources: Resources, servers: Mapping[str, VoiceServer] | None = None
     ) -> None:
         self._resources = resources
-        built_in = {*registry.transcribers(), *registry.speakers()}
+        built_in = {LOCAL, *(name for known in KNOWN.values() for name in known())}
         self._servers = {
             name: server for name, server in (servers or {}).items() if name not in built_in
         }
@@ -72,31 +105,55 @@ class Offers:
 
     def names(self, work: Work) -> list[str]:
         """Every provider that is built in or added, ours first."""
-        known = registry.transcribers() if work == "stt" else registry.speakers()
-        return sorted({*known, *self._servers}, key=lambda name: (name not in registry.OURS, name))
+        servers = {name for name, server in self._servers.items() if SERVE[work](server)}
+        names = {*KNOWN[work](), *servers, LOCAL}
+        return sorted(names, key=lambda name: (name not in registry.OURS, name))
 
-    def named(self, work: Work, wanted: str, resources: Resources, *, own: bool = False) -> Offer:
-        """The offer of ``provider``, ``provider/model`` or a bare model. Raises
-        ProviderConfigError: nobody is called so, it was shut down, or its key is missing."""
-        provider, model = self.parted(work, wanted)
-        worker = self._built(work, provider, model, resources)
-        account = registry.account(work, {"service": provider}, resources)
+    def named(
+        self,
+        work: Work,
+        wanted: str | Mapping[str, Any],
+        resources: Resources,
+        *,
+        own: bool = False,
+        local: Worker | None = None,
+    ) -> Offer:
+        """The offer of ``provider``, ``provider/model`` or a bare model, or of a provider with
+        options (``{service: openai, base_url: …}``). `local` is this machine's, where that depends
+        on the request. Raises ProviderConfigError: nobody is called so, it was shut down, or its
+        key is missing."""
+        if isinstance(wanted, str):
+            provider, model = self.parted(work, wanted)
+            options: dict[str, Any] = {"model": model} if model else {}
+        else:
+            options = dict(wanted)
+            provider = str(options.pop("service", ""))
+        worker = self._built(work, provider, options, resources, local)
+        account = registry.account(work, {"service": provider, **options}, resources)
         return Offer(work, provider, worker.model, worker, account, own)
 
     def _built(
-        self, work: Work, provider: str, model: str, resources: Resources
-    ) -> Transcriber | Speaker:
+        self,
+        work: Work,
+        provider: str,
+        options: Mapping[str, Any],
+        resources: Resources,
+        local: Worker | None,
+    ) -> Worker:
         if server := self._servers.get(provider):
-            made = voice_servers.transcriber if work == "stt" else voice_servers.speaker
-            return made(provider, server, model or None, resources)
-        options = {"model": model} if model and provider not in registry.OURS else {}
-        build = registry.build_transcriber if work == "stt" else registry.build_speaker
-        return build(provider, options, resources)
+            return SERVERS[work](provider, server, options.get("model"), resources)
+        if provider in registry.OURS:
+            if work == "llm" and local is None:
+                raise ProviderConfigError("this machine answers for an agent alone; name one")
+            options = {}
+        if provider == LOCAL and local is not None:
+            return local
+        return BUILDERS[work](provider, options, resources)
 
     def parted(self, work: Work, wanted: str) -> tuple[str, str]:
         """Provider and model of a name. Raises ProviderConfigError."""
         provider, _, model = wanted.partition("/")
-        if provider in self.names(work):
+        if provider in self.names(work) or provider in self._servers:
             return provider, model
         for found, vendor in self._vendors(work):
             if wanted in vendor.models and vendor.models[wanted].kind == work:
@@ -106,17 +163,31 @@ class Offers:
         )
         raise ProviderConfigError(gone or f"no provider or model {wanted!r}")
 
-    def ready(self, work: Work, resources: Resources, *, own: bool = False) -> Iterator[Offer]:
+    def ready(
+        self,
+        work: Work,
+        resources: Resources,
+        *,
+        own: bool = False,
+        local: Worker | None = None,
+    ) -> Iterator[Offer]:
         """Every provider whose key is there, with its usual model."""
         for name in self.names(work):
             try:
-                yield self.named(work, name, resources, own=own)
+                yield self.named(work, name, resources, own=own, local=local)
             except ProviderConfigError:
                 continue
 
     def price(self, offer: Offer) -> Decimal | None:
-        """What a minute heard, or a million characters spoken, costs; None where not known."""
-        unit, many = COMPARED[offer.work]
+        """What a minute heard, a million tokens read and as many written, or a million characters
+        spoken, cost; None where not known."""
+        parts = [self.unit_price(offer, unit) for unit in COMPARED[offer.work]]
+        known = [part for part in parts if part is not None]
+        return sum(known, Decimal(0)) if len(known) == len(parts) else None
+
+    def unit_price(self, offer: Offer, unit: str) -> Decimal | None:
+        """The part of it that is of this unit of use."""
+        many = COMPARED[offer.work][unit]
         price = self._resources.catalogue.price(offer.work, offer.name, unit)
         return None if price is None else Decimal(str(price.amount)) * Decimal(str(many))
 

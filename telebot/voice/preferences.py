@@ -28,7 +28,13 @@ HELD = frozenset(
      "content-type", "modelid", "engine", "texttype", "transcript", "stream", "media-encoding",
      "sample-rate", "callback", "callback_url", "callback_config", "webhook",
      "webhook_url", "webhook_auth_header_name", "notification_config", "api_key", "token",
-     "authorization", "timeout", "request_options", "extra_headers", "extra_query", "extra_body"}
+     "authorization", "timeout", "request_options", "extra_headers", "extra_query", "extra_body",
+     # of language models: the conversation, what costs extra, how much of it is answered
+     "messages", "system", "contents", "systeminstruction", "system_instruction", "cachedcontent",
+     "tools", "tool_choice", "toolconfig", "functions", "mcp_servers", "web_search_options", "n",
+     "candidatecount", "service_tier", "max_tokens", "max_completion_tokens", "maxoutputtokens",
+     "stream_options", "output_config", "responsemimetype", "responseschema",
+     "responsejsonschema", "http_options", "background"}
 )  # fmt: skip
 
 
@@ -39,6 +45,18 @@ class MaxPrice(BaseModel):
 
     minute: float | None = Field(None, ge=0, description="a minute of a recording")
     million_characters: float | None = Field(None, ge=0, description="a million characters spoken")
+    million_input_tokens: float | None = Field(
+        None, ge=0, description="a million tokens that a language model reads"
+    )
+    million_output_tokens: float | None = Field(None, ge=0, description="… that it writes")
+
+    def limits(self, work: str) -> dict[str, float | None]:
+        """What one kind of work may cost, by the units of its use."""
+        if work == "stt":
+            return {"s": self.minute}
+        if work == "tts":
+            return {"characters": self.million_characters}
+        return {"tokens_in": self.million_input_tokens, "tokens_out": self.million_output_tokens}
 
 
 class Preferences(BaseModel):

@@ -5,14 +5,15 @@ Pure but for the breakers it reads. Next: `attempts.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from telebot.call.errors import ApiError, ProviderConfigError
 from telebot.providers import registry
 from telebot.providers.breaker import Breaker, Breakers
 from telebot.providers.resources import Resources
-from telebot.voice.offers import Offer, Offers, Work
+from telebot.voice.offers import Offer, Offers, Work, Worker
 from telebot.voice.preferences import ANYBODY, MaxPrice, Preferences, fits
 
 UNKNOWN = float("inf")
@@ -49,6 +50,9 @@ class Wish:
     prefers: Preferences = ANYBODY
     needs: frozenset[str] = frozenset()  # abilities
     allowed: Callable[[str, str], bool] = lambda provider, model: True  # by the key's own rules
+    # who is asked where the request names nobody, instead of all that there are: an agent's own
+    usual: tuple[str | Mapping[str, Any], ...] | None = None
+    local: Worker | None = None  # what this machine does itself, where that depends on the request
 
 
 class Router:
@@ -86,7 +90,7 @@ class Router:
         offers, why = [], "no key for it"
         for source in keys:
             try:
-                offer = self._offers.named(wish.work, wish.model, source.resources, own=source.own)
+                offer = self._offer(wish, wish.model, source)
                 if source.opens(offer.provider, offer.model):
                     offers.append(offer)
             except ProviderConfigError as error:
@@ -95,13 +99,18 @@ class Router:
             raise ApiError(404, "model_not_found", f"{why}.".replace("..", "."), "model")
         return offers
 
-    def _of(self, wish: Wish, keys: Keys, names: Sequence[str]) -> list[Offer]:
+    def _offer(self, wish: Wish, wanted: str | Mapping[str, Any], source: KeySource) -> Offer:
+        return self._offers.named(
+            wish.work, wanted, source.resources, own=source.own, local=wish.local
+        )
+
+    def _of(self, wish: Wish, keys: Keys, names: Sequence[str | Mapping[str, Any]]) -> list[Offer]:
         """The providers of a list, those without a key left out."""
         found = []
         for name in names:
             for source in keys:
                 try:
-                    offer = self._offers.named(wish.work, name, source.resources, own=source.own)
+                    offer = self._offer(wish, name, source)
                 except ProviderConfigError:
                     continue
                 if source.opens(offer.provider, offer.model):
@@ -110,10 +119,14 @@ class Router:
 
     def _rest(self, wish: Wish, keys: Keys) -> list[Offer]:
         """Everybody else with a key: the usual ones first, this machine last."""
+        if wish.usual is not None:
+            return self._of(wish, keys, wish.usual)
         usual = [name for name in registry.DEFAULTS[wish.work] if name not in registry.OURS]
         found = self._of(wish, keys, usual)
         for source in keys:
-            ready = self._offers.ready(wish.work, source.resources, own=source.own)
+            ready = self._offers.ready(
+                wish.work, source.resources, own=source.own, local=wish.local
+            )
             found += [offer for offer in ready if source.opens(offer.provider, offer.model)]
         return sorted(_once(found), key=lambda offer: offer.provider in registry.OURS)
 
@@ -146,9 +159,17 @@ class Router:
             return False
         if prefers.data_collection == "deny" and offer.provider not in registry.OURS:
             return False  # of no vendor it is known for certain
-        if prefers.max_price is not None and self._price(offer) > _limit(prefers.max_price, offer):
+        if prefers.max_price is not None and self._too_dear(offer, prefers.max_price):
             return False
         return wish.allowed(*names)
+
+    def _too_dear(self, offer: Offer, most: MaxPrice) -> bool:
+        """A price that is not known is too much."""
+        for unit, limit in most.limits(offer.work).items():
+            price = self._offers.unit_price(offer, unit)
+            if limit is not None and (price is None or float(price) > limit):
+                return True
+        return False
 
     def _well_first(self, offers: list[Offer]) -> list[Offer]:
         """Those whose breaker is open go last: they may be all there is. One before the first that
@@ -167,11 +188,6 @@ class Router:
             else:
                 ill.append(offer)
         return [*well, *ill]
-
-
-def _limit(most: MaxPrice, offer: Offer) -> float:
-    limit = most.minute if offer.work == "stt" else most.million_characters
-    return UNKNOWN if limit is None else limit
 
 
 def _once(offers: Iterator[Offer] | list[Offer]) -> list[Offer]:

@@ -1,6 +1,7 @@
 """What every piece of work shares, put together once: whom to ask, what is billed, what is kept.
 
-Owned by `app.py`; the endpoints of `api/voice/` hold one. Next: `transcribing.py`, `speaking.py`.
+Owned by `app.py`; the endpoints of `api/voice/` hold one. Next: `transcribing.py`,
+`replying.py`, `speaking.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ from telebot.voice.offers import WORKS, Offer, Offers
 from telebot.voice.pricing import Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router
 from telebot.voice_settings import VoiceSettings
+
+# columns of the record → the units of use that they count
+WHOLE_COUNTS = {
+    "characters": ("characters",),
+    "tokens_in": ("tokens_in", "cached_tokens_in"),
+    "tokens_out": ("tokens_out",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +59,11 @@ class Done:
         counted: dict[str, float] = {}
         for use in self.uses:
             counted[use.unit] = counted.get(use.unit, 0.0) + use.quantity
-        whole = {
-            name: int(counted[unit]) if unit in counted else None
-            for name, unit in (
-                ("characters", "characters"),
-                ("tokens_in", "tokens_in"),
-                ("tokens_out", "tokens_out"),
-            )
+        sums = {
+            name: [counted[unit] for unit in units if unit in counted]
+            for name, units in WHOLE_COUNTS.items()
         }
+        whole = {name: int(sum(counts)) if counts else None for name, counts in sums.items()}
         return {
             "id": self.id,
             "at": self.at,

@@ -177,6 +177,7 @@ class Compatible:
         rows = {
             offer.name: ModelRow(id=offer.name, owned_by=offer.provider)
             for offer in await self._voice.ready(self._who(request))
+            if offer.work != "llm"  # there is no endpoint of OpenAI's for them here
         }
         return answer(ModelList(data=list(rows.values())))
 

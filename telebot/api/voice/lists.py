@@ -79,7 +79,7 @@ class ProviderRow(BaseModel):
     kinds: list[str]
     status: Literal["active", "retiring", "retired"]
     available: bool = Field(description="a key is there, and it can be asked here")
-    serves: list[str] = Field(description="stt and tts of `/v1/voice`")
+    serves: list[str] = Field(description="stt, llm and tts of `/v1/voice`")
     abilities: dict[str, list[str]]
     formats: list[str] = Field(description="of the sound that is answered, whoever made it")
     languages: list[str] | None = Field(description="null where the vendor's list is not known")

@@ -78,7 +78,7 @@ class UsageAnswer(BaseModel):
 
     seconds: float | None = None
     characters: int | None = None
-    input_tokens: int | None = None
+    input_tokens: int | None = Field(None, description="the cached ones too")
     output_tokens: int | None = None
     cost: float | None = Field(description="what it costs the server's owner; 0 with your own key")
     upstream_cost: float | None = Field(description="what the provider bills, whoever pays")
@@ -91,10 +91,10 @@ class UsageAnswer(BaseModel):
         counted: dict[str, Any] = {}
         for use in done.uses:
             if name := _UNITS.get(use.unit):
-                counted[name] = use.quantity if name == "seconds" else int(use.quantity)
+                counted[name] = counted.get(name, 0) + use.quantity
         upstream = None if done.cost.amount is None else float(done.cost.amount)
         return cls(
-            **counted,
+            **{n: many if n == "seconds" else int(many) for n, many in counted.items()},
             cost=0.0 if done.own_key else upstream,
             upstream_cost=upstream,
             currency=done.cost.currency,
@@ -107,6 +107,7 @@ _UNITS = {
     "s": "seconds",
     "characters": "characters",
     "tokens_in": "input_tokens",
+    "cached_tokens_in": "input_tokens",
     "tokens_out": "output_tokens",
 }
 

@@ -9,7 +9,7 @@ import pytest
 from anthropic import APIConnectionError, APIError, APITimeoutError, BadRequestError
 from pipecat.utils.errors import ErrorCategory
 
-from telebot.providers.anthropic_llm import _whole, category
+from telebot.providers.anthropic_llm import category, whole
 
 pytestmark = pytest.mark.unit
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/messages")
@@ -34,7 +34,7 @@ def stopped(reason: str) -> Some:
 
 
 async def test_a_whole_reply_passes():
-    assert len([event async for event in _whole(Stream(TEXT, stopped("end_turn")))]) == 2
+    assert len([event async for event in whole(Stream(TEXT, stopped("end_turn")))]) == 2
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ async def test_a_whole_reply_passes():
 )
 async def test_a_reply_without_its_end_is_an_error(events, error, kind):
     with pytest.raises(error) as caught:
-        [event async for event in _whole(Stream(*events))]
+        [event async for event in whole(Stream(*events))]
     assert category(caught.value) is kind
 
 

@@ -12,7 +12,7 @@ from google.genai.types import (
 )
 from pipecat.utils.errors import ErrorCategory
 
-from telebot.providers.gemini_llm import BrokenOff, Declined, _whole, category
+from telebot.providers.gemini_llm import BrokenOff, Declined, category, whole
 
 pytestmark = pytest.mark.unit
 TEXT = GenerateContentResponse(candidates=[Candidate()])
@@ -28,7 +28,7 @@ async def chunks(*given: GenerateContentResponse):
 
 
 async def test_a_whole_reply_passes():
-    assert [chunk async for chunk in _whole(chunks(TEXT, END))] == [TEXT, END]
+    assert [chunk async for chunk in whole(chunks(TEXT, END))] == [TEXT, END]
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ async def test_a_whole_reply_passes():
 )
 async def test_a_reply_without_its_end_is_an_error(given, error, kind):
     with pytest.raises(error) as caught:
-        [chunk async for chunk in _whole(chunks(*given))]
+        [chunk async for chunk in whole(chunks(*given))]
     assert category(caught.value) is kind

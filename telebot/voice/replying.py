@@ -1,0 +1,272 @@
+"""A conversation to its next reply, by whichever language model can: `whole`, or `begun`.
+
+Until the first word has come another model may take over; `whole` goes on to the next one after
+that too, and begins again. Written down once, whatever happens: also what was given up is paid.
+Next: `chatting.py`, `api/voice/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from telebot.call.errors import ApiError
+from telebot.providers.clips import ClipFailed, Use, lost
+from telebot.providers.failure import Cause
+from telebot.providers.replies import Finished, Question, Replier, estimated
+from telebot.voice.attempts import MISREAD, Attempts, misread
+from telebot.voice.offers import Offer
+from telebot.voice.preferences import ANYBODY, Preferences
+from telebot.voice.routing import Wish
+from telebot.voice.service import Done, Voice
+
+FIRST_S, STALL_S = 20.0, 15.0  # to the first word, between two pieces
+WHOLE_S = 300.0
+LETTERS_A_TOKEN = 64  # at most: a reply that is longer than its tokens can be does not end
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, and who may answer it. `wish.local` is this machine's own answer."""
+
+    question: Question
+    wish: Wish
+
+    @classmethod
+    def of(
+        cls, question: Question, model: str | None = None, prefers: Preferences = ANYBODY
+    ) -> Asked:
+        """By `model` and `prefers` of a request."""
+        return cls(question, Wish("llm", model, prefers, needs(question)))
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A whole reply, `cut` where it would have been longer than asked for; `done` is the record."""
+
+    text: str
+    cut: bool
+    done: Done
+
+
+def needs(question: Question) -> frozenset[str]:
+    """The abilities that a question's wishes ask for."""
+    wanted = {
+        "temperature": question.temperature is not None,
+        "schema": question.schema is not None,
+    }
+    return frozenset(name for name, asked in wanted.items() if asked)
+
+
+async def whole(voice: Voice, key_id: str, asked: Asked) -> Replied:
+    """The reply at once, for the owner of an API key. Raises `ApiError`. Cancelling it ends the
+    vendor's request."""
+    ledger = _Ledger(voice, key_id)
+    left = await _offers(voice, key_id, asked)
+    while True:
+        reply = await _begun(ledger, asked, left)
+        try:
+            async with aclosing(reply):
+                async for _ in reply.pieces:
+                    pass
+            return Replied(reply.text, reply.cut, ledger.done(reply))
+        except ApiError as error:
+            left = left[left.index(reply.offer) + 1 :]
+            if not left:
+                ledger.failed(error)
+                raise
+        except asyncio.CancelledError:
+            ledger.cancelled(reply)
+            raise
+
+
+async def begun(voice: Voice, key_id: str, asked: Asked) -> Reply:
+    """A reply whose first word has come. Close it (`aclosing`). Raises `ApiError`."""
+    ledger = _Ledger(voice, key_id)
+    reply = await _begun(ledger, asked, await _offers(voice, key_id, asked))
+    reply.ledger = ledger
+    return reply
+
+
+class Reply:
+    """A reply on its way. `pieces` are its text as it comes and raise `ApiError` where it breaks
+    off; `text` is what has come, `done` the record once it is over."""
+
+    def __init__(
+        self,
+        offer: Offer,
+        question: Question,
+        attempts: Attempts,
+        first: str,
+        rest: AsyncGenerator[str | Finished, None],
+    ) -> None:
+        """`first` are its first words, `rest` is where the others come from."""
+        self.offer = offer
+        self.text = ""
+        self.cut = False
+        self.uses: tuple[Use, ...] | None = None  # None as long as the vendor has not said it
+        self.ledger: _Ledger | None = None
+        self.done: Done | None = None
+        self._question = question
+        self._attempts = attempts
+        self._source = rest
+        self.pieces: AsyncGenerator[str, None] = self._passed_on(first, rest)
+
+    @property
+    def billed(self) -> tuple[Use, ...]:
+        """What the vendor bills, or an estimate of it."""
+        return estimated(self._question, self.text) if self.uses is None else self.uses
+
+    async def aclose(self) -> None:
+        """End the vendor's request and give its place in the queue back. Idempotent. One that is
+        closed before its end is written down as cancelled."""
+        try:
+            await self.pieces.aclose()
+            await self._source.aclose()  # a generator that was never begun closes nothing
+        finally:
+            self._attempts.let_go()
+            if self.ledger is not None and self.done is None:
+                self.done = self.ledger.cancelled(self)
+
+    async def _passed_on(
+        self, first: str, rest: AsyncGenerator[str | Finished, None]
+    ) -> AsyncGenerator[str, None]:
+        most = self._question.most_tokens * LETTERS_A_TOKEN
+        try:
+            self.text = first
+            yield first
+            async for piece in _in_time(rest, STALL_S):
+                if isinstance(piece, Finished):
+                    self.uses, self.cut = piece.uses or None, piece.cut
+                    break
+                self.text += piece
+                if len(self.text) > most:
+                    raise lost(Cause.ERROR, "a reply longer than its tokens can be")
+                yield piece
+            else:
+                raise lost(Cause.STALLED, "the reply broke off")
+        except MISREAD as error:
+            raise self._late(misread(self.offer, error)) from error
+        except ClipFailed as failed:
+            raise self._late(failed) from failed
+        finally:
+            await rest.aclose()
+        if self.ledger is not None:
+            self.done = self.ledger.done(self)
+
+    def _late(self, failed: ClipFailed) -> ApiError:
+        self._attempts.failed_late(self.offer, failed)
+        error = self._attempts.given_up(failed)
+        if self.ledger is not None:
+            self.done = self.ledger.failed(error, self)
+        return error
+
+
+class _Ledger:
+    """Writes one piece of work down, once."""
+
+    def __init__(self, voice: Voice, key_id: str) -> None:
+        self._voice = voice
+        self._key_id = key_id
+        self._began = voice.clock()
+        self.attempts = voice.attempts(key_id)
+        self.first_at: float | None = None
+
+    def first(self) -> None:
+        """The first word has come."""
+        self.first_at = self.first_at or self._voice.clock()
+
+    def done(self, reply: Reply) -> Done:
+        return self._finish(reply.offer, reply.billed)
+
+    def failed(self, error: ApiError, reply: Reply | None = None) -> Done:
+        """What had been said is paid all the same."""
+        if reply is None:
+            return self._finish(None, (), error.code)
+        return self._finish(reply.offer, reply.billed, error.code)
+
+    def cancelled(self, reply: Reply | None) -> Done:
+        """Who asked has gone."""
+        if reply is None:
+            return self._finish(self.attempts.asking, (), "cancelled")
+        return self._finish(reply.offer, reply.billed, "cancelled")
+
+    def _finish(self, offer: Offer | None, uses: tuple[Use, ...], error: str = "") -> Done:
+        return self._voice.finish(
+            "llm",
+            self._key_id,
+            self._began,
+            self.attempts,
+            offer=offer,
+            uses=uses,
+            first_at=self.first_at,
+            error=error,
+        )
+
+
+async def _offers(voice: Voice, key_id: str, asked: Asked) -> list[Offer]:
+    return voice.router.ordered(asked.wish, await voice.keys(key_id))
+
+
+async def _begun(ledger: _Ledger, asked: Asked, offers: list[Offer]) -> Reply:
+    """By the first of `offers` from which a word has come."""
+    options = asked.wish.prefers.options
+    ledger.attempts.told_how = frozenset(options)
+
+    async def work(offer: Offer) -> tuple[str, AsyncGenerator[str | Finished, None]]:
+        question = replace(asked.question, options=options.get(offer.provider, {}))
+        stream = _bounded(offer.answers, question)
+        try:
+            return await _first_word(stream), stream
+        except BaseException:
+            await stream.aclose()
+            raise
+
+    try:
+        offer, (first, rest) = await ledger.attempts.first_that_can(offers, work, keep=True)
+    except ApiError as error:
+        ledger.failed(error)
+        raise
+    except asyncio.CancelledError:
+        ledger.cancelled(None)
+        raise
+    ledger.first()
+    return Reply(offer, asked.question, ledger.attempts, first, rest)
+
+
+async def _first_word(stream: AsyncIterator[str | Finished]) -> str:
+    """The text up to the first that is no blank. Raises `ClipFailed` where there is none."""
+    text = ""
+    async for piece in _in_time(stream, FIRST_S, Cause.SLOW_FIRST):
+        if isinstance(piece, Finished):
+            break
+        text += piece
+        if text.strip():
+            return text
+    raise lost(Cause.EMPTY, "no words in reply")
+
+
+async def _bounded(replier: Replier, question: Question) -> AsyncGenerator[str | Finished, None]:
+    deadline = asyncio.get_running_loop().time() + WHOLE_S
+    async with aclosing(replier.reply(question)) as pieces:  # type: ignore[type-var]
+        async for piece in pieces:
+            yield piece
+            if asyncio.get_running_loop().time() > deadline:
+                raise lost(Cause.STALLED, f"no end within {WHOLE_S:.0f} s")
+
+
+async def _in_time(
+    stream: AsyncIterator[str | Finished], within_s: float, cause: Cause = Cause.STALLED
+) -> AsyncIterator[str | Finished]:
+    while True:
+        try:
+            async with asyncio.timeout(within_s):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise lost(cause, f"no word for {within_s:.0f} s") from None
+        if piece:
+            yield piece
