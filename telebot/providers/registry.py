@@ -246,6 +246,7 @@ _broken: set[str] = set()  # names that were told about
 # of what is built for clips (`clips.py`)
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "stt": ("model", "abilities", "longest_s", "transcribe"),
+    "llm": ("model", "abilities", "reply"),
     "tts": ("model", "abilities", "longest", "rate_hz", "speak", "uses"),
 }
 

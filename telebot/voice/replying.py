@@ -16,7 +16,7 @@ from telebot.call.errors import ApiError
 from telebot.providers.clips import ClipFailed, Use, lost
 from telebot.providers.failure import Cause
 from telebot.providers.replies import Finished, Question, Replier, estimated
-from telebot.voice.attempts import MISREAD, Attempts, misread
+from telebot.voice.attempts import Attempts, as_failures
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.routing import Wish
@@ -135,20 +135,19 @@ class Reply:
     ) -> AsyncGenerator[str, None]:
         most = self._question.most_tokens * LETTERS_A_TOKEN
         try:
-            self.text = first
-            yield first
-            async for piece in _in_time(rest, STALL_S):
-                if isinstance(piece, Finished):
-                    self.uses, self.cut = piece.uses or None, piece.cut
-                    break
-                self.text += piece
-                if len(self.text) > most:
-                    raise lost(Cause.ERROR, "a reply longer than its tokens can be")
-                yield piece
-            else:
-                raise lost(Cause.STALLED, "the reply broke off")
-        except MISREAD as error:
-            raise self._late(misread(self.offer, error)) from error
+            with as_failures(self.offer):
+                self.text = first
+                yield first
+                async for piece in _in_time(rest, STALL_S):
+                    if isinstance(piece, Finished):
+                        self.uses, self.cut = piece.uses or None, piece.cut
+                        break
+                    self.text += piece
+                    if len(self.text) > most:
+                        raise lost(Cause.ERROR, "a reply longer than its tokens can be")
+                    yield piece
+                else:
+                    raise lost(Cause.STALLED, "the reply broke off")
         except ClipFailed as failed:
             raise self._late(failed) from failed
         finally:
