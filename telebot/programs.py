@@ -18,6 +18,7 @@ from telebot.api import openapi
 from telebot.api.control import ControlApi
 from telebot.api.steering import SteeringApi
 from telebot.api.voice import setup as voice_api
+from telebot.api.voice.budgets import Own, OwnBudget
 from telebot.api.voice.config import Config
 from telebot.api.voice.reports import ReportsApi
 from telebot.call import local_access
@@ -70,6 +71,7 @@ def voice(
         wall_clock=wall_clock,
         ledger=lambda done: archive.log.worked(done.values()),
         stored=archive.vault.open,
+        kept=archive.choices,
     )
 
 
@@ -86,10 +88,25 @@ def add_pages(
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic, parts.gate.who)
-    reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice)
+    warned = own_budget(voice, parts.gate)
+    reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice, warned)
     config = Config(archive.vault, parts.gate.who, voice.providers)
     work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config]
+    work += voice_api.choosing(archive.choices, voice, parts.gate.who)
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
     sessions = Sessions(archive.keys, secret_key(settings), wall_clock)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
+
+
+def own_budget(voice: Voice, gate: Gate) -> OwnBudget:
+    """The budget of a request's key, and when its owner wants to be warned of it."""
+
+    async def found(request: web.Request) -> Own | None:
+        limit, owner = gate.budget(request), gate.who(request)
+        if limit is None:
+            return None
+        told = (await voice.tailor.preferences(owner, "")).notifications
+        return Own(owner, limit, told.budget)
+
+    return found

@@ -118,7 +118,8 @@ class Streams(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is to be said and how. `voice` None is the vendor's usual one; `speed` 1.0 its own."""
+    """What is to be said and how. `voice` None is the vendor's usual one; `speed` 1.0 its own;
+    where `keep` is False neither the text nor its sound may be kept for later."""
 
     text: str
     voice: str | None = None
@@ -126,6 +127,7 @@ class Script:
     speed: float = 1.0
     instructions: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    keep: bool = True
 
 
 class Speaker(Protocol):

@@ -96,8 +96,10 @@ class LocalSpeaker:
             voice = check_voice(script.voice or VOICES[0])
         except ProviderConfigError as error:
             raise lost(Cause.BAD_REQUEST, str(error)) from error
+        tts, rate_hz = self._local.tts, RATE_HZ
         try:
-            async for clip in self._local.tts.stream(script.text, voice=voice, rate_hz=RATE_HZ):
+            clips = tts.stream(script.text, voice=voice, rate_hz=rate_hz, keep=script.keep)
+            async for clip in clips:
                 yield clip.pcm16
         except ProviderBusy as error:
             raise lost(Cause.RATE_LIMIT, str(error)) from error

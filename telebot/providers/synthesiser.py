@@ -66,9 +66,15 @@ class TextToSpeech:
         self._pool = ModelThreads("tts", [voice] * self._threads, waiting_limit=self._waiting_limit)
 
     async def stream(
-        self, text: str, *, voice: str = VOICES[0], rate_hz: int = PHONE_RATE_HZ
+        self,
+        text: str,
+        *,
+        voice: str = VOICES[0],
+        rate_hz: int = PHONE_RATE_HZ,
+        keep: bool = True,
     ) -> AsyncGenerator[Clip, None]:
-        """Clips of `text`, one for each sentence, as soon as each is there.
+        """Clips of `text`, one for each sentence, as soon as each is there; `keep`: for the next
+        one who says the same.
 
         A sentence is synthesised when it is asked for: a consumer that stops, or is cancelled,
         leaves nothing running but the sentence under way. Raises ProviderConfigError for an
@@ -79,11 +85,11 @@ class TextToSpeech:
         if len(text) > LONGEST_TEXT:
             raise ProviderError(f"a text of {len(text)} characters, at most {LONGEST_TEXT}")
         for sentence in sentences(text):
-            clip = await self._clip(voice, rate_hz, sentence)
+            clip = await self._clip(voice, rate_hz, sentence, keep=keep)
             if clip.pcm16:
                 yield clip
 
-    async def _clip(self, voice: str, rate_hz: int, sentence: str) -> Clip:
+    async def _clip(self, voice: str, rate_hz: int, sentence: str, *, keep: bool) -> Clip:
         key = (voice, rate_hz, sentence)
         clip = self._cache.get(key)
         if clip is None:
@@ -91,7 +97,8 @@ class TextToSpeech:
                 raise ProviderError("the local voice is not loaded")
             job = self._pool.submit(lambda model: say(model, sentence, rate_hz))
             clip = (await asyncio.wrap_future(job)).value
-            self._cache.put(key, clip)
+            if keep:
+                self._cache.put(key, clip)
         return clip
 
     def stats(self) -> WorkerStats | None:

@@ -55,6 +55,14 @@ class Sum:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
+def total(sums: Sequence[Sum]) -> Sum:
+    """All of them together."""
+    whole = Sum()
+    for one in sums:
+        whole.add(one)
+    return whole
+
+
 @dataclass(slots=True)
 class Quality:
     """How well one provider's work went."""

@@ -192,6 +192,9 @@ work = Table(
     Column("tried", Integer, nullable=False),
     Column("error", String(NAME_CHARS), nullable=False),  # "": it was done
     Column("attempts", Text, nullable=False),  # JSON
+    Column("user_id", String(ID_CHARS)),  # within the key's owner; NULL: none, or not to be linked
+    Column("variant", Text),  # of flags: "flag:variant", several with commas
+    Index(None, "key_id", "user_id"),
 )
 
 provider_keys = Table(
@@ -207,6 +210,25 @@ provider_keys = Table(
     Column("allowed_models", Text, nullable=False),  # JSON list
     Column("sealed", Text, nullable=False),  # base64 of nonce and AES-256-GCM
     Column("sealed_by", String(ID_CHARS), nullable=False),  # which of the vault's keys
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("owner", String(ID_CHARS), primary_key=True),  # an API key's id
+    Column("user_id", String(ID_CHARS), primary_key=True),  # "": the owner's own
+    Column("settings", Text, nullable=False),  # JSON
+    Column("created_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+)
+
+flags = Table(
+    "flags",
+    metadata,
+    Column("name", String(ID_CHARS), primary_key=True),
+    Column("settings", Text, nullable=False),  # JSON
     Column("created_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
 )

@@ -25,7 +25,8 @@ from sqlalchemy import Row, delete, insert, select, update
 
 from telebot.call.errors import ConfigError, Local
 from telebot.call.ports import WallClock
-from telebot.records.rows import clean, to_json
+from telebot.records.audit import entry
+from telebot.records.rows import clean
 from telebot.records.store import Store
 from telebot.records.tables import NAME_CHARS, audit, provider_keys
 
@@ -154,15 +155,8 @@ class Vault:
 
     async def note(self, owner: str, action: str, fields: Mapping[str, Any]) -> None:
         """Write a change of the configuration down: who did what, without secrets."""
-        values = {
-            "id": secrets.token_hex(8),
-            "at": self._now(),
-            "key_id": owner,
-            "action": clean(action, NAME_CHARS),
-            "fields": to_json(fields),
-        }
         async with self._store.writing() as connection:
-            await connection.execute(insert(audit).values(values))
+            await connection.execute(entry(owner, self._now(), action, fields))
 
     async def audited(self, limit: int) -> list[dict[str, Any]]:
         """The newest changes first."""

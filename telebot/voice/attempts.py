@@ -20,6 +20,7 @@ from telebot.providers.failure import Cause, Failure
 from telebot.providers.pacing import Pacing, Priority, Slot, TurnedAway
 from telebot.voice.offers import Offer
 from telebot.voice.routing import Router
+from telebot.voice.tailoring import PLAINLY, Under
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -64,6 +65,7 @@ class Attempts:
     # providers that get options of the request's own: what fails there may be the options' fault
     told_how: frozenset[str] = frozenset()
     asking: Offer | None = None  # the last one that was asked
+    under: Under = PLAINLY  # what its user and the flags chose
     _doubted: list[tuple[Offer, Failure]] = field(default_factory=list)
     _kept: Slot | None = None
 

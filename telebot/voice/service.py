@@ -25,6 +25,7 @@ from telebot.voice.fetching import Fetcher
 from telebot.voice.offers import WORKS, Offer, Offers
 from telebot.voice.pricing import Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router
+from telebot.voice.tailoring import PLAINLY, Kept, Tailor, Under
 from telebot.voice_settings import VoiceSettings
 
 # columns of the record → the units of use that they count
@@ -53,6 +54,8 @@ class Done:
     first_ms: float | None
     attempts: Sequence[Attempt]
     error: str = ""
+    user: str = ""
+    variant: str = ""
 
     def values(self) -> dict[str, Any]:
         """By the columns of the record's table."""
@@ -80,6 +83,8 @@ class Done:
             "tried": len(self.attempts),
             "error": self.error,
             "attempts": [made.told() for made in self.attempts],
+            "user_id": self.user,
+            "variant": self.variant,
         }
 
 
@@ -98,12 +103,15 @@ class Voice:
         wall_clock: WallClock,
         ledger: Callable[[Done], None] = lambda done: None,
         stored: Callable[[str], Awaitable[Sequence[Opened]]] | None = None,
+        kept: Kept | None = None,
     ) -> None:
-        """`stored` gives the providers' keys of an API key's owner."""
+        """`stored` gives the providers' keys of an API key's owner; `kept` has their users'
+        preferences, and the flags."""
         self.settings = settings
         self.offers = Offers(resources, settings.servers)
         self.router = Router(self.offers, breakers)
         self.fetcher = Fetcher(settings.fetch_hosts, most_bytes=settings.max_upload_mb << 20)
+        self.tailor = Tailor(kept)
         self.clock = clock
         self.currency = currency
         self._pacing = pacing
@@ -149,9 +157,9 @@ class Voice:
         names = {name for work in WORKS for name in self.offers.names(work)}
         return names - registry.OURS
 
-    def attempts(self, key_id: str) -> Attempts:
+    def attempts(self, key_id: str, under: Under = PLAINLY) -> Attempts:
         """For one request of the owner of this API key."""
-        return Attempts(self.router, self._pacing, key_id, self.clock)
+        return Attempts(self.router, self._pacing, key_id, self.clock, under=under)
 
     def cost(self, offer: Offer, uses: tuple[Use, ...]) -> Cost:
         """What it costs the house; nothing where the owner's own key pays."""
@@ -186,6 +194,8 @@ class Voice:
             first_ms=None if first_at is None else (first_at - began) * 1000,
             attempts=tuple(attempts.made),
             error=error,
+            user=attempts.under.user,
+            variant=attempts.under.variant,
         )
         self._ledger(done)
         return done

@@ -68,7 +68,11 @@ async def speak(
     """The voice of the first of `offers` from which a sound has come. Raises `ApiError`."""
 
     async def work(offer: Offer) -> tuple[list[bytes], AsyncGenerator[bytes, None]]:
-        asked = replace(script, options=prefers.options.get(offer.provider, {}))
+        asked = replace(
+            script,
+            voice=script.voice or attempts.under.voices.get(offer.provider),
+            options=prefers.options.get(offer.provider, {}),
+        )
         stream = _whole(offer.speaks, asked)
         try:
             return await _first_sound(stream, offer), stream

@@ -59,6 +59,12 @@ class Gate:
             return None
         return "" if key is None else key.id
 
+    @staticmethod
+    def budget(request: web.Request) -> float | None:
+        """What the request's key may spend in a month; None: what it wants."""
+        key = request.get(KEY)
+        return None if key is None else key.monthly_budget
+
     def authorize(self, request: web.Request, wanted: Scope) -> None:
         """Raises `WrongScope` where the request's key does not allow `wanted`, `NoKey` without."""
         key = request.get(KEY)

@@ -20,6 +20,7 @@ from telebot.api.voice.config import Config
 from telebot.providers.breaker import Breakers
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.pacing import Pacing
+from telebot.records.choices import Choices
 from telebot.records.vault import Vault
 from telebot.voice.service import Done, Voice
 from telebot.voice_settings import VoiceSettings
@@ -57,6 +58,7 @@ async def voice_server(
     *vendors: str,
     environ: Mapping[str, str] | None = None,
     vault: Vault | None = None,
+    choices: Choices | None = None,
     key_store: KeyStore | None = None,
     **settings: Any,
 ) -> AsyncIterator[VoiceServer]:
@@ -77,12 +79,15 @@ async def voice_server(
             wall_clock=lambda: datetime.now(UTC),
             ledger=done.append,
             stored=vault.open if vault else None,
+            kept=choices,
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])
         parts = setup.parts(voice, gate.who)
         if vault is not None:
             parts.append(Config(vault, gate.who, voice.providers))
+        if choices is not None:
+            parts += setup.choosing(choices, voice, gate.who)
         endpoints = calls.setup(app, gate.authorize, *parts)
         openapi.setup(app, endpoints, "0.1.0")
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

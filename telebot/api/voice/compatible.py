@@ -18,6 +18,7 @@ from telebot.api.calls import EVENTS, Endpoint
 from telebot.api.idempotency import TOLD, Once
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
+from telebot.api.voice.meant import meant
 from telebot.api.voice.shapes import Language, SynthesizeRequest, Text, TranscribeRequest
 from telebot.api.voice.synthesize import TELLS, spoken_to
 from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
@@ -26,6 +27,7 @@ from telebot.audio.files import MEDIA_TYPES
 from telebot.providers import registry
 from telebot.providers.clips import Recording, Transcript
 from telebot.records.keys import Scope
+from telebot.voice.defaults import UserId
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.service import Done, Voice
 
@@ -47,6 +49,7 @@ class TranscriptionForm(BaseModel):
     timestamp_granularities: tuple[Literal["word", "segment"], ...] = ()
     stream: bool = False
     provider: Preferences = Field(ANYBODY, description="not OpenAI's: who may do it")
+    user: UserId | None = Field(None, description="not OpenAI's: whose preferences hold")
 
 
 class Segment(BaseModel):
@@ -94,6 +97,7 @@ class SpeechRequest(BaseModel):
     speed: float = Field(1.0, ge=0.25, le=4.0)
     stream_format: Literal["audio", "sse"] = "audio"
     provider: Preferences = Field(ANYBODY, description="not OpenAI's: who may do it")
+    user: UserId | None = Field(None, description="not OpenAI's: whose preferences hold")
 
 
 class ModelRow(BaseModel):
@@ -188,13 +192,12 @@ class Compatible:
         ours = asked.model in registry.OURS
         wish = SynthesizeRequest(
             model=asked.model,
-            provider=asked.provider,
             text=asked.input,
             voice=None if ours and voice in VOICES_OF_THE_SDK else voice,
-            speed=asked.speed,
             instructions=asked.instructions,
-            format=asked.response_format,
             events=asked.stream_format == "sse",
+            **_said(asked, speed="speed", response_format="format", provider="provider"),
+            user=asked.user,
         )
         key_id = self._who(request)
         return await self._once.answer(
@@ -219,13 +222,15 @@ class Compatible:
         asked = form.read(TranscriptionForm)
         wish = TranscribeRequest(
             model=asked.model,
-            provider=asked.provider,
+            **_said(asked, provider="provider"),
             language=asked.language,
+            user=asked.user,
             task=task,
             prompt=asked.prompt,
             words=asked.response_format in ("verbose_json", "srt", "vtt"),
             diarize=asked.response_format == "diarized_json",
         )
+        wish = await meant(self._voice, self._who(request), wish, "stt")
         sound = await sound_of(form, self._voice.settings, self._voice.fetcher)
         recording = await recording_of(wish, sound)
         if asked.stream:
@@ -262,6 +267,15 @@ VOICES_OF_THE_SDK = frozenset(
     {"alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
      "shimmer", "verse"}
 )  # fmt: skip
+
+
+def _said(asked: BaseModel, **names: str) -> dict[str, Any]:
+    """The fields that were said, by our names for them."""
+    return {
+        ours: getattr(asked, theirs)
+        for theirs, ours in names.items()
+        if theirs in asked.model_fields_set
+    }
 
 
 def _answered(kind: str, heard: Transcript, recording: Recording, done: Done) -> web.Response:

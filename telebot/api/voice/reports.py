@@ -5,10 +5,9 @@ A key that is no admin's sees its own work alone.
 
 from __future__ import annotations
 
-import calendar
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -18,10 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import Moment, parsed
+from telebot.api.voice.budgets import (
+    Alert,
+    Budgets,
+    OwnBudget,
+    Projection,
+    no_budget,
+)
 from telebot.call.errors import ApiError
 from telebot.call.ports import WallClock
 from telebot.records.keys import Scope
-from telebot.records.reports import By, Period, Quality, Range, Reports, Sum
+from telebot.records.reports import By, Period, Quality, Range, Reports, Sum, total
 from telebot.voice_settings import VoiceSettings
 
 NANOS = Decimal(1_000_000_000)
@@ -97,24 +103,6 @@ class Bucket(BaseModel):
     rows: list[SumRow]
 
 
-class Projection(BaseModel):
-    """The month under way, if it goes on like its days so far."""
-
-    month: str
-    cost_so_far: float
-    cost_projected: float
-
-
-class Alert(BaseModel):
-    """A budget that is, or will be, used up."""
-
-    budget: str = Field(description="whose: `server`")
-    limit: float
-    cost: float
-    level: Literal["warning", "exceeded"]
-    message: str
-
-
 class CostReport(BaseModel):
     """`GET /v1/voice/cost-report`."""
 
@@ -159,12 +147,18 @@ class ReportsApi:
     """The endpoints, on the records they read."""
 
     def __init__(
-        self, reports: Reports, sees: Sees, now: WallClock, settings: VoiceSettings
+        self,
+        reports: Reports,
+        sees: Sees,
+        now: WallClock,
+        settings: VoiceSettings,
+        own: OwnBudget = no_budget,
     ) -> None:
+        """`own` tells the budget of a request's key, and when to warn of it."""
         self._reports = reports
         self._sees = sees
         self._now = now
-        self._budget = settings.monthly_budget
+        self._budgets = Budgets(reports, now, settings.monthly_budget, own)
 
     def endpoints(self) -> list[Endpoint]:
         viewer, wrong = Scope.VIEWER, (400,)
@@ -213,7 +207,7 @@ class ReportsApi:
                 until=range_.until,
                 currency=self._reports.currency,
                 data=_dearest_first(rows),
-                total=_row(_total(list(sums.values())), {}),
+                total=_row(total(list(sums.values())), {}),
             )
         )
 
@@ -225,7 +219,7 @@ class ReportsApi:
         buckets: dict[str, list[tuple[dict[str, str], Sum]]] = defaultdict(list)
         for key, one in sums.items():
             buckets[key[0]].append((dict(zip(by, key[1:], strict=True)), one))
-        projection = await self._projection(range_.key_id)
+        projection = await self._budgets.projection(range_.key_id)
         return answer(
             CostReport(
                 since=range_.since,
@@ -233,9 +227,9 @@ class ReportsApi:
                 period=query.period,
                 currency=self._reports.currency,
                 data=[_bucket(start, buckets[start]) for start in sorted(buckets)],
-                total=_row(_total(list(sums.values())), {}),
+                total=_row(total(list(sums.values())), {}),
                 projection=projection,
-                alerts=self._alerts(projection) if range_.key_id is None else [],
+                alerts=await self._budgets.alerts(request, everything=range_.key_id is None),
             )
         )
 
@@ -270,46 +264,9 @@ class ReportsApi:
             )
         return Range(since, until, self._sees(request))
 
-    async def _projection(self, key_id: str | None) -> Projection:
-        now = self._now().astimezone(UTC)
-        start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        spent = _total(list((await self._reports.sums(Range(start, now, key_id), ())).values()))
-        days = calendar.monthrange(now.year, now.month)[1]
-        passed = max((now - start) / timedelta(days=1), 1.0)  # the first day says little
-        so_far = Decimal(spent.amount_nanos) / NANOS
-        return Projection(
-            month=f"{start:%Y-%m}",
-            cost_so_far=float(so_far),
-            cost_projected=round(float(so_far) * days / passed, 6),
-        )
-
-    def _alerts(self, projection: Projection) -> list[Alert]:
-        limit = self._budget
-        if limit is None or projection.cost_projected <= limit:
-            return []
-        over = projection.cost_so_far > limit
-        cost = projection.cost_so_far if over else projection.cost_projected
-        what = "has cost" if over else "will come to"
-        return [
-            Alert(
-                budget="server",
-                limit=limit,
-                cost=cost,
-                level="exceeded" if over else "warning",
-                message=f"{projection.month} {what} {cost:.2f}, the budget is {limit:.2f}.",
-            )
-        ]
-
 
 def _groups(text: str) -> list[By]:
     return [each for each in BY if each in text.split(",")]  # type: ignore[misc]
-
-
-def _total(sums: Sequence[Sum]) -> Sum:
-    total = Sum()
-    for one in sums:
-        total.add(one)
-    return total
 
 
 def _row(one: Sum, key: dict[str, str]) -> SumRow:
@@ -332,7 +289,7 @@ def _row(one: Sum, key: dict[str, str]) -> SumRow:
 def _bucket(start: str, rows: list[tuple[dict[str, str], Sum]]) -> Bucket:
     return Bucket(
         start=start,
-        total=_row(_total([one for _, one in rows]), {}),
+        total=_row(total([one for _, one in rows]), {}),
         rows=_dearest_first([_row(one, key) for key, one in rows]),
     )
 

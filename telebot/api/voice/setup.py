@@ -5,9 +5,12 @@ from __future__ import annotations
 from telebot.api.calls import HasEndpoints
 from telebot.api.idempotency import Once
 from telebot.api.voice.compatible import Compatible
+from telebot.api.voice.flags import FlagsApi
 from telebot.api.voice.lists import Lists
+from telebot.api.voice.preferences import PreferencesApi
 from telebot.api.voice.synthesize import Synthesize
 from telebot.api.voice.transcribe import Transcribe, WhoAsks
+from telebot.records.choices import Choices
 from telebot.voice.service import Voice
 
 
@@ -20,3 +23,8 @@ def parts(voice: Voice, who: WhoAsks) -> list[HasEndpoints]:
         Lists(voice, who),
         Compatible(voice, who, once),
     ]
+
+
+def choosing(choices: Choices, voice: Voice, who: WhoAsks) -> list[HasEndpoints]:
+    """What is chosen beside the requests: by users, and by an operator."""
+    return [PreferencesApi(choices, voice, who), FlagsApi(choices, voice, who)]

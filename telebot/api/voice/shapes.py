@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from telebot.audio.files import FORMATS
 from telebot.providers.clips import Transcript
+from telebot.voice import defaults
 from telebot.voice.attempts import Attempt
-from telebot.voice.preferences import ANYBODY, PLAIN, Preferences
+from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.service import Done
+from telebot.voice.tailoring import PLAINLY, Under
 
-Text = Annotated[str, Field(max_length=256, pattern=PLAIN)]
-Language = Annotated[
-    str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47, e.g. en-GB")
-]
+Text = defaults.Text
+Language = defaults.Language
 
 
 class Asked(BaseModel):
@@ -27,6 +27,18 @@ class Asked(BaseModel):
         None, description="a provider, `provider/model` or a model's bare name; else the usual one"
     )
     provider: Preferences = Field(ANYBODY, description="who may do it")
+    user: defaults.UserId | None = Field(
+        None, description="whose preferences hold where the request says nothing: an id of yours"
+    )
+    _under: Under = PrivateAttr(PLAINLY)
+
+    @property
+    def under(self) -> Under:
+        """What was chosen for it beside what it says (`meant.py`)."""
+        return self._under
+
+    def chosen_under(self, under: Under) -> None:
+        self._under = under
 
 
 class TranscribeRequest(Asked):

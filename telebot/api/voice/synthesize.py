@@ -20,6 +20,7 @@ from telebot.api.idempotency import TOLD, Once
 from telebot.api.streaming import Stream
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
+from telebot.api.voice.meant import meant
 from telebot.api.voice.shapes import AttemptAnswer, SynthesizeRequest, UsageAnswer
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.api.voice.uploads import form_of
@@ -87,6 +88,7 @@ async def spoken_to(
 ) -> web.StreamResponse:
     """The sound as the answer to a request. `bare`: events without names, as OpenAI sends them.
     Raises `ApiError` as long as nothing was sent."""
+    asked = await meant(voice, key_id, asked, "tts")
     job = Job(voice, key_id, asked, await voice.keys(key_id))
     if not asked.stream:
         return await unless_gone(request, job.whole())
@@ -109,11 +111,16 @@ class Job:
         self._key_id = key_id
         self._asked = asked
         self._script = Script(
-            asked.text, asked.voice, asked.language, asked.speed, asked.instructions
+            asked.text,
+            asked.voice,
+            asked.language,
+            asked.speed,
+            asked.instructions,
+            keep=asked.under.keep,
         )
         wish = Wish("tts", asked.model, asked.provider, speaking.needs(self._script))
         self._offers: list[Offer] = voice.router.ordered(wish, keys)
-        self._attempts: Attempts = voice.attempts(key_id)
+        self._attempts: Attempts = voice.attempts(key_id, asked.under)
         self._began = voice.clock()
         self._first_at: float | None = None
         self._id = new_id()

@@ -13,6 +13,7 @@ from telebot.api.calls import EVENTS, Endpoint
 from telebot.api.idempotency import TOLD, Once
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
+from telebot.api.voice.meant import meant
 from telebot.api.voice.shapes import TranscribeAnswer, TranscribeRequest
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.cleaning import denoised, normalised
@@ -63,6 +64,7 @@ class Transcribe:
     async def _heard(
         self, request: web.Request, asked: TranscribeRequest, form: Form
     ) -> web.StreamResponse:
+        asked = await meant(self._voice, self._who(request), asked, "stt")
         sound = await sound_of(
             form,
             self._voice.settings,
@@ -129,7 +131,7 @@ async def heard_by(
 ) -> tuple[Transcribed, Done]:
     """The text by whoever can, written down. `show` gets it while it grows, `ready` is awaited once
     it is known whom to ask. Raises `ApiError`."""
-    began, attempts = voice.clock(), voice.attempts(key_id)
+    began, attempts = voice.clock(), voice.attempts(key_id, asked.under)
     wish = Wish("stt", asked.model, asked.provider, transcribing.needs(recording))
     offers = voice.router.ordered(wish, await voice.keys(key_id))
     first_at, whole = None, list[Transcribed]()

@@ -1,0 +1,231 @@
+"""A request as it is meant: what it says, else what its user prefers, else what a flag tries.
+
+A flag acts whole or not at all: where the request or its user has chosen one of the things that the
+flag's variants change, it chooses nothing and counts nothing, so that the variants are compared on
+work that they alone decided. Next: `routing.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from telebot.records.choices import Stored
+from telebot.voice.defaults import NOTHING, OPEN, Defaults, Privacy, UserPreferences
+from telebot.voice.flags import Flag
+from telebot.voice.preferences import ANYBODY, Preferences
+
+Work = Literal["stt", "llm", "tts"]
+# who does it is chosen as a whole
+WHO = frozenset({"model", "provider", "voice"})
+WHOM = frozenset({"order", "only", "sort"})  # of `provider`: whom to ask, as a model names it
+PLAIN_FIELDS = ("speed", "language", "format", "sample_rate", "agent")
+A = TypeVar("A", bound=BaseModel)
+
+
+class Kept(Protocol):
+    """Where preferences and flags are kept (`records.choices.Choices`)."""
+
+    async def preferences(self, owner: str, user: str) -> Mapping[str, Any] | None: ...
+
+    async def flags(self) -> Mapping[str, Stored]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """What a piece of work ran under, for its record: `user` is empty where they are not to be
+    linked with it, `variant` lists ``flag:variant`` with commas. `voices` are the usual ones at
+    each provider, `keep` is False where nothing that was said may be kept."""
+
+    user: str = ""
+    variant: str = ""
+    privacy: Privacy = OPEN
+    voices: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def keep(self) -> bool:
+        return self.privacy.keep
+
+
+PLAINLY = Under()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was chosen for one request beside what it says: `whose` are the user's preferences,
+    `tried` what flags choose."""
+
+    whose: UserPreferences
+    tried: Sequence[Defaults]
+    under: Under
+
+    def model(self, work: Work, said: str | None, provider: Preferences = ANYBODY) -> str | None:
+        """The model to name, where the request names none (`said`) and no providers either."""
+        if said or provider.model_fields_set & WHOM:
+            return said
+        return next((found for each in self._all() if (found := getattr(each.model, work))), None)
+
+    def provider(self, work: Work, said: Preferences, model: str | None = None) -> Preferences:
+        """Who may do it: field by field what the request says, else what was chosen. `model` is
+        what the request names: whom to ask is not chosen by anybody else then."""
+        merged = _said(said)
+        named = model is not None or bool(merged.keys() & WHOM)
+        for each in self._all():
+            chosen: Preferences | None = getattr(each.provider, work)
+            for name, value in ({} if chosen is None else _said(chosen)).items():
+                if not (named and name in WHOM):
+                    merged.setdefault(name, value)
+        if self.under.privacy.data_collection == "deny":
+            merged["data_collection"] = "deny"
+        return said if merged == _said(said) else Preferences.model_construct(**merged)
+
+    def plain(self, name: str) -> Any:
+        """One of `PLAIN_FIELDS` that the request does not say; None where nobody chose it."""
+        return next(
+            (found for each in self._all() if (found := getattr(each, name)) is not None), None
+        )
+
+    def _all(self) -> list[Defaults]:
+        return [self.whose, *self.tried]
+
+
+class Tailor:
+    """Looks up what was chosen. Raises `RecordsAway`: without knowing what a user allows nothing is
+    done for them."""
+
+    def __init__(self, kept: Kept | None = None) -> None:
+        self._kept = kept
+        self._read: dict[str, tuple[Stored, Flag | None]] = {}  # each as it was read last
+
+    async def chosen(
+        self, owner: str, user: str | None, works: Sequence[Work], said: frozenset[str],
+        fields: frozenset[str],
+    ) -> Chosen:  # fmt: skip
+        """For a request of these `works` that has these `fields` and says `said` of them."""
+        if self._kept is None:
+            return Chosen(NOTHING, (), Under(user=user or ""))
+        whose = await self._preferences(owner, user or "")
+        privacy = whose.privacy
+        closed = said | _touched([whose], works, fields)
+        if closed & {"model", "provider"} or privacy.data_collection == "deny":
+            closed |= {"model", "provider"}
+        if "voice" in said:
+            closed |= WHO
+        tried: list[Defaults] = []
+        variants: list[str] = []
+        for name, flag in (await self._flags()) if privacy.experiments else ():
+            touched = _touched([each.settings for each in flag.variants], works, fields)
+            if not touched or touched & closed:
+                continue
+            closed |= touched
+            variant, settings = flag.drawn(name, owner, user or "")
+            variants.append(f"{name}:{variant}")
+            if settings is not None:
+                tried.append(settings)
+        voices: dict[str, str] = {}
+        for each in reversed([whose, *tried]):
+            voices |= each.voice
+        linked = (user or "") if privacy.link else ""
+        return Chosen(whose, tried, Under(linked, ",".join(variants), privacy, voices))
+
+    async def variants(self, owner: str, user: str) -> dict[str, str]:
+        """The variant of every flag that is on, as a user is drawn."""
+        whose = await self._preferences(owner, user)
+        if self._kept is None or not whose.privacy.experiments:
+            return {}
+        return {name: flag.drawn(name, owner, user)[0] for name, flag in await self._flags()}
+
+    async def _preferences(self, owner: str, user: str) -> UserPreferences:
+        """The user's, over what holds for all of the owner's users. Privacy adds up: what either
+        forbids is forbidden."""
+        if self._kept is None:
+            return NOTHING
+        general = await self._kept.preferences(owner, "")
+        own = await self._kept.preferences(owner, user) if user else None
+        if general is None or own is None:
+            return UserPreferences.model_validate(general or own or {})
+        merged = UserPreferences.model_validate(_over(general, own))
+        every = (UserPreferences.model_validate(each).privacy for each in (general, own))
+        return merged.model_copy(update={"privacy": _strictest(*every)})
+
+    async def _flags(self) -> list[tuple[str, Flag]]:
+        if self._kept is None:
+            return []
+        kept = await self._kept.flags()
+        for name, each in kept.items():
+            if name not in self._read or self._read[name][0] is not each:
+                self._read[name] = (each, _flag(each.tree))
+        found = [(name, self._read[name][1]) for name in kept]
+        return [(name, flag) for name, flag in found if flag is not None and flag.enabled]
+
+
+def tailored(asked: A, chosen: Chosen, work: Work) -> A:
+    """A request of one kind of work (`model` and `provider` beside plain fields) with what was
+    chosen where it says nothing."""
+    said, has = said_in(asked), type(asked).model_fields
+    changed: dict[str, Any] = {}
+    for name in PLAIN_FIELDS:
+        if name in has and name not in said and (found := chosen.plain(name)) is not None:
+            changed[name] = found
+    model, provider = getattr(asked, "model", None), getattr(asked, "provider", ANYBODY)
+    changed["model"] = chosen.model(work, model, provider)
+    changed["provider"] = chosen.provider(work, provider, model)
+    return asked.model_copy(update=changed)
+
+
+def said_in(asked: BaseModel) -> frozenset[str]:
+    """The fields that a request says something in."""
+    said = {name for name in asked.model_fields_set if getattr(asked, name) is not None}
+    return frozenset(said)
+
+
+def _said(prefers: Preferences) -> dict[str, Any]:
+    return {name: getattr(prefers, name) for name in prefers.model_fields_set}
+
+
+def _touched(
+    several: Sequence[Defaults], works: Sequence[Work], fields: frozenset[str]
+) -> frozenset[str]:
+    """The fields of a request that these would choose something for."""
+    found: set[str] = set()
+    for each in several:
+        for name in ("model", "provider"):
+            if any(getattr(getattr(each, name), work) is not None for work in works):
+                found.add(name)
+        if each.voice:
+            found.add("voice")
+        found |= {name for name in PLAIN_FIELDS if getattr(each, name) is not None}
+    return frozenset(found) & fields
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two trees, `above` before `below` in every leaf."""
+    merged = dict(below)
+    for name, value in above.items():
+        under = merged.get(name)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            merged[name] = _over(under, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _strictest(one: Privacy, other: Privacy) -> Privacy:
+    deny = "deny" in (one.data_collection, other.data_collection)
+    return Privacy(
+        data_collection="deny" if deny else "allow",
+        keep=one.keep and other.keep,
+        link=one.link and other.link,
+        experiments=one.experiments and other.experiments,
+    )
+
+
+def _flag(tree: Mapping[str, Any]) -> Flag | None:
+    """None for one of another version, which acts on nobody."""
+    try:
+        return Flag.model_validate(tree)
+    except ValidationError:
+        return None
