@@ -107,7 +107,7 @@ class Tailor:
         """For a request of these `works` that has these `fields` and says `said` of them."""
         if self._kept is None:
             return Chosen(NOTHING, (), Under(user=user or ""))
-        whose = await self._preferences(owner, user or "")
+        whose = await self.preferences(owner, user or "")
         privacy = whose.privacy
         closed = said | _touched([whose], works, fields)
         if closed & {"model", "provider"} or privacy.data_collection == "deny":
@@ -133,12 +133,12 @@ class Tailor:
 
     async def variants(self, owner: str, user: str) -> dict[str, str]:
         """The variant of every flag that is on, as a user is drawn."""
-        whose = await self._preferences(owner, user)
+        whose = await self.preferences(owner, user)
         if self._kept is None or not whose.privacy.experiments:
             return {}
         return {name: flag.drawn(name, owner, user)[0] for name, flag in await self._flags()}
 
-    async def _preferences(self, owner: str, user: str) -> UserPreferences:
+    async def preferences(self, owner: str, user: str) -> UserPreferences:
         """The user's, over what holds for all of the owner's users. Privacy adds up: what either
         forbids is forbidden."""
         if self._kept is None:
