@@ -30,6 +30,7 @@ from telebot.records.archive import Archive
 from telebot.settings import Settings
 from telebot.speech.chains import Chains
 from telebot.voice.service import Voice
+from telebot.voice.tailoring import Tailor
 from telebot.web.auth import Gate
 from telebot.web.key_budgets import KeyBudgets
 from telebot.web.server import Parts
@@ -88,7 +89,7 @@ def add_pages(
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic, parts.gate.who)
-    warned = own_budget(voice, parts.gate)
+    warned = own_budget(voice.tailor, parts.gate)
     reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice, warned)
     config = Config(archive.vault, parts.gate.who, voice.providers)
     work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config]
@@ -99,14 +100,14 @@ def add_pages(
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
 
 
-def own_budget(voice: Voice, gate: Gate) -> OwnBudget:
+def own_budget(tailor: Tailor, gate: Gate) -> OwnBudget:
     """The budget of a request's key, and when its owner wants to be warned of it."""
 
     async def found(request: web.Request) -> Own | None:
         limit, owner = gate.budget(request), gate.who(request)
         if limit is None:
             return None
-        told = (await voice.tailor.preferences(owner, "")).notifications
+        told = (await tailor.preferences(owner, "")).notifications
         return Own(owner, limit, told.budget)
 
     return found

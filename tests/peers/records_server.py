@@ -25,10 +25,12 @@ from telebot.call.model import (
 )
 from telebot.console import pages
 from telebot.console.sessions import Sessions
+from telebot.programs import own_budget
 from telebot.records.archive import Archive
 from telebot.records.cost import Price, built_in
 from telebot.settings import RecordsSettings
 from telebot.voice_settings import VoiceSettings
+from telebot.voice.tailoring import Tailor
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
 
@@ -123,7 +125,9 @@ async def records_server(
     gate = Gate(archive.keys)
     app = web.Application(middlewares=[errors, gate.middleware])
     parts = calls.CallsApi(archive.reader, archive.retention)
-    reports = ReportsApi(archive.reports, gate.sees, now, VoiceSettings(monthly_budget=BUDGET))
+    settled = VoiceSettings(monthly_budget=BUDGET)
+    own = own_budget(Tailor(archive.choices), gate)
+    reports = ReportsApi(archive.reports, gate.sees, now, settled, own)
     openapi.setup(app, calls.setup(app, gate.authorize, parts, reports), "0.1.0")
     sessions = Sessions(archive.keys, "a-secret-that-signs-the-cookies!", now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))

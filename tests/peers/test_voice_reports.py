@@ -161,6 +161,24 @@ async def test_a_month_that_will_cost_too_much_is_told(http, records):
     assert [alert["level"] for alert in report["alerts"]] == ["exceeded"]
 
 
+async def test_a_key_is_warned_of_its_own_budget_where_its_owner_wants_it(http, records):
+    key, secret = await records.archive.keys.create("a program", Scope.VIEWER, monthly_budget=0.5)
+    spent = {"key_id": key.id, "cost": Cost(Decimal("0.3"), "USD", True)}
+    work(records, NOW - timedelta(seconds=5), **spent)
+    path = "/v1/voice/cost-report"
+    assert (await until(http, records, path, 1, secret))["alerts"] == []
+    tree = {"notifications": {"budget": 0.5}}
+    await records.archive.choices.change(key.id, "", lambda _: tree, "preferences_stored")
+    async with asyncio.timeout(30):
+        while not (alerts := (await get(http, records, path, secret))["alerts"]):
+            await asyncio.sleep(0.05)
+    told = [(alert["budget"], alert["level"], alert["limit"]) for alert in alerts]
+    assert told == [("key", "warning", 0.5)]
+    work(records, NOW - timedelta(seconds=4), **spent)
+    report = await until(http, records, path, 2, secret)
+    assert [alert["level"] for alert in report["alerts"]] == ["exceeded"]
+
+
 @pytest.mark.parametrize(
     "query",
     ["by=nobody", "period=year", "since=2020-01-01", "since=2026-11-02&until=2026-11-01", "x=1"],
