@@ -29,8 +29,8 @@ from telebot.programs import own_budget
 from telebot.records.archive import Archive
 from telebot.records.cost import Price, built_in
 from telebot.settings import RecordsSettings
-from telebot.voice_settings import VoiceSettings
 from telebot.voice.tailoring import Tailor
+from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
 
