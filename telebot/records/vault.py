@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Row, delete, insert, select, update
 
 from telebot.call.errors import ConfigError, Local
-from telebot.call.ports import WallClock
+from telebot.call.ports import Clock, WallClock
 from telebot.records.audit import entry
 from telebot.records.rows import clean
 from telebot.records.store import Store
@@ -33,6 +34,8 @@ from telebot.records.tables import NAME_CHARS, audit, provider_keys
 KEY_BYTES, NONCE_BYTES = 32, 12
 MAX_SECRET_CHARS = 4096
 MOST_KEYS = 100  # of one owner
+FRESH_S = 2.0  # a key that another server or process takes away counts after this, as API keys do
+MOST_READ = 10_000  # owners whose rows are in memory
 SHOWN = 4  # last characters of a key that may be seen
 
 
@@ -71,8 +74,17 @@ class Opened:
 class Vault:
     """Keeps providers' keys. `keys` are the vault's own, 32 bytes each, the first one in use."""
 
-    def __init__(self, store: Store, keys: Sequence[bytes], now: WallClock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keys: Sequence[bytes],
+        now: WallClock,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._store = store
+        self._clock = clock
+        self._read: dict[str, tuple[float, Sequence[Row[Any]]]] = {}  # sealed, as they are kept
+        self._changes = 0
         self._now = now
         self._ciphers = {_name(key): AESGCM(key) for key in keys}
         self._sealing = _name(keys[0])
@@ -117,6 +129,7 @@ class Vault:
                         delete(provider_keys).where(provider_keys.c.id == old.id)
                     )
                 await connection.execute(insert(provider_keys).values(values))
+            self._changed(owner)
             stored = next(key for key in await self.held(owner) if key.id == row_id)
         await self.note(owner, "provider_key_stored", {"provider": provider, "label": label})
         return stored
@@ -130,15 +143,25 @@ class Vault:
         mine = (provider_keys.c.id == key_id, provider_keys.c.owner == owner)
         async with self._store.writing() as connection:
             done = await connection.execute(delete(provider_keys).where(*mine))
+        self._changed(owner)
         if done.rowcount:
             await self._store.scrub()
             await self.note(owner, "provider_key_deleted", {"id": key_id})
         return done.rowcount == 1
 
     async def open(self, owner: str) -> list[Opened]:
-        """An owner's keys with their secrets, read anew each time: another server of the same
-        database may have taken one away. Raises `SealedElsewhere`."""
-        return [Opened(_stored(row), self._secret(row)) for row in await self._rows(owner)]
+        """An owner's keys with their secrets, as they stood at most `FRESH_S` ago: every request
+        asks, and another server of the same database may have taken one away. Raises
+        `SealedElsewhere`."""
+        now, known = self._clock(), self._read.get(owner)
+        if known is None or now - known[0] >= FRESH_S:
+            change = self._changes
+            known = (now, await self._rows(owner))
+            if change == self._changes:  # or what was read is old already
+                if len(self._read) >= MOST_READ:
+                    self._read.clear()
+                self._read[owner] = known
+        return [Opened(_stored(row), self._secret(row)) for row in known[1]]
 
     async def reseal(self) -> int:
         """Encrypt every row anew that another than the first key has sealed; returns how many."""
@@ -168,6 +191,10 @@ class Vault:
             | {"fields": orjson.loads(row.fields)}
             for row in rows
         ]
+
+    def _changed(self, owner: str) -> None:
+        self._changes += 1
+        self._read.pop(owner, None)
 
     async def _rows(self, owner: str) -> Sequence[Row[Any]]:
         order = (provider_keys.c.position, provider_keys.c.created_at, provider_keys.c.id)

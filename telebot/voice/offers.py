@@ -6,12 +6,14 @@ keys that there are. Next: `routing.py`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, cast
 
 from telebot.call.errors import ProviderConfigError
+from telebot.call.ports import Clock
 from telebot.providers import registry, voice_servers
 from telebot.providers.catalogue import Vendor
 from telebot.providers.clips import Speaker, Transcriber
@@ -30,6 +32,9 @@ COMPARED: Mapping[Work, Mapping[str, float]] = {
     "tts": {"characters": 1e6},
 }
 LOCAL = "local"
+# the house's own offers are built anew after this: a vendor was shut down, or a file of keys came
+KNOWN_S = 60.0
+MOST_KNOWN = 1000  # names that requests have asked for
 KNOWN: Mapping[Work, Callable[[], Mapping[str, str]]] = {
     "stt": registry.transcribers,
     "llm": registry.repliers,
@@ -91,13 +96,19 @@ class Offers:
     replaced by one."""
 
     def __init__(
-        self, resources: Resources, servers: Mapping[str, VoiceServer] | None = None
+        self,
+        resources: Resources,
+        servers: Mapping[str, VoiceServer] | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._resources = resources
+        self._clock = clock
+        self._known: dict[tuple[Work, str], tuple[float, Offer | str]] = {}
         built_in = {LOCAL, *(name for known in KNOWN.values() for name in known())}
         self._servers = {
             name: server for name, server in (servers or {}).items() if name not in built_in
         }
+        self._names = {work: self._named(work) for work in WORKS}
 
     @property
     def resources(self) -> Resources:
@@ -105,6 +116,9 @@ class Offers:
 
     def names(self, work: Work) -> list[str]:
         """Every provider that is built in or added, ours first."""
+        return self._names[work]
+
+    def _named(self, work: Work) -> list[str]:
         servers = {name for name, server in self._servers.items() if SERVE[work](server)}
         names = {*KNOWN[work](), *servers, LOCAL}
         return sorted(names, key=lambda name: (name not in registry.OURS, name))
@@ -122,6 +136,56 @@ class Offers:
         options (``{service: openai, base_url: …}``). `local` is this machine's, where that depends
         on the request. Raises ProviderConfigError: nobody is called so, it was shut down, or its
         key is missing."""
+        found = self._found(work, wanted, resources, own=own, local=local)
+        if isinstance(found, str):
+            raise ProviderConfigError(found)
+        return found
+
+    def _found(
+        self,
+        work: Work,
+        wanted: str | Mapping[str, Any],
+        resources: Resources,
+        *,
+        own: bool,
+        local: Worker | None,
+    ) -> Offer | str:
+        """The offer, or why there is none. The house's are kept for a while: to build them all
+        costs as much as the rest of a request."""
+        of_request = own or resources is not self._resources or (local and wanted == LOCAL)
+        if of_request or not isinstance(wanted, str):
+            return self._tried(work, wanted, resources, own, local)
+        now = self._clock()
+        known = self._known.get((work, wanted))
+        if known is not None and now - known[0] < KNOWN_S:
+            return known[1]
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        found = self._tried(work, wanted, resources, own, local)
+        self._known[work, wanted] = (now, found)
+        return found
+
+    def _tried(
+        self,
+        work: Work,
+        wanted: str | Mapping[str, Any],
+        resources: Resources,
+        own: bool,
+        local: Worker | None,
+    ) -> Offer | str:
+        try:
+            return self._made(work, wanted, resources, own, local)
+        except ProviderConfigError as error:
+            return str(error)
+
+    def _made(
+        self,
+        work: Work,
+        wanted: str | Mapping[str, Any],
+        resources: Resources,
+        own: bool,
+        local: Worker | None,
+    ) -> Offer:
         if isinstance(wanted, str):
             provider, model = self.parted(work, wanted)
             options: dict[str, Any] = {"model": model} if model else {}
@@ -170,13 +234,15 @@ class Offers:
         *,
         own: bool = False,
         local: Worker | None = None,
+        provider: str = "",
     ) -> Iterator[Offer]:
-        """Every provider whose key is there, with its usual model."""
+        """Every provider whose key is there, with its usual model; `provider` alone where it is
+        given."""
         for name in self.names(work):
-            try:
-                yield self.named(work, name, resources, own=own, local=local)
-            except ProviderConfigError:
-                continue
+            if provider in ("", name):
+                found = self._found(work, name, resources, own=own, local=local)
+                if not isinstance(found, str):
+                    yield found
 
     def price(self, offer: Offer) -> Decimal | None:
         """What a minute heard, a million tokens read and as many written, or a million characters

@@ -125,7 +125,11 @@ class Router:
         found = self._of(wish, keys, usual)
         for source in keys:
             ready = self._offers.ready(
-                wish.work, source.resources, own=source.own, local=wish.local
+                wish.work,
+                source.resources,
+                own=source.own,
+                local=wish.local,
+                provider=source.provider,
             )
             found += [offer for offer in ready if source.opens(offer.provider, offer.model)]
         return sorted(_once(found), key=lambda offer: offer.provider in registry.OURS)

@@ -139,7 +139,9 @@ class Voice:
             offer
             for source in await self.keys(key_id)
             for work in WORKS
-            for offer in self.offers.ready(work, source.resources, own=source.own)
+            for offer in self.offers.ready(
+                work, source.resources, own=source.own, provider=source.provider
+            )
             if source.opens(offer.provider, offer.model)
         ]
 

@@ -69,18 +69,21 @@ async def _by_one(
     prefers: Preferences,
     hear: Callable[[Transcriber, Recording], Awaitable[Transcript]],
 ) -> Transcribed:
-    sounds = await asyncio.to_thread(_sounds, recording)
+    loud: bool | None = None  # looked at where it matters: it costs more than all the rest here
     within_s = LEAST_S + FACTOR * recording.sound.seconds
     attempts.told_how = frozenset(prefers.options)
 
     async def work(offer: Offer) -> Transcript:
+        nonlocal loud
         asked = replace(recording, options=prefers.options.get(offer.provider, {}))
         try:
             async with asyncio.timeout(within_s):
                 heard = await hear(offer.hears, asked)
         except TimeoutError:
             raise lost(Cause.STALLED, f"no transcript within {within_s:.0f} s") from None
-        if not heard.text and sounds:
+        if not heard.text and loud is None:
+            loud = await asyncio.to_thread(_sounds, recording)
+        if not heard.text and loud:
             raise lost(Cause.EMPTY, "no words for a recording that is clearly loud")
         return heard
 

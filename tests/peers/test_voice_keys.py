@@ -16,7 +16,7 @@ from voice_server import SECRET, VoiceServer, voice_server
 from telebot.audio import wav
 from telebot.records.keys import ApiKey, Scope
 from telebot.records.store import Store
-from telebot.records.vault import Vault
+from telebot.records.vault import FRESH_S, Vault
 
 pytestmark = pytest.mark.peers
 
@@ -154,10 +154,13 @@ async def test_what_another_server_of_the_database_took_away_is_gone(tmp_path):
     store = Store("", tmp_path)
     await store.open()
     key = os.urandom(32)
-    here, there = (Vault(store, [key], lambda: datetime.now(UTC)) for _ in range(2))
+    at_s = 0.0
+    here, there = (Vault(store, [key], lambda: datetime.now(UTC), lambda: at_s) for _ in range(2))
     stored = await here.put("me", "openai", "sk-first-of-the-tests")
     assert [each.secret for each in await here.open("me")] == ["sk-first-of-the-tests"]
     assert await there.delete("me", stored.id)
+    assert await there.open("me") == []
+    at_s = FRESH_S
     assert await here.open("me") == []
     await store.close()
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 from pydantic import BaseModel
 
 from telebot.api.idempotency import HEADER
 from telebot.api.query import valid
+from telebot.api.voice.multipart import BrokenForm, Part, boundary_of, parts
 from telebot.audio import files
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Sound
@@ -30,6 +31,7 @@ BODY_WITHIN_S = 120.0
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS = 64
 SORTED = orjson.OPT_SORT_KEYS
+SMALL = 1 << 20  # bytes that are read sooner than a thread takes them up
 JSON_FIELDS = frozenset({"provider", "logprobs", "include"})  # objects inside a form
 
 
@@ -67,7 +69,7 @@ async def form_of(request: web.Request, settings: VoiceSettings) -> Form:
                 return await _multipart(request, most)
             if kind in ("application/json", "application/octet-stream") or not request.body_exists:
                 body = await _body(request, most * 4 // 3 + MAX_FIELD_BYTES)
-                return await asyncio.to_thread(_json, body)
+                return _json(body) if len(body) < SMALL else await asyncio.to_thread(_json, body)
     except TimeoutError:
         raise ApiError(408, "too_slow", "The body took too long.") from None
     except (web.RequestPayloadError, web.PayloadAccessError, BadHttpMessage):
@@ -99,36 +101,29 @@ def _json(body: bytes) -> Form:
 
 
 async def _multipart(request: web.Request, most: int) -> Form:
-    try:
-        parts = await request.multipart()
-    except (ValueError, AssertionError):
-        raise ApiError(400, "broken_body", "The form has no boundary.") from None
+    body = await _body(request, most + MAX_FIELDS * MAX_FIELD_BYTES)
     fields: dict[str, Any] = {}
-    file, media_type, count = None, "", 0
+    file: Part | None = None
+    count = 0
     try:
-        while (part := await parts.next()) is not None:
-            if not isinstance(part, BodyPartReader) or not part.name:
-                raise ApiError(400, "broken_body", "A part of the form has no name.")
+        for part in parts(body, boundary_of(request.headers["Content-Type"])):
             if part.name == "file":
                 if file is not None:
                     raise ApiError(400, "repeated_parameter", "file: given more than once.", "file")
-                file, media_type = await _part(part, most), part.headers.get("Content-Type", "")
+                file = part
             elif (count := count + 1) > MAX_FIELDS:
                 raise ApiError(413, "too_large", f"More than {MAX_FIELDS} fields.")
+            elif len(part.value) > MAX_FIELD_BYTES:
+                raise _too_large(MAX_FIELD_BYTES)
             else:
-                _put(fields, part.name, await _part(part, MAX_FIELD_BYTES))
-    except (ValueError, AssertionError, EOFError):
-        raise ApiError(400, "broken_body", "The form is broken.") from None
-    return Form(fields, file, media_type, texts=True)
-
-
-async def _part(part: BodyPartReader, most: int) -> bytes:
-    data = bytearray()
-    while piece := await part.read_chunk(64 * 1024):
-        data += piece
-        if len(data) > most:
-            raise _too_large(most)
-    return bytes(data)
+                _put(fields, part.name, part.value)
+    except BrokenForm as error:
+        raise ApiError(400, "broken_body", f"The form is broken: {error}.") from None
+    if file is None:
+        return Form(fields, texts=True)
+    if len(file.value) > most:
+        raise _too_large(most)
+    return Form(fields, file.value, file.media_type, texts=True)
 
 
 def _put(fields: dict[str, Any], name: str, value: bytes) -> None:
@@ -170,13 +165,17 @@ async def sound_of(
         data, fetched = await fetcher.fetch(url)
         kind = media_type or fetched
     try:
-        pcm16, rate_hz = await asyncio.to_thread(
-            files.decoded, data, kind, longest_s=settings.max_recording_s
-        )
+        pcm16, rate_hz = await _decoded(data, kind, settings.max_recording_s)
     except files.NoAudio as error:
         status = 413 if "longer" in str(error) else 422
         raise ApiError(status, "invalid_audio", f"{given[0]}: {error}.", given[0]) from None
     return Sound(pcm16, rate_hz)
+
+
+async def _decoded(data: bytes, kind: str, longest_s: float) -> tuple[bytes, int]:
+    if len(data) < SMALL and files.plain(data) is not None:
+        return files.decoded(data, kind, longest_s=longest_s)
+    return await asyncio.to_thread(files.decoded, data, kind, longest_s=longest_s)
 
 
 def _from_base64(audio: str, most: int) -> bytes:

@@ -52,3 +52,27 @@ def test_any_bytes_are_a_head_more_bytes_or_no_file(junk):
         except wav.NoWav:
             continue
         assert found is None or 0 < found[0] <= len(head) or found[0] <= len(head) + 8
+
+
+def test_a_plain_file_gives_its_samples_at_once():
+    whole = wav.written(b"\1\2" * 8, 16000)
+    assert wav.plain(whole) == (b"\1\2" * 8, 16000)
+    assert wav.plain(whole + b"LIST\4\0\0\0abcd") == (b"\1\2" * 8, 16000)
+    assert wav.plain(whole[:-5]) == (b"\1\2" * 5, 16000)  # cut off in the middle of a sample
+    assert wav.plain(wav.head(0, 16000) + b"\1\2" * 8) == (b"\1\2" * 8, 16000)  # streamed
+    assert wav.plain(wav.head(wav.MOST_SIZE, 16000) + b"\1\2") == (b"\1\2", 16000)
+
+
+def test_a_file_of_another_kind_is_left_to_others():
+    whole = wav.written(b"\1\2" * 8, 16000)
+    floats = whole[:20] + b"\3\0" + whole[22:]
+    two = whole[:22] + b"\2" + whole[23:]
+    for other in (floats, two, b"", b"RIFF", b"ID3\4" + whole, whole[:40]):
+        assert wav.plain(other) is None
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_a_plain_file_or_none(junk):
+    for data in (junk, b"RIFF" + junk, wav.written(junk, 16000), wav.head(9, 8000)[:36] + junk):
+        found = wav.plain(data)
+        assert found is None or len(found[0]) % 2 == 0

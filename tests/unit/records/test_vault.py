@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 from datetime import UTC, datetime
@@ -122,3 +123,12 @@ def test_the_vaults_key_as_it_may_be_written():
 def test_a_vault_key_that_is_none_is_refused(text):
     with pytest.raises(ConfigError, match="TELEBOT_VAULT_KEY"):
         vault_keys(text)
+
+
+async def test_what_is_read_while_a_key_is_deleted_is_not_kept(store):
+    vault = Vault(store, [OLD], lambda: NOW, lambda: 0.0)
+    key = await vault.put("anna", "openai", SECRET)
+    reading = asyncio.create_task(vault.open("anna"))
+    await vault.delete("anna", key.id)
+    await reading
+    assert await vault.open("anna") == []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from virtual_time import run
 
-from telebot.call.errors import ApiError
+from telebot.call.errors import ApiError, ProviderConfigError
 from telebot.providers import registry
 from telebot.providers.breaker import Breakers
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
-from telebot.voice.offers import Offers
+from telebot.voice.offers import KNOWN_S, MOST_KNOWN, Offers
 from telebot.voice.preferences import Preferences
 from telebot.voice.routing import KeySource, Router, Wish
 
@@ -132,3 +132,27 @@ def test_every_provider_by_name_is_known_to_the_catalogue_or_ours():
     served = {name for vendor in catalogue.vendors.values() for name in vendor.served_as}
     for name in {*registry.TRANSCRIBERS, *registry.SPEAKERS} - registry.OURS:
         assert name in {*served, *catalogue.vendors}, name
+
+
+def test_the_houses_offers_are_kept_for_a_while_and_no_longer():
+    async def scene():
+        at_s = 0.0
+        environ = dict(ENVIRON)
+        house = Resources(LocalSpeech(), environ)
+        offers = Offers(house, clock=lambda: at_s)
+        kept = offers.named("stt", "whisper-1", house)
+        assert offers.named("stt", "whisper-1", house) is kept
+        mine = house.with_key("openai", "other")
+        assert offers.named("stt", "whisper-1", mine, own=True).account == "other"
+        del environ["OPENAI_API_KEY"]
+        assert [each.name for each in offers.ready("stt", house)][-1] == "local"
+        at_s = KNOWN_S
+        with pytest.raises(ProviderConfigError, match="OPENAI_API_KEY"):
+            offers.named("stt", "whisper-1", house)
+        for number in range(3 * MOST_KNOWN):
+            with pytest.raises(ProviderConfigError):
+                offers.named("stt", f"nobody-{number}", house)
+        assert len(offers._known) <= MOST_KNOWN
+        await house.close()
+
+    run(scene())
