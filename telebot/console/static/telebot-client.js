@@ -31,6 +31,7 @@ const REPEATABLE = new Set(["setLanguage", "setProvider"]);
  * RFC 6455 section 7.4.1 by which a peer says that it does not like what it was sent.
  */
 const FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009, 1010, 4400, 4401, 4402, 4403, 4408]);
+const ERROR_MS = 100;
 const DEFAULTS = {
   sampleRate: 16000,
   playback: true,
@@ -843,7 +844,8 @@ export class TelebotClient {
       this.#lost(socket, 1006, "no answer in time"),
     );
     socket.onopen = () => socket.send(JSON.stringify({ type: "start", ...start }));
-    socket.onerror = () => {}; // a close follows in every implementation
+    // a close follows at once, but not in every implementation: Node's own keeps silent
+    socket.onerror = () => this.#after(ERROR_MS, () => this.#lost(socket, 1006, "no connection"));
     socket.onclose = ({ code, reason }) => this.#lost(socket, code ?? 1006, String(reason ?? ""));
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;

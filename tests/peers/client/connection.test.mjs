@@ -128,6 +128,19 @@ test("no ready in time is a broken connection", async () => {
   assert.equal(client.state, "waiting");
 });
 
+test("an error without a close is a broken connection too", async () => {
+  const { clock, client, sockets } = setUp();
+  client.connect();
+  await settled();
+  sockets[0].onerror({});
+  await clock.pass(100);
+  assert.equal(client.state, "waiting");
+  await clock.pass(500);
+  sockets[1].onerror({});
+  await sockets[1].hangUp(4401);
+  assert.equal(client.state, "closed");
+});
+
 test("a socket that cannot be made ends it", async () => {
   const session = () => ({ token: "bad token", url: "https://bot.example.com" });
   class Socket {
