@@ -35,10 +35,11 @@ def installed() -> bool:
 
 
 class Browser:
-    """One browser with one window. Elements are found by CSS selectors."""
+    """One browser with one window. Elements are found by CSS selectors; `flags` are Chromium's."""
 
-    def __init__(self, profile: Path) -> None:
+    def __init__(self, profile: Path, *flags: str) -> None:
         self._profile = profile
+        self._flags = flags
         self._driver: asyncio.subprocess.Process | None = None
         self._http: aiohttp.ClientSession | None = None
         self._url = ""
@@ -62,7 +63,7 @@ class Browser:
                 await asyncio.sleep(0.05)
         options = {
             "binary": shutil.which("chromium"),
-            "args": [*FLAGS, f"--user-data-dir={self._profile}"],
+            "args": [*FLAGS, *self._flags, f"--user-data-dir={self._profile}"],
         }
         wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
         session = (await self._call("POST", "/session", wanted))["sessionId"]

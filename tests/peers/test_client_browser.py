@@ -1,0 +1,159 @@
+"""The JavaScript client in Chromium: a page of another origin, its microphone, its loudspeaker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+from application import application, browser, events, played
+from realtime_line import KEY, RealtimeLine, Session
+
+pytestmark = pytest.mark.peers
+
+QUESTION = "What are your opening hours?"
+ANSWER = "We are open from noon to ten, and closed on Mondays."
+HZ = 16_000
+PAGE_HZ = 48_000
+
+
+@pytest.fixture(scope="module")
+def voice(speech):
+    async def said(text: str, rate_hz: int) -> bytes:
+        return b"".join([clip.pcm16 async for clip in speech.tts.stream(text, rate_hz=rate_hz)])
+
+    async def both() -> dict[str, bytes]:
+        return {QUESTION: await said(QUESTION, PAGE_HZ), ANSWER: await said(ANSWER, HZ)}
+
+    return asyncio.run(both())
+
+
+class Answers:
+    """Answers once, when somebody was heard and then was not for a second."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.done = False
+
+    async def __call__(self, session: Session, message: Any) -> None:
+        if not isinstance(message, bytes) or self.done:
+            return
+        sound = np.frombuffer(bytes(session.heard), "<i2")
+        loud = np.flatnonzero(np.abs(sound) > 1000)
+        if loud.size and sound.size - loud[-1] > HZ:
+            self.done = True
+            await session.play(self.answer)
+
+
+async def opened(page, url: str) -> None:
+    await page.go(url)
+    await page.until("return !!window.client")
+    await page.click("#talk")
+    await page.until("return client.listening || log.some(({event}) => event === 'failed')")
+
+
+async def test_a_question_is_asked_and_the_answer_is_heard(speech, voice, tmp_path):
+    async with (
+        RealtimeLine(Answers(voice[ANSWER])) as line,
+        application(line.url, KEY) as app,
+        browser(tmp_path, (voice[QUESTION], PAGE_HZ)) as page,
+    ):
+        await opened(page, app.url)
+        done = "return log.some((e) => e.event === 'playback' && !e.playing && e.playedMs > 2000)"
+        await page.until(done)
+        heard = await page.script("return heard()")
+        log = await page.script("return log")
+        sound = await played(page)
+        await page.script("return client.disconnect()")
+        await page.until("return client.state === 'closed'")
+        assert await page.script("return client.listening || client.output") is None
+    (session,) = line.sessions
+    assert line.faults == []
+    asked = await speech.stt.transcribe(bytes(session.heard), HZ)
+    assert "opening hours" in asked.text.lower()
+    answered = await speech.stt.transcribe(sound, HZ)
+    assert "closed on monday" in answered.text.lower()
+    assert heard["samples"] == len(voice[ANSWER]) // 2
+    assert heard["loudest"] > 0.1
+    played_ms = events(log, "playback")[-1]["playedMs"]
+    assert played_ms == pytest.approx(len(voice[ANSWER]) / 2 / HZ * 1000, abs=5)
+    assert [e["playing"] for e in events(log, "playback")] == [True, False]  # not one gap
+    assert events(log, "error") + events(log, "dropped") == []
+
+
+async def test_clear_empties_the_loudspeaker_at_once(voice, tmp_path):
+    async def scene(session: Session, message: Any) -> None:
+        if message is None:
+            await session.play(voice[ANSWER])
+        elif isinstance(message, dict) and message["type"] == "text":
+            await session.say("clear")
+
+    async with (
+        RealtimeLine(scene) as line,
+        application(line.url, KEY) as app,
+        browser(tmp_path, None) as page,
+    ):
+        await opened(page, app.url)
+        await page.until("return log.some((e) => e.event === 'playback' && e.playing)")
+        await page.script("client.sendText('stop')")
+        await page.until("return log.some((e) => e.event === 'playback' && !e.playing)")
+        log = await page.script("return log")
+        sent_ms = await page.script("return heard().samples / 16")
+    cleared, silent = events(log, "clear")[0], events(log, "playback")[1]
+    assert silent["at"] - cleared["at"] < 200
+    assert silent["playedMs"] < sent_ms
+
+
+@pytest.mark.parametrize(
+    ("scripts", "options"),
+    [
+        (None, {}),  # the server's own file is loaded as the worklet
+        ("blob:", {}),
+        ("", {"workletUrl": "./telebot-client.js"}),
+    ],
+    ids=["server", "blob", "own copy"],
+)
+async def test_the_worklet_loads_by_what_the_pages_policy_allows(tmp_path, scripts, options):
+    async with (
+        RealtimeLine(Answers(b"")) as line,
+        application(line.url, KEY, scripts, **options) as app,
+        browser(tmp_path, None) as page,
+    ):
+        await opened(page, app.url)
+        assert await page.script("return client.listening")
+        await page.until("return log.some(({event}) => event === 'listening')")
+
+
+async def test_a_policy_that_allows_no_worklet_is_told_and_the_rest_works(tmp_path):
+    async with (
+        RealtimeLine(Answers(b"")) as line,
+        application(line.url, KEY, "") as app,
+        browser(tmp_path, None) as page,
+    ):
+        await opened(page, app.url)
+        log = await page.script("return log")
+        for told in (*events(log, "failed"), *events(log, "error")):
+            assert told["code"] == "unsupported"
+            assert "workletUrl" in told["message"]
+        assert len(events(log, "failed")) == len(events(log, "error")) == 1
+        assert await page.script("return client.state") == "ready"
+
+
+async def test_a_page_that_lost_its_line_comes_back_and_listens_on(tmp_path):
+    async def scene(session: Session, message: Any) -> None:
+        if isinstance(message, bytes) and len(session.heard) > HZ and len(line.sessions) == 1:
+            session.cut()
+
+    async with (
+        RealtimeLine(scene) as line,
+        application(line.url, KEY, reconnect={"firstDelayMs": 50}) as app,
+        browser(tmp_path, None) as page,
+    ):
+        await opened(page, app.url)
+        await page.until("return log.filter(({event}) => event === 'ready').length === 2")
+        async with asyncio.timeout(30):
+            while len(line.sessions[-1].heard) < HZ:
+                await asyncio.sleep(0.05)
+        assert await page.script("return client.listening")
+    assert app.tokens == 2
