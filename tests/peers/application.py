@@ -56,7 +56,7 @@ async def application(
         return answer
 
     async def about(_: web.Request) -> web.Response:
-        return web.json_response({"client": client, "server": server, "options": options})
+        return web.json_response({"client": client, "options": options})
 
     async def token(_: web.Request) -> web.Response:
         one.tokens += 1

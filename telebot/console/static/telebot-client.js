@@ -368,10 +368,10 @@ async function loadWorklet(context, named, served) {
   }
   const text = `(${worklet})()`;
   const inline = `data:text/javascript,${encodeURIComponent(text)}`;
-  const ways = [() => named, () => madeOf(text), () => inline, () => served];
+  const ways = [() => named, () => madeOf(text), () => inline, served];
   let last = null;
   for (const way of ways) {
-    const url = way();
+    const url = await way();
     if (!url) continue;
     try {
       await context.audioWorklet.addModule(url);
@@ -629,7 +629,8 @@ export class TelebotClient {
       this.#sound?.resume();
       return this.#life.connected.promise;
     }
-    const life = (this.#life = { connected: deferred(), controller: new AbortController() });
+    const controller = new AbortController();
+    const life = (this.#life = { connected: deferred(), server: deferred(), controller });
     const { signal } = this.#options;
     const aborted = () => this.#finish(new TelebotError("aborted", "given up by the application"));
     life.release = () => signal?.removeEventListener("abort", aborted);
@@ -761,17 +762,22 @@ export class TelebotClient {
       return true;
     }
     if (!asked && !this.#options.playback) return false;
-    const { audioContext, workletUrl, url } = this.#options;
+    const { audioContext, workletUrl } = this.#options;
     const Context = globalThis.AudioContext;
     if (!audioContext && !Context) return false;
-    const served = url && `${address(url).http}${OWN_FILE}`;
     const context = audioContext ?? new Context({ latencyHint: "interactive" });
-    const load = (one) => loadWorklet(one, workletUrl, served);
+    const load = (one) => loadWorklet(one, workletUrl, () => this.#ownFile());
     this.#sound = new Sound(context, !audioContext, load, (event, what) => {
       if (event === "fault") this.#fault(what.code ?? "playback", what.message);
       else this.#emit(event, what);
     });
     return true;
+  }
+
+  /** Where this file stands on the server; the address may first come with a token. */
+  async #ownFile() {
+    const url = this.#options.url ?? (await this.#life?.server.promise);
+    return url && `${address(url).http}${OWN_FILE}`;
   }
 
   #closeSound() {
@@ -826,6 +832,7 @@ export class TelebotClient {
   }
 
   #open({ token, url, start }) {
+    this.#life.server.resolve(url);
     const Socket = this.#options.WebSocket ?? globalThis.WebSocket;
     if (!Socket) {
       this.#finish(new TelebotError("unsupported", "no WebSocket here: hand one in"));
@@ -969,6 +976,7 @@ export class TelebotClient {
     life.release();
     life.wake?.();
     life.controller.abort();
+    life.server.resolve(undefined);
     if (this.#socket) this.#release(this.#socket);
     for (const timer of this.#timers) this.#clock.clearTimeout(timer);
     this.#timers.clear();

@@ -1,11 +1,10 @@
 // An application of another origin than the server's: it imports the client from there, gets its
 // tokens from its own backend and talks when the button is clicked. What happens is kept in `log`
 // for the test, and what comes out of the loudspeaker is recorded.
-const { client: module, server, options } = await (await fetch("about")).json();
+const { client: module, options } = await (await fetch("about")).json();
 const { TelebotClient } = await import(module);
 
 const client = new TelebotClient({
-  url: server,
   session: async () => (await fetch("token", { method: "POST" })).json(),
   ...options,
 });
