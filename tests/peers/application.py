@@ -42,8 +42,8 @@ class Application:
 async def application(
     server: str, key: str, scripts: str | None = None, **options: Any
 ) -> AsyncIterator[Application]:
-    """The page at `/`; `options` are the client's. `scripts` is where else it may load scripts from;
-    unless that is the server (as usual), the client is a copy of the page's own."""
+    """The page at `/`; `options` are the client's. `scripts` is where else it may load scripts
+    from; unless that is the server (as usual), the client is a copy of the page's own."""
     scripts = server if scripts is None else scripts
     policy = POLICY.format(socket=server.replace("http", "ws", 1), scripts=scripts)
     client = f"{server}/console/{MODULE}" if server in scripts else f"./{MODULE}"

@@ -1,8 +1,8 @@
 """A server of realtime sessions in a few lines, which keeps to the letter of docs/realtime.md.
 
 It stands in for telebot where the JavaScript client must meet what a healthy server does not do: a
-line that breaks, one that goes silent, an answer that never comes. What a client sends that the page
-does not allow is a fault, and the tests want none.
+line that breaks, one that goes silent, an answer that never comes. What a client sends that the
+page does not allow is a fault, and the tests want none.
 """
 
 from __future__ import annotations
