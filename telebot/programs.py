@@ -21,6 +21,7 @@ from telebot.api.voice import setup as voice_api
 from telebot.api.voice.budgets import Own, OwnBudget
 from telebot.api.voice.config import Config
 from telebot.api.voice.reports import ReportsApi
+from telebot.api.voice.trials import Trials
 from telebot.call import local_access
 from telebot.call.ports import WallClock
 from telebot.console import pages
@@ -89,8 +90,14 @@ def add_pages(
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic, parts.gate.who)
-    warned = own_budget(voice.tailor, parts.gate)
-    reports = ReportsApi(archive.reports, parts.gate.sees, wall_clock, settings.voice, warned)
+    reports = ReportsApi(
+        archive.reports,
+        parts.gate.sees,
+        wall_clock,
+        settings.voice,
+        trials=Trials(archive.comparing, archive.choices),
+        own=own_budget(voice.tailor, parts.gate),
+    )
     config = Config(archive.vault, parts.gate.who, voice.providers)
     work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config]
     work += voice_api.choosing(archive.choices, voice, parts.gate.who)

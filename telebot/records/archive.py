@@ -20,6 +20,7 @@ from telebot.call.errors import ConfigError
 from telebot.call.model import Call
 from telebot.call.ports import Clock, WallClock
 from telebot.records.choices import Choices
+from telebot.records.comparing import Comparing
 from telebot.records.cost import Price, built_in
 from telebot.records.keys import Keys
 from telebot.records.reading import CallReader
@@ -68,6 +69,7 @@ class Archive:
         self.reader = CallReader(self.store, data, self._server, settings.currency)
         self.vault = Vault(self.store, vault_keys_of(vault_key, data), now)
         self.choices = Choices(self.store, now, clock, self.written)
+        self.comparing = Comparing(self.store)
         self.reports = Reports(self.store, settings.currency)
         self.keys = Keys(self.store, data, now, clock, used=self.log.key_used, admin_key=admin_key)
         self.retention = Retention(self.store, data, self._server, settings.retention_days, now)

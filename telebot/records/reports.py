@@ -20,8 +20,9 @@ from telebot.records.store import Store
 from telebot.records.tables import calls, costs, work
 
 Period = Literal["hour", "day", "week", "month"]
-By = Literal["provider", "model", "key", "agent", "kind"]
+By = Literal["provider", "model", "key", "agent", "kind", "user", "variant"]
 MICROS_TO_NANOS = 1000
+NANOS = 1_000_000_000
 # per dialect: how a moment is written as the beginning of its period, in UTC
 SQLITE = {"hour": "%Y-%m-%dT%H:00:00", "day": "%Y-%m-%d", "month": "%Y-%m-01"}
 POSTGRES = {"hour": 'YYYY-MM-DD"T"HH24:00:00', "day": "YYYY-MM-DD", "month": "YYYY-MM-01"}
@@ -106,7 +107,7 @@ class Reports:
             select(
                 work.c.provider, work.c.kind, work.c.ms, work.c.first_ms, work.c.error, work.c.tried
             )
-            .where(*_within(range_))
+            .where(*within(range_))
             .order_by(work.c.at.desc())
             .limit(MOST_TIMED)
         )
@@ -140,7 +141,7 @@ class Reports:
             func.sum(func.coalesce(work.c.tokens_in, 0)),
             func.sum(func.coalesce(work.c.tokens_out, 0)),
         )
-        return query.where(*_within(range_)).group_by(*groups)
+        return query.where(*within(range_)).group_by(*groups)
 
     def _of_calls(self, range_: Range, by: Sequence[By], period: Period | None) -> Select[Any]:
         groups = [self._period(calls.c.created_at, period), *(_call_column(each) for each in by)]
@@ -175,7 +176,8 @@ class Reports:
         return func.strftime(SQLITE[period], at)
 
 
-def _within(range_: Range) -> Iterator[ColumnElement[bool]]:
+def within(range_: Range) -> Iterator[ColumnElement[bool]]:
+    """What the work of a range fulfils."""
     yield work.c.at >= range_.since
     yield work.c.at < range_.until
     if range_.key_id is not None:
@@ -188,6 +190,8 @@ def _work_column(by: By) -> ColumnElement[Any]:
         "model": work.c.provider,
         "key": work.c.key_id,
         "kind": work.c.kind,
+        "user": work.c.user_id,
+        "variant": work.c.variant,
         "agent": literal(""),
     }
     return columns[by]
@@ -200,6 +204,8 @@ def _call_column(by: By) -> ColumnElement[Any]:
         "key": literal(""),
         "kind": costs.c.kind,
         "agent": calls.c.agent,
+        "user": literal(""),
+        "variant": literal(""),
     }
     return columns[by]
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from telebot.api import calls, openapi
 from telebot.api.voice.reports import ReportsApi
+from telebot.api.voice.trials import Trials
 from telebot.call.ending import termination
 from telebot.call.model import (
     Call,
@@ -127,7 +128,8 @@ async def records_server(
     parts = calls.CallsApi(archive.reader, archive.retention)
     settled = VoiceSettings(monthly_budget=BUDGET)
     own = own_budget(Tailor(archive.choices), gate)
-    reports = ReportsApi(archive.reports, gate.sees, now, settled, own)
+    trials = Trials(archive.comparing, archive.choices)
+    reports = ReportsApi(archive.reports, gate.sees, now, settled, trials=trials, own=own)
     openapi.setup(app, calls.setup(app, gate.authorize, parts, reports), "0.1.0")
     sessions = Sessions(archive.keys, "a-secret-that-signs-the-cookies!", now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))

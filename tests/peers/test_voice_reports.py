@@ -186,3 +186,51 @@ async def test_what_cannot_be_asked_is_refused(http, tmp_path, query):
         url = f"{records.url}/v1/voice/cost-report?{query}"
         async with http.get(url, headers={"Authorization": f"Bearer {ADMIN}"}) as answer:
             assert answer.status == 400
+
+
+def trial(server: RecordsServer, variant: str, users: int, *, failing: int = 0, ms: float) -> None:
+    """The work of so many users, five requests each, of which the first `failing` users' fail."""
+    for user in range(users):
+        for number in range(5):
+            failed = {"error": "all_providers_failed", "provider": ""} if user < failing else {}
+            work(server, NOW - timedelta(minutes=user % 50, seconds=number), variant=variant,
+                 user=f"{variant}{user}", ms=ms + user % 7 + number, work="tts", **failed)  # fmt: skip
+
+
+async def test_variants_are_compared(http, records):
+    trial(records, "new-voice:old", 40, failing=4, ms=400.0)
+    trial(records, "new-voice:new,other:on", 40, failing=5, ms=250.0)
+    trial(records, "new-voice:new!", 3, failing=3, ms=9000.0)  # put in by hand
+    path = "/v1/voice/analytics?by=variant"
+    await until(http, records, path, 83 * 5)
+    trials = (await get(http, records, path))["trials"]
+    assert [(each["flag"], each["kind"]) for each in trials] == [
+        ("new-voice", "tts"), ("other", "tts"),
+    ]  # fmt: skip
+    told = trials[0]
+    assert (told["base"], told["complete"]) == ("new", True)
+    by = {each["variant"]: each for each in told["variants"]}
+    assert {name: (each["users"], each["failed"]) for name, each in by.items()} == {
+        "new": (40, 25), "old": (40, 20),
+    }  # fmt: skip
+    assert by["old"]["ms"]["value"] == pytest.approx(405, abs=1)
+    verdicts = {each["metric"]: each["verdict"] for each in told["differences"]}
+    noise = "no_difference_shown"
+    assert verdicts == {"failure_rate": noise, "ms": "higher", "cost": noise}
+    flag = {"variants": [{"name": "old"}, {"name": "new"}]}
+    await records.archive.choices.put_flag("new-voice", flag, "admin")
+    assert (await get(http, records, path + "&flag=new-voice"))[
+        "trials"
+    ] == []  # what it was before
+    usage = await get(http, records, "/v1/voice/usage?by=variant")
+    rows = {row["variant"]: row["requests"] for row in usage["data"]}
+    assert rows["new-voice:old"] == 200
+    by_user = await get(http, records, "/v1/voice/usage?by=user,kind")
+    assert {row["user"]: row["requests"] for row in by_user["data"]}["new-voice:old3"] == 5
+
+
+async def test_nobody_compares_others_work(http, records):
+    _, secret = await records.archive.keys.create("a program", Scope.VIEWER)
+    trial(records, "new-voice:old", 3, ms=400.0)
+    await until(http, records, "/v1/voice/analytics?by=variant", 15)
+    assert (await get(http, records, "/v1/voice/analytics?by=variant", secret))["trials"] == []

@@ -24,10 +24,12 @@ from telebot.api.voice.budgets import (
     Projection,
     no_budget,
 )
+from telebot.api.voice.trials import TrialAnswer, Trials
 from telebot.call.errors import ApiError
 from telebot.call.ports import WallClock
 from telebot.records.keys import Scope
 from telebot.records.reports import By, Period, Quality, Range, Reports, Sum, total
+from telebot.voice.flags import FlagName
 from telebot.voice_settings import VoiceSettings
 
 NANOS = Decimal(1_000_000_000)
@@ -38,7 +40,7 @@ USUAL: dict[str, timedelta] = {
     "week": timedelta(weeks=12),
     "month": timedelta(days=365),
 }
-BY = ("provider", "model", "key", "agent", "kind")
+BY = ("provider", "model", "key", "agent", "kind", "user", "variant")
 Groups = Annotated[str, Field(pattern=rf"^({'|'.join(BY)})(,({'|'.join(BY)}))*$")]
 # the id of the request's key, or None where it may see all of them
 Sees = Callable[[web.Request], str | None]
@@ -66,6 +68,15 @@ class CostQuery(RangeQuery):
     by: Groups = Field("provider", description=f"{', '.join(BY)}, or several with commas")
 
 
+class AnalyticsQuery(RangeQuery):
+    """Parameters of `GET /v1/voice/analytics`."""
+
+    by: Literal["provider", "variant"] = Field(
+        "provider", description="variant: also how the variants of flags did, compared"
+    )
+    flag: FlagName | None = Field(None, description="of this flag alone")
+
+
 class SumRow(BaseModel):
     """One group. `cost` sums what is known; `unknown` counts what is not."""
 
@@ -74,6 +85,8 @@ class SumRow(BaseModel):
     key: str | None = None
     agent: str | None = None
     kind: str | None = None
+    user: str | None = None
+    variant: str | None = Field(None, description="of flags: `flag:variant`, several with commas")
     requests: int = Field(description="of `/v1/voice`; a call is none")
     failed: int
     seconds: float
@@ -139,6 +152,7 @@ class Analytics(BaseModel):
     success_rate: float | None = Field(description="null without a request")
     fallbacks: int = Field(description="requests for which more than one had to be asked")
     errors: dict[str, int]
+    trials: list[TrialAnswer] = Field(description="by flag and kind, with by=variant")
     data: list[QualityRow]
     next_cursor: str | None = None
 
@@ -152,12 +166,15 @@ class ReportsApi:
         sees: Sees,
         now: WallClock,
         settings: VoiceSettings,
+        *,
+        trials: Trials,
         own: OwnBudget = no_budget,
     ) -> None:
         """`own` tells the budget of a request's key, and when to warn of it."""
         self._reports = reports
         self._sees = sees
         self._now = now
+        self._trials = trials
         self._budgets = Budgets(reports, now, settings.monthly_budget, own)
 
     def endpoints(self) -> list[Endpoint]:
@@ -190,7 +207,7 @@ class ReportsApi:
                 viewer,
                 "How well the work went, and how fast",
                 Analytics,
-                RangeQuery,
+                AnalyticsQuery,
                 wrong,
             ),
         ]
@@ -234,8 +251,10 @@ class ReportsApi:
         )
 
     async def analytics(self, request: web.Request) -> web.Response:
-        query = parsed(RangeQuery, request)
+        query = parsed(AnalyticsQuery, request)
         range_ = self._range(request, query, "day")
+        compared = query.by == "variant" or query.flag is not None
+        trials = await self._trials.results(range_, query.flag) if compared else []
         found, errors, requests, fallbacks = await self._reports.quality(range_)
         failed = sum(errors.values())
         return answer(
@@ -247,6 +266,7 @@ class ReportsApi:
                 success_rate=round(1 - failed / requests, 4) if requests else None,
                 fallbacks=fallbacks,
                 errors=errors,
+                trials=trials,
                 data=[_quality(one) for one in sorted(found, key=lambda one: -one.done)],
             )
         )
@@ -298,7 +318,7 @@ def _dearest_first(rows: list[SumRow]) -> list[SumRow]:
     """One row for each name: providers' models fall together where models are not asked for."""
     merged: dict[tuple[str | None, ...], SumRow] = {}
     for row in rows:
-        key = (row.provider, row.model, row.key, row.agent, row.kind)
+        key = (row.provider, row.model, row.key, row.agent, row.kind, row.user, row.variant)
         known = merged.get(key)
         if known is None:
             merged[key] = row
