@@ -16,6 +16,7 @@ from telebot import outgoing
 from telebot.api import calls as calls_api
 from telebot.api import openapi
 from telebot.api.control import ControlApi
+from telebot.api.keys import KeysApi
 from telebot.api.steering import SteeringApi
 from telebot.api.voice import setup as voice_api
 from telebot.api.voice.budgets import Own, OwnBudget
@@ -30,6 +31,7 @@ from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
 from telebot.settings import Settings
 from telebot.speech.chains import Chains
+from telebot.voice.permits import Permit, permit_of
 from telebot.voice.service import Voice
 from telebot.voice.tailoring import Tailor
 from telebot.web.auth import Gate
@@ -63,6 +65,10 @@ def voice(
     wall_clock: WallClock,
 ) -> Voice:
     """Voice work that is no call, on the calls' own breakers and limits. `close` it."""
+
+    async def permit(key_id: str) -> Permit:
+        return permit_of(await archive.keys.by_id(key_id))
+
     return Voice(
         resources,
         chains.breakers,
@@ -74,6 +80,7 @@ def voice(
         ledger=lambda done: archive.log.worked(done.values()),
         stored=archive.vault.open,
         kept=archive.choices,
+        permit=permit,
     )
 
 
@@ -99,7 +106,8 @@ def add_pages(
         own=own_budget(voice.tailor, parts.gate),
     )
     config = Config(archive.vault, parts.gate.who, voice.providers)
-    work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config]
+    keys = KeysApi(archive.keys, parts.gate.who, wall_clock)
+    work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config, keys]
     work += voice_api.choosing(archive.choices, voice, parts.gate.who)
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)

@@ -56,6 +56,7 @@ Number = Annotated[Text, BeforeValidator(_plus)]
 Moment = Annotated[
     datetime, BeforeValidator(_written), BeforeValidator(_zone_plus), AfterValidator(_utc)
 ]
+When = Annotated[datetime, AfterValidator(_utc)]  # in a body
 Cursor = Annotated[str, Field(min_length=1, max_length=256)]
 
 

@@ -197,10 +197,10 @@ class Console:
         self, request: web.Request, fault: str = "", status: int = 200, next_path: str = f"{PATH}/"
     ) -> web.Response:
         hint = ""
-        if _is_loopback(request) and self._keys.admin_key_is_set:
+        if _is_loopback(request) and self._keys.first.is_set:
             hint = "TELEBOT_ADMIN_KEY"
-        elif _is_loopback(request) and self._keys.admin_key_path.exists():
-            hint = str(self._keys.admin_key_path)
+        elif _is_loopback(request) and self._keys.first.path.exists():
+            hint = str(self._keys.first.path)
         return self._page("login.html", status, fault=fault, hint=hint, next=next_path)
 
     def _no_call(self) -> web.Response:

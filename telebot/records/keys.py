@@ -1,42 +1,43 @@
-"""API keys: random, kept as hashes, with one of three scopes.
+"""API keys: random, kept as hashes, with one of three scopes and what each of them may use.
 
-The HTTP edge asks `Keys.check` for every request; `telebot keys` makes and revokes them, in another
-process if need be: what it changes counts within seconds here.
+The HTTP edge asks `Keys.check` for every request; `/v1/keys` and `telebot keys` make, change and
+revoke them, in another process if need be: what it changes counts within seconds here. How the
+first one comes to be stands in `first_key.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import os
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import structlog
-from sqlalchemy import Row, delete, insert, select, update
+import orjson
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from telebot.call.errors import ConfigError, Local
+from telebot.call.errors import Local
 from telebot.call.ports import Clock, WallClock
+from telebot.records.audit import entry
+from telebot.records.first_key import MAX_KEY_CHARS, FirstKey, digest, new_row, new_secret
 from telebot.records.rows import clean
 from telebot.records.store import Store
 from telebot.records.tables import NAME_CHARS, api_keys
 
-log = structlog.get_logger(__name__)
-
 FRESH_S = 2.0  # a key made or revoked elsewhere counts after this
 USED_EVERY = timedelta(minutes=1)
-MAX_KEY_CHARS = 512
+MOST_KEYS = 10_000
+MOST_MODELS = 100
+LONGEST_GRACE = timedelta(days=30)
 
 
 class Scope(StrEnum):
     """What a key may do; each scope includes the ones before it."""
 
-    VIEWER = "viewer"  # read calls
+    VIEWER = "viewer"  # read calls; spend what it has been given
     OPERATOR = "operator"  # and make and steer them
     ADMIN = "admin"  # and delete them, and everything else
 
@@ -45,12 +46,28 @@ class Scope(StrEnum):
         return order.index(self) >= order.index(wanted)
 
 
+class Tier(StrEnum):
+    """How urgent a key's voice work is, where it has to wait."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 class NoKey(Local):
     """No key, or one that is unknown or revoked (HTTP 401)."""
 
 
+class ExpiredKey(NoKey):
+    """A key whose time is over (HTTP 401)."""
+
+
 class WrongScope(Local):
     """A good key that may not do this (HTTP 403)."""
+
+
+class NotChanged(Local):
+    """The key cannot be changed so; the message says what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +77,30 @@ class ApiKey:
     id: str
     name: str
     scope: Scope
-    source: str  # created, generated, environment
+    source: str  # created, generated, environment; oidc
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
     requests_per_minute: int | None = None  # None: as the settings say
     monthly_budget: float | None = None  # of voice work that is no call, in the records' currency
+    models: tuple[str, ...] = ()  # that it may use: ``vendor/*``, ``local``; empty: any
+    tier: Tier = Tier.NORMAL
+    expires_at: datetime | None = None
+    previous_until: datetime | None = None  # until then its secret before the last opens too
 
     def require(self, wanted: Scope) -> None:
         """Raises `WrongScope` where this key does not allow `wanted`."""
         if not self.scope.allows(wanted):
             raise WrongScope(f"needs a key of scope {wanted.value}")
 
+    def live(self, now: datetime) -> bool:
+        """Whether it opens anything."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
 
 class Keys:
-    """The keys of one server. `used` is told (key id, time) at most once a minute a key."""
+    """The keys of one server. `used` is told (key id, time) at most once a minute a key; `by` of
+    what changes them is the owner who does it, "" for the command line."""
 
     def __init__(
         self,
@@ -90,40 +116,23 @@ class Keys:
         self._now = now
         self._clock = clock
         self._used = used
-        self._admin_key = admin_key
-        self.admin_key_path = data / "admin-key"
-        self.admin_key_is_set = bool(admin_key)  # by the operator: there is no file then
-        self._live: dict[bytes, ApiKey] = {}
+        self.first = FirstKey(store, data, now, admin_key)
+        self._live: dict[bytes, tuple[ApiKey, datetime | None]] = {}  # and until when
         self._read_at: float | None = None
         self._last_used: dict[str, datetime] = {}
 
     async def open(self) -> None:
-        """See to it that an admin key exists: the operator's own, the one in the data folder, or a
-        new one written there (0600)."""
-        if self._admin_key:
-            await self._from_environment(self._admin_key)
-            return
-        if self.admin_key_path.exists():
-            secret = self.admin_key_path.read_text(encoding="utf-8").strip()
-            if not secret:
-                raise ConfigError(
-                    f"{self.admin_key_path} is empty: delete it, and where no other key is known "
-                    "make one by `telebot keys create NAME --scope admin`"
-                )
-            await self._keep("first admin key", secret, Scope.ADMIN, "generated")
-            return
-        if any(key.scope is Scope.ADMIN and key.revoked_at is None for key in await self.list()):
-            return
-        secret = _new_secret()
-        _write_secret(self.admin_key_path, secret)  # first: one that is kept nowhere opens nothing
-        await self._keep("first admin key", secret, Scope.ADMIN, "generated")
-        log.info("admin_key_written", path=str(self.admin_key_path))
+        """See to it that an admin key exists (`first_key.py`). Raises `ConfigError`."""
+        await self.first.open(self._has_admin)
+        self.forget()
 
     async def check(self, secret: str | None, wanted: Scope) -> ApiKey:
         """The key `secret` is. Raises `NoKey`, `WrongScope` and `RecordsAway`."""
         key = await self._find(secret) if secret and len(secret) <= MAX_KEY_CHARS else None
         if key is None:
             raise NoKey("unknown key" if secret else "no key")
+        if not key.live(self._now()):
+            raise ExpiredKey("expired key")
         self._note_use(key.id)
         key.require(wanted)
         return key
@@ -131,13 +140,22 @@ class Keys:
     async def by_id(self, key_id: str) -> ApiKey | None:
         """A live key by its id, for sessions that began with it."""
         await self._refresh()
-        return next((key for key in self._live.values() if key.id == key_id), None)
+        now = self._now()
+        found = (key for key, _ in self._live.values() if key.id == key_id and key.live(now))
+        return next(found, None)
 
     async def list(self) -> list[ApiKey]:
         """Every key, the oldest first, revoked ones included."""
         async with self._store.reading() as connection:
             found = await connection.execute(select(api_keys).order_by(api_keys.c.created_at))
             return [_key(row) for row in found]
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """A key by its id, whatever became of it."""
+        async with self._store.reading() as connection:
+            mine = select(api_keys).where(api_keys.c.id == key_id)
+            row = (await connection.execute(mine)).first()
+        return None if row is None else _key(row)
 
     async def create(
         self,
@@ -146,84 +164,106 @@ class Keys:
         *,
         requests_per_minute: int | None = None,
         monthly_budget: float | None = None,
+        models: Sequence[str] = (),
+        tier: Tier = Tier.NORMAL,
+        expires_at: datetime | None = None,
+        by: str = "",
     ) -> tuple[ApiKey, str]:
-        """A new key and its secret (``tb_…``), which is not kept and cannot be shown again."""
-        secret = _new_secret()
-        limits = {"requests_per_minute": requests_per_minute, "monthly_budget": monthly_budget}
-        await self._keep(name, secret, scope, "created", limits)
+        """A new key and its secret (``tb_…``), which is not kept and cannot be shown again. Raises
+        `NotChanged` where there are too many."""
+        secret = new_secret()
+        terms = {
+            "requests_per_minute": requests_per_minute,
+            "monthly_budget": monthly_budget,
+            "models": models,
+            "tier": tier,
+            "expires_at": expires_at,
+        }
+        async with self._store.writing() as connection:
+            alive = select(func.count()).where(api_keys.c.revoked_at.is_(None))
+            if (await connection.execute(alive)).scalar_one() >= MOST_KEYS:
+                raise NotChanged(f"there are {MOST_KEYS} keys: revoke some")
+            row = new_row(name, secret, scope.value, "created", self._now()) | _columns(terms)
+            await connection.execute(insert(api_keys).values(row))
+            told = {"id": row["id"], "name": row["name"], "scope": scope.value} | _given(terms)
+            await connection.execute(entry(by, self._now(), "key_created", told))
+        self.forget()
         key = await self._find(secret)
         assert key is not None  # just made
         return key, secret
 
-    async def rotate(self, key_id: str) -> str | None:
-        """A new secret for a key, which stays what it is; the old one opens nothing any more. None
-        where there is no such live key."""
-        secret = _new_secret()
+    async def change(self, key_id: str, terms: Mapping[str, Any], by: str = "") -> ApiKey | None:
+        """A live key with other `terms` (as `create` has them, and ``name``). None where there is
+        no such live key."""
         async with self._store.writing() as connection:
-            done = await connection.execute(
-                update(api_keys)
-                .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-                .values(hash=_hash(secret).hex(), source="created")
-            )
-        self._read_at = None
-        return secret if done.rowcount == 1 else None
+            changed = update(api_keys).where(*_mine(key_id)).values(**_columns(terms))
+            done = await connection.execute(changed)
+            if done.rowcount == 1:
+                told = {"id": key_id} | _given(terms)
+                await connection.execute(entry(by, self._now(), "key_changed", told))
+        self.forget()
+        return await self.find(key_id) if done.rowcount == 1 else None
 
-    async def revoke(self, key_id: str) -> bool:
-        """False where there is no such key, or it was revoked before."""
+    async def rotate(
+        self, key_id: str, *, grace: timedelta = timedelta(0), by: str = ""
+    ) -> str | None:
+        """A new secret for a key, which stays what it is; the old one opens nothing after `grace`,
+        the one before the old one at once. None where there is no such live key. Raises
+        `NotChanged` where the secret is not ours to choose."""
+        secret, now = new_secret(), self._now()
         async with self._store.writing() as connection:
+            row = (await connection.execute(select(api_keys).where(*_mine(key_id)))).first()
+            if row is None:
+                return None
+            if row.source == "environment":
+                raise NotChanged("its secret is TELEBOT_ADMIN_KEY: change it there, and restart")
+            values: dict[str, Any] = {"previous_hash": None, "previous_until": None}
+            if grace > timedelta(0):
+                until = now + min(grace, LONGEST_GRACE)
+                values = {"previous_hash": row.hash, "previous_until": until}
+            self.first.renewed(row.hash, secret)
+            values["hash"] = digest(secret).hex()
+            await connection.execute(update(api_keys).where(*_mine(key_id)).values(**values))
+            told = {"id": key_id, "grace_s": grace.total_seconds()}
+            await connection.execute(entry(by, now, "key_rotated", told))
+        self.forget()
+        return secret
+
+    async def revoke(self, key_id: str, by: str = "", *, keep_an_admin: bool = False) -> bool:
+        """False where there is no such key, or it was revoked before. Raises `NotChanged` on the
+        last admin key where one is to be kept."""
+        async with self._store.writing() as connection:
+            if keep_an_admin and await self._last_admin(connection, key_id):
+                raise NotChanged("it is the last key of scope admin: make another one first")
             done = await connection.execute(
                 update(api_keys)
-                .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-                .values(revoked_at=self._now())
+                .where(*_mine(key_id))
+                .values(revoked_at=self._now(), previous_hash=None, previous_until=None)
             )
-        self._read_at = None
+            if done.rowcount == 1:
+                await connection.execute(entry(by, self._now(), "key_revoked", {"id": key_id}))
+        self.forget()
         return done.rowcount == 1
 
-    async def _from_environment(self, secret: str) -> None:
-        if len(secret) > MAX_KEY_CHARS or not secret.isprintable() or " " in secret:
-            raise ConfigError("TELEBOT_ADMIN_KEY: write 16 to 512 printable characters, no spaces")
-        if len(secret) < 16:
-            log.warning("admin_key_short", hint="TELEBOT_ADMIN_KEY should have 16 characters")
-        async with self._store.writing() as connection:  # the one of an earlier start is replaced
-            earlier = api_keys.c.source == "environment"
-            other = api_keys.c.hash != _hash(secret).hex()
-            await connection.execute(delete(api_keys).where(earlier, other))
-        await self._keep("TELEBOT_ADMIN_KEY", secret, Scope.ADMIN, "environment")
-
-    async def _keep(
-        self,
-        name: str,
-        secret: str,
-        scope: Scope,
-        source: str,
-        limits: Mapping[str, Any] | None = None,
-    ) -> None:
-        digest = _hash(secret).hex()
-        async with self._store.writing() as connection:
-            known = select(api_keys.c.revoked_at).where(api_keys.c.hash == digest)
-            row = (await connection.execute(known)).first()
-            if row is not None:
-                if row.revoked_at is not None:
-                    log.warning("admin_key_revoked", source=source)
-                return
-            values = {
-                "id": secrets.token_hex(6),
-                "name": clean(name, NAME_CHARS),
-                "scope": scope.value,
-                "hash": digest,
-                "source": source,
-                "created_at": self._now(),
-                **(limits or {}),
-            }
-            await connection.execute(insert(api_keys).values(values))
+    def forget(self) -> None:
+        """Read the keys anew at the next question."""
         self._read_at = None
+
+    async def _has_admin(self) -> bool:
+        return any(key.scope is Scope.ADMIN and key.revoked_at is None for key in await self.list())
+
+    async def _last_admin(self, connection: AsyncConnection, key_id: str) -> bool:
+        live = select(api_keys).where(api_keys.c.revoked_at.is_(None))
+        rows = (await connection.execute(live)).all()
+        now = self._now()
+        admins = {row.id for row in rows if row.scope == Scope.ADMIN and _key(row).live(now)}
+        return admins == {key_id}
 
     async def _find(self, secret: str) -> ApiKey | None:
         await self._refresh()
-        digest = _hash(secret)
-        found = None
-        for known, key in self._live.items():  # all of them: the time tells nothing
-            if hmac.compare_digest(known, digest):
+        wanted, found, now = digest(secret), None, self._now()
+        for known, (key, until) in self._live.items():  # all of them: the time tells nothing
+            if hmac.compare_digest(known, wanted) and (until is None or now < until):
                 found = key
         return found
 
@@ -233,7 +273,11 @@ class Keys:
         async with self._store.reading() as connection:
             live = select(api_keys).where(api_keys.c.revoked_at.is_(None))
             found = (await connection.execute(live)).all()
-        self._live = {bytes.fromhex(row.hash): _key(row) for row in found}
+        self._live = {bytes.fromhex(row.hash): (_key(row), None) for row in found}
+        for row in found:
+            if row.previous_hash:
+                before = bytes.fromhex(row.previous_hash)
+                self._live.setdefault(before, (_key(row), row.previous_until))
         self._read_at = self._clock()
 
     def _note_use(self, key_id: str) -> None:
@@ -243,13 +287,29 @@ class Keys:
             self._used(key_id, now)
 
 
-def _new_secret() -> str:
-    return f"tb_{secrets.token_urlsafe(32)}"
+def _mine(key_id: str) -> tuple[Any, Any]:
+    return (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
 
 
-def _hash(secret: str) -> bytes:
-    # the secrets are random, 256 bits: a slow hash would add nothing
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+def _columns(terms: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(terms)
+    if "models" in values:
+        models = list(values["models"] or ())
+        values["models"] = orjson.dumps(models).decode() if models else None
+    if "tier" in values:
+        values["tier"] = Tier(values["tier"] or Tier.NORMAL).value
+    if "name" in values:
+        values["name"] = clean(values["name"], NAME_CHARS)
+    return values
+
+
+def _given(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """For the audit: what was said."""
+    told = {name: value for name, value in terms.items() if value not in (None, (), [])}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in told.items()
+    }
 
 
 def _key(row: Row[Any]) -> ApiKey:
@@ -263,14 +323,8 @@ def _key(row: Row[Any]) -> ApiKey:
         row.revoked_at,
         row.requests_per_minute,
         row.monthly_budget,
+        tuple(orjson.loads(row.models)) if row.models else (),
+        Tier(row.tier or Tier.NORMAL),
+        row.expires_at,
+        row.previous_until,
     )
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(secret + "\n")
-    except OSError:
-        path.unlink()  # a disk that is full takes names, not data
-        raise

@@ -170,6 +170,11 @@ api_keys = Table(
     Column("revoked_at", Utc),
     Column("requests_per_minute", Integer),
     Column("monthly_budget", Float),
+    Column("models", Text),  # JSON list of what it may use; NULL: anything
+    Column("tier", String(NAME_CHARS)),  # NULL: normal
+    Column("expires_at", Utc),
+    Column("previous_hash", String(64)),  # the secret before, good until then
+    Column("previous_until", Utc),
 )
 
 work = Table(

@@ -5,7 +5,7 @@ Pure but for the breakers it reads. Next: `attempts.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from telebot.providers import registry
 from telebot.providers.breaker import Breaker, Breakers
 from telebot.providers.resources import Resources
 from telebot.voice.offers import Offer, Offers, Work, Worker
+from telebot.voice.permits import ANY, Permit
 from telebot.voice.preferences import ANYBODY, MaxPrice, Preferences, fits
 
 UNKNOWN = float("inf")
@@ -23,12 +24,14 @@ MOST_TRIED = 6
 @dataclass(frozen=True, slots=True)
 class KeySource:
     """One way to build providers: with the house's keys, or with one key of the request's owner,
-    which opens one `provider` and maybe only some `models` of it."""
+    which opens one `provider` and maybe only some `models` of it. `permit` is what the owner may
+    use at all, the same in all of a request's sources."""
 
     resources: Resources
     own: bool = False
     provider: str = ""
     models: frozenset[str] = frozenset()
+    permit: Permit = ANY
 
     def opens(self, provider: str, model: str) -> bool:
         """Whether this key is for that model."""
@@ -49,7 +52,6 @@ class Wish:
     model: str | None = None
     prefers: Preferences = ANYBODY
     needs: frozenset[str] = frozenset()  # abilities
-    allowed: Callable[[str, str], bool] = lambda provider, model: True  # by the key's own rules
     # who is asked where the request names nobody, instead of all that there are: an agent's own
     usual: tuple[str | Mapping[str, Any], ...] | None = None
     local: Worker | None = None  # what this machine does itself, where that depends on the request
@@ -68,13 +70,17 @@ class Router:
 
     def ordered(self, wish: Wish, keys: Keys) -> list[Offer]:
         """Whom to ask, the first one first. Raises `ApiError`: nobody is called so (404), or there
-        is nobody that may (400)."""
+        is nobody that may (400), or not for this key (403)."""
         found = self._named(wish, keys)
         prefers = wish.prefers
         first = self._of(wish, keys, prefers.order)
         rest = self._rest(wish, keys) if prefers.allow_fallbacks or not (found or first) else []
         whole = [*found, *first, *self._sorted(rest, prefers)]
-        fit = _once(offer for offer in whole if self._may(offer, wish))
+        permit = keys[0].permit
+        wanted = [offer for offer in whole if self._may(offer, wish)]
+        fit = _once(each for each in wanted if permit.opens(each.provider, each.model))
+        if wanted and not fit:
+            raise _barred(permit)
         if not fit:
             raise ApiError(
                 400, "no_provider", "No provider is left that this request allows.", "provider"
@@ -97,6 +103,9 @@ class Router:
                 why = str(error)
         if not offers:
             raise ApiError(404, "model_not_found", f"{why}.".replace("..", "."), "model")
+        permit = keys[0].permit
+        if not any(permit.opens(offer.provider, offer.model) for offer in offers):
+            raise _barred(permit)
         return offers
 
     def _offer(self, wish: Wish, wanted: str | Mapping[str, Any], source: KeySource) -> Offer:
@@ -122,7 +131,7 @@ class Router:
         if wish.usual is not None:
             return self._of(wish, keys, wish.usual)
         usual = [name for name in registry.DEFAULTS[wish.work] if name not in registry.OURS]
-        found = self._of(wish, keys, usual)
+        found = self._of(wish, keys, [*usual, *keys[0].permit.names()])
         for source in keys:
             ready = self._offers.ready(
                 wish.work,
@@ -163,9 +172,8 @@ class Router:
             return False
         if prefers.data_collection == "deny" and offer.provider not in registry.OURS:
             return False  # of no vendor it is known for certain
-        if prefers.max_price is not None and self._too_dear(offer, prefers.max_price):
-            return False
-        return wish.allowed(*names)
+        most = prefers.max_price
+        return most is None or not self._too_dear(offer, most)
 
     def _too_dear(self, offer: Offer, most: MaxPrice) -> bool:
         """A price that is not known is too much."""
@@ -192,6 +200,10 @@ class Router:
             else:
                 ill.append(offer)
         return [*well, *ill]
+
+
+def _barred(permit: Permit) -> ApiError:
+    return ApiError(403, "model_not_allowed", f"{permit.told()}.", "model")
 
 
 def _once(offers: Iterator[Offer] | list[Offer]) -> list[Offer]:

@@ -23,6 +23,7 @@ from telebot.records.vault import Opened
 from telebot.voice.attempts import Attempt, Attempts
 from telebot.voice.fetching import Fetcher
 from telebot.voice.offers import WORKS, Offer, Offers
+from telebot.voice.permits import ANY, Permit
 from telebot.voice.pricing import Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router
 from telebot.voice.tailoring import PLAINLY, Kept, Tailor, Under
@@ -104,9 +105,10 @@ class Voice:
         ledger: Callable[[Done], None] = lambda done: None,
         stored: Callable[[str], Awaitable[Sequence[Opened]]] | None = None,
         kept: Kept | None = None,
+        permit: Callable[[str], Awaitable[Permit]] | None = None,
     ) -> None:
-        """`stored` gives the providers' keys of an API key's owner; `kept` has their users'
-        preferences, and the flags."""
+        """`stored` gives the providers' keys of an owner, `permit` what it may use; `kept` has
+        their users' preferences, and the flags."""
         self.settings = settings
         self.offers = Offers(resources, settings.servers)
         self.router = Router(self.offers, breakers)
@@ -118,19 +120,21 @@ class Voice:
         self._wall_clock = wall_clock
         self._ledger = ledger
         self._stored = stored
+        self._permit = permit
 
     async def keys(self, key_id: str = "") -> Keys:
         """Whose keys a request of this API key's owner may use, in the order of trying: its own,
         the house's, its own that are for fallback. Raises `ApiError` where they do not open."""
-        house = KeySource(self.offers.resources)
+        permit = ANY if self._permit is None or not key_id else await self._permit(key_id)
+        house = KeySource(self.offers.resources, permit=permit)
         if not key_id or self._stored is None:
             return [house]
         try:
             stored = await self._stored(key_id)
         except Local as error:
             raise ApiError(503, "keys_sealed", f"{error}.") from None
-        before = [self._source(each) for each in stored if not each.key.fallback]
-        after = [self._source(each) for each in stored if each.key.fallback]
+        before = [self._source(each, permit) for each in stored if not each.key.fallback]
+        after = [self._source(each, permit) for each in stored if each.key.fallback]
         return [*before, house, *after]
 
     async def ready(self, key_id: str = "") -> list[Offer]:
@@ -143,15 +147,17 @@ class Voice:
                 work, source.resources, own=source.own, provider=source.provider
             )
             if source.opens(offer.provider, offer.model)
+            and source.permit.opens(offer.provider, offer.model)
         ]
 
-    def _source(self, opened: Opened) -> KeySource:
+    def _source(self, opened: Opened, permit: Permit) -> KeySource:
         key = opened.key
         return KeySource(
             self.offers.resources.with_key(key.provider, opened.secret),
             own=True,
             provider=key.provider,
             models=frozenset(key.allowed_models),
+            permit=permit,
         )
 
     def providers(self) -> set[str]:

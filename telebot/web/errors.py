@@ -26,7 +26,7 @@ from telebot.call.errors import (
     Remote,
     TelebotError,
 )
-from telebot.records.keys import NoKey, WrongScope
+from telebot.records.keys import ExpiredKey, NoKey, WrongScope
 from telebot.records.store import RecordsAway
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 # the first that fits; where no message stands, the error's own is told
 STATUSES: tuple[tuple[type[TelebotError], HTTPStatus, str, str], ...] = (
+    (ExpiredKey, HTTPStatus.UNAUTHORIZED, "key_expired", "This key has expired."),
     (NoKey, HTTPStatus.UNAUTHORIZED, "no_key", "Send an API key: Authorization: Bearer KEY."),
     (WrongScope, HTTPStatus.FORBIDDEN, "wrong_scope", "This {}."),
     (

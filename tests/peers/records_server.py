@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from telebot.api import calls, openapi
+from telebot.api.keys import KeysApi
 from telebot.api.voice.reports import ReportsApi
 from telebot.api.voice.trials import Trials
 from telebot.call.ending import termination
@@ -130,7 +131,8 @@ async def records_server(
     own = own_budget(Tailor(archive.choices), gate)
     trials = Trials(archive.comparing, archive.choices)
     reports = ReportsApi(archive.reports, gate.sees, now, settled, trials=trials, own=own)
-    openapi.setup(app, calls.setup(app, gate.authorize, parts, reports), "0.1.0")
+    keys = KeysApi(archive.keys, gate.who, now)
+    openapi.setup(app, calls.setup(app, gate.authorize, parts, reports, keys), "0.1.0")
     sessions = Sessions(archive.keys, "a-secret-that-signs-the-cookies!", now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
     runner = web.AppRunner(app)

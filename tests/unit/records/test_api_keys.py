@@ -5,11 +5,22 @@ from __future__ import annotations
 import errno
 import io
 import os
+from datetime import timedelta
 
 import pytest
 
 from telebot.call.errors import ConfigError
-from telebot.records.keys import FRESH_S, Keys, NoKey, Scope, WrongScope
+from telebot.records.keys import (
+    FRESH_S,
+    ExpiredKey,
+    Keys,
+    NoKey,
+    NotChanged,
+    Scope,
+    Tier,
+    WrongScope,
+)
+from telebot.records.vault import Vault
 
 pytestmark = pytest.mark.unit
 
@@ -139,3 +150,92 @@ async def test_its_use_is_noted_once_a_minute(made, scene, time):
     await keys.check(secret, Scope.VIEWER)
     assert scene.log.waiting_rows == 1
     assert key.last_used_at is None
+
+
+async def test_a_keys_terms_are_kept_and_changed(made, time):
+    keys = made()
+    until = time.now() + timedelta(days=1)
+    key, secret = await keys.create(
+        "one", Scope.VIEWER, models=["deepgram/*"], tier=Tier.HIGH, expires_at=until
+    )
+    found = await keys.check(secret, Scope.VIEWER)
+    assert found == key
+    assert (found.models, found.tier, found.expires_at) == (("deepgram/*",), Tier.HIGH, until)
+    terms = {"models": (), "tier": None, "monthly_budget": 5.0, "name": "two"}
+    changed = await keys.change(key.id, terms)
+    assert (changed.name, changed.models, changed.tier) == ("two", (), Tier.NORMAL)
+    assert (await keys.check(secret, Scope.VIEWER)).monthly_budget == 5.0
+    assert await keys.change("nobody", terms) is None
+
+
+async def test_a_key_whose_time_is_over_opens_nothing(made, time):
+    keys = made()
+    until = time.now() + timedelta(hours=1)
+    key, secret = await keys.create("one", Scope.VIEWER, expires_at=until)
+    assert await keys.by_id(key.id)
+    time.pass_(3600)
+    with pytest.raises(ExpiredKey):
+        await keys.check(secret, Scope.VIEWER)
+    assert await keys.by_id(key.id) is None
+
+
+async def test_the_old_secret_opens_through_its_grace_and_no_longer(made, time):
+    keys = made()
+    key, first = await keys.create("one", Scope.VIEWER)
+    second = await keys.rotate(key.id, grace=timedelta(hours=1))
+    for secret in (first, second):
+        assert (await keys.check(secret, Scope.VIEWER)).id == key.id
+    third = await keys.rotate(key.id, grace=timedelta(hours=1))
+    with pytest.raises(NoKey):  # only the last one before has a grace
+        await keys.check(first, Scope.VIEWER)
+    time.pass_(3600)
+    with pytest.raises(NoKey):
+        await keys.check(second, Scope.VIEWER)
+    assert await keys.check(third, Scope.VIEWER)
+    fourth = await keys.rotate(key.id, grace=timedelta(hours=1))
+    await keys.revoke(key.id)
+    for secret in (third, fourth):
+        with pytest.raises(NoKey):
+            await keys.check(secret, Scope.VIEWER)
+
+
+async def test_a_renewed_first_key_is_in_its_file_and_the_old_one_stays_dead(made, scene):
+    keys = made()
+    await keys.open()
+    path = scene.data / "admin-key"
+    old = path.read_text().strip()
+    (first,) = await keys.list()
+    secret = await keys.rotate(first.id)
+    assert path.read_text().strip() == secret
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = made()
+    await again.open()
+    assert len(await again.list()) == 1
+    with pytest.raises(NoKey):
+        await again.check(old, Scope.VIEWER)
+
+
+async def test_the_operators_own_key_is_changed_where_it_stands(made):
+    keys = made(admin_key="the-first-admin-key")
+    await keys.open()
+    (key,) = await keys.list()
+    with pytest.raises(NotChanged, match="TELEBOT_ADMIN_KEY"):
+        await keys.rotate(key.id)
+
+
+async def test_every_change_is_written_down_without_its_secret(made, scene):
+    keys = made()
+    key, secret = await keys.create("one", Scope.ADMIN, monthly_budget=3, by="me")
+    await keys.change(key.id, {"tier": Tier.LOW}, by="me")
+    renewed = await keys.rotate(key.id, by="me")
+    with pytest.raises(NotChanged, match="last key of scope admin"):
+        await keys.revoke(key.id, by="me", keep_an_admin=True)
+    await keys.revoke(key.id, by="")
+    rows = await Vault(scene.store, [b"k" * 32], scene.time.now).audited(10)
+    told = {row["action"]: row for row in rows}
+    assert set(told) == {"key_created", "key_changed", "key_rotated", "key_revoked"}
+    assert told["key_created"]["fields"] == {
+        "id": key.id, "name": "one", "scope": "admin", "monthly_budget": 3, "tier": "normal"
+    }  # fmt: skip
+    assert (told["key_changed"]["key_id"], told["key_revoked"]["key_id"]) == ("me", "")
+    assert not any(each in str(rows) for each in (secret, renewed))

@@ -51,6 +51,27 @@ def test_keys_made_listed_and_revoked(telebot):
     assert (status, complaint) == (1, f"telebot: no live key {key_id}\n")
 
 
+def test_a_key_with_terms_of_its_own(telebot):
+    words = "--models deepgram/*,local --tier high --expires 90d --monthly-budget 20"
+    said = telebot("keys", "create", "program", *words.split())[1]
+    key_id = said.split()[0]
+    listed = telebot("keys", "list")[1]
+    assert "models deepgram/*,local; tier high; budget 20/month; until 20" in listed
+    status, secret, _ = telebot("keys", "rotate", key_id, "--grace", "24h")
+    assert (status, secret[:3]) == (0, "tb_")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--expires 2020-01-01", "--expires soon", "--models ,", "--models a\x1b", "--tier first",
+     "--monthly-budget 0", "--monthly-budget nan", "--requests-per-minute -1"],
+)  # fmt: skip
+def test_terms_that_are_none_are_refused(telebot, words, capsys):
+    with pytest.raises(SystemExit):
+        telebot("keys", "create", "program", *words.split())
+    assert "keys" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("words", [("keys", "list"), ("db", "upgrade")])
 def test_a_data_folder_that_is_a_file_is_no_stack_trace(telebot, tmp_path, words):
     tmp_path.rmdir()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from virtual_time import run
 
@@ -11,7 +13,9 @@ from telebot.providers.breaker import Breakers
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
+from telebot.records.keys import ApiKey, Scope
 from telebot.voice.offers import KNOWN_S, MOST_KNOWN, Offers
+from telebot.voice.permits import ANY, Permit, permit_of
 from telebot.voice.preferences import Preferences
 from telebot.voice.routing import KeySource, Router, Wish
 
@@ -20,11 +24,15 @@ pytestmark = pytest.mark.unit
 ENVIRON = {"OPENAI_API_KEY": "k"}
 
 
-def ordered(work="stt", *, model=None, environ=ENVIRON, own=(), failed=(), needs=(), **prefers):
+def ordered(
+    work="stt", *, model=None, environ=ENVIRON, own=(), failed=(), needs=(), permit=ANY, **prefers
+):
     async def scene():
         house = Resources(LocalSpeech(), environ)
-        mine = [KeySource(house.with_key("openai", key), True, "openai") for key in own]
-        keys = [*mine, KeySource(house)]
+        mine = [
+            KeySource(house.with_key("openai", key), True, "openai", permit=permit) for key in own
+        ]
+        keys = [*mine, KeySource(house, permit=permit)]
         breakers = Breakers(lambda: 0.0)
         router = Router(Offers(house), breakers)
         wish = Wish(work, model, Preferences.model_validate(prefers), frozenset(needs))
@@ -156,3 +164,42 @@ def test_the_houses_offers_are_kept_for_a_while_and_no_longer():
         await house.close()
 
     run(scene())
+
+
+@pytest.mark.parametrize(
+    ("models", "found"),
+    [
+        (("openai/*",), ["openai/gpt-transcribe"]),
+        (("openai",), ["openai/gpt-transcribe"]),
+        (("openai/whisper-1",), ["openai/whisper-1"]),
+        (("openai/whisper-*", "local"), ["local"]),
+        (("local",), ["local"]),
+    ],
+)
+def test_a_key_uses_what_it_may(models, found):
+    assert names(permit=Permit(models)) == found
+    assert names(permit=Permit(models), own=["k2"])[0] == found[0]
+
+
+def test_what_a_key_may_not_use_is_said():
+    for wish in (
+        {"model": "openai"},
+        {"only": ["openai"]},
+        {"order": ["openai"], "only": ["openai"]},
+    ):
+        with pytest.raises(ApiError, match="may use deepgram/") as raised:
+            names(permit=Permit(("deepgram/*", "local")), **wish)
+        assert (raised.value.status, raised.value.code) == (403, "model_not_allowed")
+
+
+def test_a_viewer_spends_what_it_has_been_given():
+    def key(scope: Scope, budget: float | None = None) -> ApiKey:
+        now = datetime.now(UTC)
+        return ApiKey("i", "n", scope, "created", now, None, None, monthly_budget=budget)
+
+    assert names(permit=permit_of(key(Scope.VIEWER))) == ["local"]
+    assert names(permit=permit_of(None)) == ["local"]
+    with pytest.raises(ApiError, match="monthly budget"):
+        names(model="openai", permit=permit_of(key(Scope.VIEWER)))
+    for spends in (key(Scope.VIEWER, 1.0), key(Scope.OPERATOR), key(Scope.ADMIN)):
+        assert names(permit=permit_of(spends)) == ["openai/gpt-transcribe", "local"]
