@@ -26,6 +26,7 @@ from telebot.sip.stats import COUNTED, MEASURED
 from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.speech.turn_model import TurnModelProcess
+from telebot.voice.service import Voice
 from telebot.web.metrics import Metrics
 
 SIP_COUNTED = {
@@ -66,6 +67,18 @@ def measure(
     metrics.gauge("records_waiting_rows", "Rows not written yet", lambda: log.waiting_rows)
     metrics.total("records_lost_rows", "Rows that could not be kept", lambda: log.lost_rows)
     metrics.total("recordings_failed", "Recordings stopped by a fault", lambda: recorder.failed)
+
+
+def measure_voice(metrics: Metrics, voice: Voice) -> None:
+    """What voice work that is no call counts."""
+    counts = voice.filters.counts
+    metrics.family(
+        CounterMetricFamily,
+        "content_filter_texts",
+        "Texts that content filters judged, by what came of it",
+        ("outcome",),
+        lambda: [((outcome,), count) for outcome, count in counts.items()],
+    )
 
 
 def measure_registrations(metrics: Metrics, registered: Callable[[], dict[str, bool]]) -> None:

@@ -27,10 +27,12 @@ from telebot.call import local_access
 from telebot.call.ports import WallClock
 from telebot.console import pages
 from telebot.console.sessions import Sessions
+from telebot.measures import measure_voice
 from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
 from telebot.settings import Settings
 from telebot.speech.chains import Chains
+from telebot.voice import filters
 from telebot.voice.permits import Permit, permit_of
 from telebot.voice.service import Voice
 from telebot.voice.tailoring import Tailor
@@ -64,7 +66,8 @@ def voice(
     archive: Archive,
     wall_clock: WallClock,
 ) -> Voice:
-    """Voice work that is no call, on the calls' own breakers and limits. `close` it."""
+    """Voice work that is no call, on the calls' own breakers and limits. `close` it. Raises
+    ConfigError: a content filter that cannot be built."""
 
     async def permit(key_id: str) -> Permit:
         return permit_of(await archive.keys.by_id(key_id))
@@ -81,6 +84,7 @@ def voice(
         stored=archive.vault.open,
         kept=archive.choices,
         permit=permit,
+        filters=filters.build(settings.voice.filters),
     )
 
 
@@ -94,6 +98,7 @@ def add_pages(
     wall_clock: WallClock,
 ) -> None:
     """The routes of `/v1`, its description, and the console."""
+    measure_voice(parts.metrics, voice)
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
     control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic, parts.gate.who)

@@ -110,9 +110,7 @@ LIMITS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
 def page() -> str:
     """The whole page as Markdown."""
     parts = [INTRODUCTION, "## The server\n", _table(Settings)]
-    for name, info in Settings.model_fields.items():
-        if _is_group(info.annotation):
-            parts.append(_section(f"`{name}`", info.annotation, f"{name}."))
+    parts += _groups(Settings)
     parts.append(f"## SIP trunks\n\n{TRUNKS_TEXT}")
     parts.append(_section("`trunks.NAME` of trunks.yaml", Trunk, "trunks.NAME."))
     parts.append(_section("`trunks.NAME.auth`", TrunkAuth, "trunks.NAME.auth."))
@@ -147,6 +145,14 @@ def _providers() -> str:
         f"| `speech.{kind}` | {', '.join(_code(name) for name in names)} |"
         for kind, names in sorted(ours.items())
     )
+
+
+def _groups(model: Any, prefix: str = "") -> Iterator[str]:
+    """Each group of settings, those inside it behind it."""
+    for name, info in model.model_fields.items():
+        if _is_group(info.annotation):
+            yield _section(f"`{prefix}{name}`", info.annotation, f"{prefix}{name}.")
+            yield from _groups(info.annotation, f"{prefix}{name}.")
 
 
 def _section(title: str, model: Any, prefix: str) -> str:

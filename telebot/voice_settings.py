@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any, Literal
+
+from pydantic import field_validator
+
 from telebot.setting_types import Row, row
 
 
@@ -29,6 +34,36 @@ class VoiceServer(Row):
     chat: str | None = row(None, "its language model; empty: it answers nothing")
 
 
+class WordRule(Row):
+    """Words that are not to be said. Case makes no difference."""
+
+    words: tuple[str, ...] = row((), "whole words, or several in a row")
+    pattern: str = row("", "or a regular expression as Python has them", max_length=1000)
+    replace: str | None = row(None, "what is said instead; empty: the whole text is refused")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        return pattern
+
+
+class FilterSettings(Row):
+    """What is asked before a text is spoken (docs/content-filters.md)."""
+
+    rules: tuple[WordRule, ...] = row((), "words that are replaced, or for which a text is refused")
+    packages: dict[str, dict[str, Any]] = row(
+        {}, "filters of installed packages, by name, in this order, each with its options"
+    )
+    within_s: float = row(2.0, "all of them, for one text", unit="s", gt=0, le=60)
+    on_failure: Literal["closed", "open"] = row(
+        "closed", "where a filter fails or is late: closed refuses the text, open says it"
+    )
+
+
 class VoiceSettings(Row):
     """`/v1/voice`: work that is no call."""
 
@@ -49,6 +84,7 @@ class VoiceSettings(Row):
         {},
         "servers with `/audio` or `/chat` endpoints (docs/voice.md), by the names of requests",
     )
+    filters: FilterSettings = FilterSettings()
     fetch_hosts: tuple[str, ...] = row(
         (), "hosts whose recordings may be fetched by URL although their addresses are not public"
     )

@@ -22,6 +22,7 @@ from telebot.providers.resources import Resources
 from telebot.records.vault import Opened
 from telebot.voice.attempts import Attempt, Attempts
 from telebot.voice.fetching import Fetcher
+from telebot.voice.filters import Filters
 from telebot.voice.offers import WORKS, Offer, Offers
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.pricing import Cost, cost_of
@@ -106,14 +107,16 @@ class Voice:
         stored: Callable[[str], Awaitable[Sequence[Opened]]] | None = None,
         kept: Kept | None = None,
         permit: Callable[[str], Awaitable[Permit]] | None = None,
+        filters: Filters | None = None,
     ) -> None:
         """`stored` gives the providers' keys of an owner, `permit` what it may use; `kept` has
-        their users' preferences, and the flags."""
+        their users' preferences, and the flags; `filters` are asked before anything is said."""
         self.settings = settings
         self.offers = Offers(resources, settings.servers)
         self.router = Router(self.offers, breakers)
         self.fetcher = Fetcher(settings.fetch_hosts, most_bytes=settings.max_upload_mb << 20)
         self.tailor = Tailor(kept)
+        self.filters = filters or Filters((), settings.filters)
         self.clock = clock
         self.currency = currency
         self._pacing = pacing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from uuid import uuid4
 
 import aiohttp
@@ -14,6 +15,7 @@ from postgres import Postgres, programs
 from service_line import caller
 from twilio_peer import Twilio, rest
 
+from telebot.providers import registry
 from telebot.providers.local_speech import LocalSpeech
 
 
@@ -81,3 +83,24 @@ def database(request):
         return server.url(name)
 
     return make
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Installs a package as it is installed: a module, and the entry points in its metadata."""
+
+    def install(name, source, points):
+        (tmp_path / f"{name}.py").write_text(source)
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(points)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        registry._added.cache_clear()
+        names.append(name)
+
+    names = []
+    yield install
+    registry._added.cache_clear()
+    for name in names:
+        sys.modules.pop(name, None)

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 import json
-import sys
 
 import aiohttp
 import pytest
@@ -14,7 +13,6 @@ from voice_server import SECRET, voice_server
 
 from telebot.audio import files, resample, wav
 from telebot.audio.files import FORMATS
-from telebot.providers import registry
 
 pytestmark = pytest.mark.peers
 
@@ -272,23 +270,6 @@ async def test_a_server_of_the_operators_own_is_a_provider(speech, file):
             assert len(other.done) == 2
 
 
-@pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """Installs a package as it is installed: a module, and the entry points in its metadata."""
-
-    def install(name, source, points):
-        (tmp_path / f"{name}.py").write_text(source)
-        info = tmp_path / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(points)
-        monkeypatch.syspath_prepend(str(tmp_path))
-        registry._added.cache_clear()
-
-    yield install
-    registry._added.cache_clear()
-
-
 async def test_a_package_of_the_users_own_is_a_provider(speech, file, installed):
     installed("acme_voice", ACME, "[telebot.transcribers]\nacme = acme_voice:build\n")
     async with voice_server(speech) as server:
@@ -306,7 +287,6 @@ async def test_a_package_that_fails_is_followed_by_the_next(speech, file, instal
         status, heard, _ = await server.post(HEAR, data=form(file, provider=prefers))
         assert (status, heard["provider"]) == (200, "local")
         assert heard["attempts"][0]["cause"] == "error"
-    sys.modules.pop("failing_voice")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +299,6 @@ async def test_a_package_that_cannot_be_built_hides_nobody_else(speech, file, in
         status, told, _ = await server.post(HEAR, data=form(file, model="broken"))
         assert (status, told["error"]["code"]) == (404, "model_not_found")
         assert (await server.get("/v1/voice/providers"))[0] == 200
-    sys.modules.pop("broken_voice", None)
 
 
 async def test_a_voice_that_nobody_has_is_the_requests_fault(speech):

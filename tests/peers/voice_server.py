@@ -22,6 +22,7 @@ from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.pacing import Pacing
 from telebot.records.choices import Choices
 from telebot.records.vault import Vault
+from telebot.voice import filters
 from telebot.voice.service import Done, Voice
 from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate, KeyStore
@@ -69,17 +70,19 @@ async def voice_server(
         found = {name: sim.environ[name] for name in known if name in sim.environ}
         sim.resources.environ = found if environ is None else dict(environ)
         done: list[Done] = []
+        found_settings = VoiceSettings.model_validate(settings)
         voice = Voice(
             sim.resources,
             Breakers(time.monotonic),
             Pacing({}, time.monotonic),
-            VoiceSettings.model_validate(settings),
+            found_settings,
             currency="USD",
             clock=time.monotonic,
             wall_clock=lambda: datetime.now(UTC),
             ledger=done.append,
             stored=vault.open if vault else None,
             kept=choices,
+            filters=filters.build(found_settings.filters),
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])

@@ -36,6 +36,7 @@ BOUNDARIES = {
     "telebot/doctor.py": "whatever a database driver raises is the finding",
     "telebot/records/recording.py": "one call's recording, in the thread of all",
     "telebot/providers/registry.py": "an added package's own code",
+    "telebot/voice/filters.py": "an added package's own code, at the start",
     "telebot/voice/attempts.py": "one provider's work in a request, an added package's too",
     "telebot/sip/beats.py": "one call's beat in the beat of all",
     "telebot/sip/rtp.py": "the call's media task",

@@ -11,6 +11,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -31,6 +32,7 @@ from telebot.providers.clips import Script, Use
 from telebot.records.keys import Scope
 from telebot.voice import speaking
 from telebot.voice.attempts import Attempts
+from telebot.voice.filters import About
 from telebot.voice.offers import Offer
 from telebot.voice.routing import Keys, Wish
 from telebot.voice.service import Done, Voice, new_id
@@ -43,6 +45,7 @@ TELLS = (
     ("x-sample-rate", "Hz"),
     ("x-cost", "in `x-cost-currency`; absent where it is not known"),
     ("x-cost-currency", "the currency of the records"),
+    ("x-content-filter", "`replaced` where the text was changed before it was spoken"),
     ("x-attempts", "how many were asked; of a whole answer alone"),
 )
 
@@ -90,6 +93,7 @@ async def spoken_to(
     Raises `ApiError` as long as nothing was sent."""
     asked = await meant(voice, key_id, asked, "tts")
     job = Job(voice, key_id, asked, await voice.keys(key_id))
+    await job.may_be_said()
     if not asked.stream:
         return await unless_gone(request, job.whole())
     spoken = await job.begun()
@@ -123,7 +127,19 @@ class Job:
         self._attempts: Attempts = voice.attempts(key_id, asked.under)
         self._began = voice.clock()
         self._first_at: float | None = None
+        self._changed = False  # by a content filter
         self._id = new_id()
+
+    async def may_be_said(self) -> None:
+        """Ask the content filters, who may change the text. Raises `ApiError`."""
+        about = About(self._key_id, language=self._asked.language)
+        try:
+            text = await self._voice.filters.judged(self._asked.text, about)
+        except ApiError as error:
+            self._finish(None, error.code)
+            raise
+        self._changed = text != self._asked.text
+        self._script = replace(self._script, text=text)
 
     async def begun(self) -> Spoken:
         """The voice, once a sound has come from it. Raises `ApiError`."""
@@ -228,6 +244,7 @@ class Job:
     def _headers(self, spoken: Spoken, encoder: Encoder) -> dict[str, str]:
         cost = self._voice.cost(spoken.offer, spoken.uses)
         known = {} if cost.amount is None else {"x-cost": f"{cost.amount:f}"}
+        known |= {"x-content-filter": "replaced"} if self._changed else {}
         return (
             PRIVATE
             | known
