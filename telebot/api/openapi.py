@@ -114,9 +114,22 @@ def _schemas(endpoints: Sequence[Endpoint]) -> tuple[References, dict[str, Any]]
         ref_template=f"{_SCHEMA}{{model}}",
     )
     schemas = dict(defined["$defs"])
+    _close(schemas)
     for model in {point.form for point in endpoints if point.form}:
         schemas[_form_name(model)] = _form(schemas[_last(found[model, "validation"])])
     return found, schemas
+
+
+def _close(schema: Any) -> None:
+    """Names of a mapping that have a pattern have no other: pydantic leaves that open."""
+    if isinstance(schema, dict):
+        if "patternProperties" in schema:
+            schema["additionalProperties"] = False
+        for inner in schema.values():
+            _close(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _close(inner)
 
 
 def _operation(point: Endpoint, references: References) -> dict[str, Any]:

@@ -149,4 +149,7 @@ def valid(model: type[Q], values: Any, *, texts: bool = True) -> Q:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"])[:64]
         why = "no such parameter" if first["type"] == "extra_forbidden" else first["msg"]
+        why = why.removeprefix("Value error, ")
+        if not first["loc"]:  # of all of them together
+            raise ApiError(400, "invalid_parameter", f"{why[:1].upper()}{why[1:]}.") from None
         raise ApiError(400, "invalid_parameter", f"{name}: {why}.", name) from None

@@ -64,7 +64,13 @@ class UsersPage(BaseModel):
 class PreferencesPatch(BaseModel):
     """Preferences in parts (a merge patch, RFC 7396): null takes one away, the rest stays."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "properties": {name: {} for name in UserPreferences.model_fields},
+            "additionalProperties": False,
+        },
+    )
 
 
 class PreferencesApi:
