@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -22,6 +23,7 @@ from telebot.providers.resources import Resources
 MOST_JSON = 16 << 20
 HEAD_S = 60.0  # to the head of an answer: recognition of a long file takes that long
 STALL_S = 15.0  # between two pieces of one
+MOST_REFUSAL, REFUSAL_S = 64 << 10, 5.0
 STATUSES = {
     400: Cause.BAD_REQUEST,
     401: Cause.REFUSED,
@@ -51,10 +53,12 @@ async def asked(
     who: str,
     good: tuple[int, ...] = (200,),
     head_s: float = HEAD_S,
+    refusal: Callable[[int, bytes], Cause | None] | None = None,
     **request: Any,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """The vendor's answer, its body unread. Leaving early closes the connection. Raises
-    `ClipFailed`; errors of the body while it is read in the block become one too."""
+    `ClipFailed`; errors of the body while it is read in the block become one too. `refusal` reads
+    the body of an answer that is none, where the vendor says there what its status does not."""
     try:
         async with asyncio.timeout(head_s):
             answer = await resources.http().request(
@@ -62,10 +66,12 @@ async def asked(
             )
         try:
             if answer.status not in good:
-                raise ClipFailed(
-                    failure_of_status(answer.status, _Headers(answer.headers)),
-                    f"{who} answers {answer.status}",
-                )
+                failure = failure_of_status(answer.status, _Headers(answer.headers))
+                if refusal is not None:
+                    body = await _beginning(answer)
+                    cause = refusal(answer.status, body) or failure.cause
+                    failure = replace(failure, cause=cause)
+                raise ClipFailed(failure, f"{who} answers {answer.status}")
             yield answer
         finally:
             answer.close()
@@ -75,6 +81,16 @@ async def asked(
         raise lost(Cause.UNREACHABLE, f"{who}: {type(error).__name__}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise lost(Cause.ERROR, f"{who}: {type(error).__name__}") from error
+
+
+async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
+    """As much of a refusal as comes soon."""
+    body = bytearray()
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(REFUSAL_S):
+            while len(body) < MOST_REFUSAL and (piece := await answer.content.readany()):
+                body += piece
+    return bytes(body)
 
 
 class _Headers(Exception):

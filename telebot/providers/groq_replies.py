@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from telebot.providers import groq, vendor
-from telebot.providers.openai_clips import shared_client
+from telebot.providers.openai_client import shared_client
 from telebot.providers.openai_replies import KEYS, OpenAIReplier
 from telebot.providers.replies import Replier
 from telebot.providers.resources import Resources

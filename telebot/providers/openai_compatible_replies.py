@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from telebot.providers import vendor
-from telebot.providers.openai_clips import shared_client
+from telebot.providers.openai_client import shared_client
 from telebot.providers.openai_compatible import NAME, VENDOR, address
 from telebot.providers.openai_replies import KEYS, OpenAIReplier
 from telebot.providers.replies import Replier

@@ -16,7 +16,7 @@ from telebot.providers import openai as vendor_file
 from telebot.providers import vendor
 from telebot.providers.clips import Use, lost
 from telebot.providers.failure import Cause
-from telebot.providers.openai_clips import failing, shared_client
+from telebot.providers.openai_client import failing, shared_client
 from telebot.providers.replies import Finished, Question, Replier, ReplyingAbility, strict, tokens
 from telebot.providers.resources import Resources
 
@@ -107,7 +107,7 @@ class OpenAIReplier:
             asked["temperature"] = question.temperature
         if question.schema is not None:
             asked["response_format"] = {"type": "json_schema", "json_schema": _named(question)}
-        # as fields of the body: see `openai_clips.py`
+        # as fields of the body: an argument that the SDK does not know would be an error of ours
         extra = {name: value for name, value in question.options.items() if name not in asked}
         return {**asked, "extra_body": {**self._extra, **extra}}
 

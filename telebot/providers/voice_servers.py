@@ -9,10 +9,13 @@ from __future__ import annotations
 from openai import AsyncOpenAI
 
 from telebot.call.errors import ProviderConfigError
-from telebot.providers.openai_clips import OpenAISpeaker, OpenAITranscriber, shared_client
+from telebot.providers.openai_client import shared_client
+from telebot.providers.openai_clips import OpenAISpeaker, OpenAITranscriber
 from telebot.providers.openai_compatible_replies import LIMIT
 from telebot.providers.openai_replies import OpenAIReplier
+from telebot.providers.openai_wire import account
 from telebot.providers.resources import Resources
+from telebot.providers.vendor_http import VendorHttp
 from telebot.voice_settings import VoiceServer
 
 
@@ -23,7 +26,7 @@ def transcriber(
     chosen = model or server.transcribe
     if chosen is None:
         raise ProviderConfigError(f"{name} hears nothing: voice.servers.{name}.transcribe is empty")
-    return OpenAITranscriber(_client(name, server, resources), chosen, name)
+    return OpenAITranscriber(_http(name, server, resources), chosen)
 
 
 def speaker(
@@ -33,7 +36,7 @@ def speaker(
     chosen = model or server.speak
     if chosen is None:
         raise ProviderConfigError(f"{name} speaks nothing: voice.servers.{name}.speak is empty")
-    return OpenAISpeaker(_client(name, server, resources), chosen, server.voice, name)
+    return OpenAISpeaker(_http(name, server, resources), chosen, server.voice)
 
 
 def replier(
@@ -46,6 +49,13 @@ def replier(
     return OpenAIReplier(_client(name, server, resources), chosen, name, limit=LIMIT)
 
 
+def _http(name: str, server: VoiceServer, resources: Resources) -> VendorHttp:
+    return account(_options(server), resources, name.upper(), server.base_url, name)
+
+
 def _client(name: str, server: VoiceServer, resources: Resources) -> AsyncOpenAI:
-    options = {"api_key_env": server.api_key_env, "base_url": server.base_url}
-    return shared_client(options, resources, name.upper(), server.base_url)
+    return shared_client(_options(server), resources, name.upper(), server.base_url)
+
+
+def _options(server: VoiceServer) -> dict[str, str | None]:
+    return {"api_key_env": server.api_key_env, "base_url": server.base_url}

@@ -234,7 +234,7 @@ class Compatible:
         sound = await sound_of(form, self._voice.settings, self._voice.fetcher)
         recording = await recording_of(wish, sound)
         if asked.stream:
-            return await self._streamed(request, wish, recording)
+            return await unless_gone(request, self._streamed(request, wish, recording))
         heard, done = await unless_gone(
             request, heard_by(self._voice, self._who(request), wish, recording)
         )

@@ -20,7 +20,7 @@ from telebot.api.calls import EVENTS, Endpoint
 from telebot.api.idempotency import TOLD, Once
 from telebot.api.streaming import Stream
 from telebot.api.voice.events import Events
-from telebot.api.voice.leaving import unless_gone
+from telebot.api.voice.leaving import unless_gone, while_there
 from telebot.api.voice.meant import meant
 from telebot.api.voice.shapes import AttemptAnswer, SynthesizeRequest, UsageAnswer
 from telebot.api.voice.transcribe import WhoAsks
@@ -96,11 +96,11 @@ async def spoken_to(
     await job.may_be_said()
     if not asked.stream:
         return await unless_gone(request, job.whole())
-    spoken = await job.begun()
-    async with aclosing(spoken):
-        if asked.events:
-            return await job.as_events(request, spoken, bare=bare)
-        return await job.as_bytes(request, spoken)
+    with while_there(request):
+        async with aclosing(await job.begun()) as spoken:
+            if asked.events:
+                return await job.as_events(request, spoken, bare=bare)
+            return await job.as_bytes(request, spoken)
 
 
 class Job:

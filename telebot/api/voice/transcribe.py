@@ -75,7 +75,7 @@ class Transcribe:
         )
         recording = await recording_of(asked, sound)
         if asked.stream:
-            return await self._streamed(request, asked, recording)
+            return await unless_gone(request, self._streamed(request, asked, recording))
         heard, done = await unless_gone(
             request, heard_by(self._voice, self._who(request), asked, recording)
         )
