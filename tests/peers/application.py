@@ -29,7 +29,7 @@ MICROPHONE = (
     "--use-fake-ui-for-media-stream",  # permission is given
     "--use-fake-device-for-media-stream",
 )
-BEFORE_S, AFTER_S = 0.5, 30.0  # of silence around what is said, so that it is said once
+AFTER_S = 30.0  # of silence after what is said, so that it is said once
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Application:
 
 @asynccontextmanager
 async def application(
-    server: str, key: str, scripts: str | None = None, **options: Any
+    server: str, key: str, scripts: str | None = None, port: int = 0, **options: Any
 ) -> AsyncIterator[Application]:
     """The page at `/`; `options` are the client's. `scripts` is where else it may load scripts
     from; unless that is the server (as usual), the client is a copy of the page's own."""
@@ -76,7 +76,7 @@ async def application(
     app.router.add_post("/token", token)
     runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
     host, port = runner.addresses[0][:2]
     one = Application(f"http://{host}:{port}")
     try:
@@ -86,14 +86,16 @@ async def application(
 
 
 @asynccontextmanager
-async def browser(folder: Path, said: tuple[bytes, int] | None) -> AsyncIterator[Browser]:
-    """A browser whose microphone hears `said` (PCM and its rate) once."""
+async def browser(
+    folder: Path, said: tuple[bytes, int] | None, after_s: float = 0.5
+) -> AsyncIterator[Browser]:
+    """A browser whose microphone hears `said` (PCM and its rate) once, so long after it opened."""
     if not installed():
         absent("Chromium or its driver is not installed: nobody talks from a page")
     flags = list(MICROPHONE)
     if said is not None:
         pcm16, rate_hz = said
-        before, after = (bytes(2 * int(s * rate_hz)) for s in (BEFORE_S, AFTER_S))
+        before, after = (bytes(2 * int(s * rate_hz)) for s in (after_s, AFTER_S))
         path = folder / "microphone.wav"
         path.write_bytes(wav.written(before + pcm16 + after, rate_hz))
         flags.append(f"--use-file-for-fake-audio-capture={path}%noloop")

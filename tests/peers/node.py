@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from absent import absent
@@ -24,12 +27,35 @@ async def tsc(*argv: str | Path) -> tuple[int, str]:
     return await _program("tsc", *argv, cwd=ROOT)
 
 
-async def _program(name: str, *argv: str | Path, cwd: Path, **environ: str) -> tuple[int, str]:
-    found = shutil.which(name)
-    if found is None:
-        absent(f"{name} is not installed: the JavaScript client is not tried in it")
+@asynccontextmanager
+async def running(*argv: str | Path, cwd: Path, **environ: str) -> AsyncIterator[Process]:
+    """Node while it runs, with its three streams; killed at the end if it has not ended."""
     process = await asyncio.create_subprocess_exec(
-        found,
+        _found("node"),
+        *map(str, argv),
+        cwd=cwd,
+        env=os.environ | environ,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def _found(name: str) -> str:
+    return shutil.which(name) or absent(
+        f"{name} is not installed: the JavaScript client is not tried in it"
+    )
+
+
+async def _program(name: str, *argv: str | Path, cwd: Path, **environ: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        _found(name),
         *map(str, argv),
         cwd=cwd,
         env=os.environ | environ,

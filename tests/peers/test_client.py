@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from node import PROGRAMS, STATIC, node, tsc
 from records_server import records_server
+from snippets import snippets, written
 
 pytestmark = pytest.mark.peers
 
@@ -26,6 +27,17 @@ async def test_it_is_installed_as_a_package(tmp_path):
     (tmp_path / "node_modules" / "telebot-client").symlink_to(STATIC)
     asking = "import { TelebotClient } from 'telebot-client'; console.log(TelebotClient.name)"
     assert await node("--input-type=module", "-e", asking, cwd=tmp_path) == (0, "TelebotClient\n")
+
+
+async def test_what_its_page_shows_can_be_parsed(tmp_path):
+    shown = snippets()
+    assert {"backend.mjs", "page.html", "talk.mjs", "ask.mjs", "useTelebot.mjs"} <= shown.keys()
+    written(tmp_path, "http://127.0.0.1:1")
+    (tmp_path / "Talk.js").rename(tmp_path / "Talk.mjs")  # a bundler's module
+    script = shown["page.html"].partition('<script type="module">')[2].partition("</script>")[0]
+    (tmp_path / "page.mjs").write_text(script)
+    for program in sorted(tmp_path.glob("*.*js")):
+        assert await node("--check", program) == (0, ""), program.name
 
 
 @pytest.mark.parametrize(
