@@ -54,7 +54,7 @@ export interface Options {
   apiKey?: string;
   agent?: string;
   mode?: "chain" | "direct";
-  /** Of the audio, both ways; 16000. The server's `ready` has the last word. */
+  /** Of the audio, both ways: what the token was made for, else this, else 16000. */
   sampleRate?: Rate;
   language?: string;
   provider?: Providers;

@@ -18,6 +18,7 @@ const PROTOCOL = "telebot.realtime";
 const TOKEN_PREFIX = "telebot.token.";
 const PATH = "/v1/voice/realtime";
 const OWN_FILE = "/console/telebot-client.js";
+const USUAL_HZ = 16000; // what the wire takes where nobody says more
 const RATES = [8000, 16000, 24000, 48000];
 const FRAME_BYTES = 32 * 1024; // the wire allows 64 KiB
 const SERVER_MESSAGES = new Set(
@@ -33,7 +34,6 @@ const REPEATABLE = new Set(["setLanguage", "setProvider"]);
 const FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009, 1010, 4400, 4401, 4402, 4403, 4408]);
 const ERROR_MS = 100;
 const DEFAULTS = {
-  sampleRate: 16000,
   playback: true,
   connectTimeoutMs: 15_000,
   answerTimeoutMs: 20_000, // a change waits up to ten seconds for what is being said
@@ -669,7 +669,7 @@ export class TelebotClient {
    * as it is recorded: what a slow network leaves unsent is dropped after a while. False where it
    * was.
    */
-  sendAudio(samples, rate = this.#ready?.sample_rate ?? this.#options.sampleRate) {
+  sendAudio(samples, rate = this.#rate()) {
     if (!(samples instanceof Int16Array || samples instanceof Float32Array)) {
       throw new TelebotError("usage", "samples are an Int16Array or a Float32Array");
     }
@@ -751,9 +751,13 @@ export class TelebotClient {
       throw new TelebotError("usage", "an API key in a page is everybody's: use session");
     }
     if (url !== undefined || apiKey) address(url);
-    if (!RATES.includes(sampleRate)) {
+    if (sampleRate !== undefined && !RATES.includes(sampleRate)) {
       throw new TelebotError("usage", `sampleRate is one of ${RATES.join(", ")}`);
     }
+  }
+
+  #rate() {
+    return this.#ready?.sample_rate ?? this.#options.sampleRate ?? USUAL_HZ;
   }
 
   #openSound(asked = false) {

@@ -62,6 +62,13 @@ test("the token goes as a subprotocol, and the start message after the upgrade",
   assert.equal(client.session.session, "s");
 });
 
+test("what is not asked for is left to the token", async () => {
+  const { client, last } = await ready({}, { sample_rate: 24000 });
+  assert.deepEqual(last().sent[0], { type: "start" });
+  client.sendAudio(new Int16Array(2400));
+  assert.equal(last().audio[0].length, 2400);
+});
+
 test("an address may be the server's or the socket's", async () => {
   for (const [url, expected] of [
     ["http://127.0.0.1:8080", "ws://127.0.0.1:8080/v1/voice/realtime"],
@@ -101,7 +108,7 @@ test("with a key the token is fetched for each try", async () => {
   assert.deepEqual(asked[0], [
     "https://bot.example.com/v1/voice/realtime/session",
     "Bearer tb_k",
-    { agent: "echo", sample_rate: 16000 },
+    { agent: "echo" },
   ]);
   assert.deepEqual(last().sent[0], { type: "start" });
   await last().hangUp(1006);
