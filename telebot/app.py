@@ -22,7 +22,7 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
-from telebot import outgoing, programs
+from telebot import outgoing, programs, realtime
 from telebot.agent_settings import AgentSettings
 from telebot.call import local_access
 from telebot.call.admission import Admission
@@ -131,14 +131,14 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             "sip": sip.check,
         }
         gate, hang_ups = programs.gate(archive), HangUps(metrics)
-        behind_keys = programs.behind_keys(archive, wall_clock)
-        edge = (gate, hang_ups, metrics, checks, behind_keys)
+        edge = (gate, hang_ups, metrics, checks, programs.behind_keys(archive, wall_clock))
         parts = Parts(settings, admission, carriers, speech, *edge)
         app = build_app(parts)
         voice = programs.voice(settings, resources, chains, archive, wall_clock)
         stack.push_async_callback(voice.close)
         steering = outgoing.steering(parts, speech, app[SOCKETS])
-        programs.add_pages(app, archive, parts, voice, steering=steering, wall_clock=wall_clock)
+        sessions = realtime.add(app, parts, realtime.Behind(speech, voice, archive, wall_clock))
+        programs.add_pages(app, archive, parts, voice, steering, sessions, wall_clock=wall_clock)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         outgoing.warn(settings, carriers, ready_agents)

@@ -17,7 +17,6 @@ from telebot.api import calls as calls_api
 from telebot.api import openapi
 from telebot.api.control import ControlApi
 from telebot.api.keys import KeysApi
-from telebot.api.steering import SteeringApi
 from telebot.api.voice import setup as voice_api
 from telebot.api.voice.budgets import Own, OwnBudget
 from telebot.api.voice.config import Config
@@ -38,9 +37,11 @@ from telebot.voice.service import Voice
 from telebot.voice.tailoring import Tailor
 from telebot.web.auth import Gate
 from telebot.web.key_budgets import KeyBudgets
+from telebot.web.realtime import socket as realtime_socket
 from telebot.web.server import Parts
 
-OPEN_PATHS = frozenset({"/v1/voice/health"})  # answered without a key too
+# answered without a key too; a session may bring a token instead
+OPEN_PATHS = frozenset({"/v1/voice/health", realtime_socket.PATH})
 
 
 def secret_key(settings: Settings) -> str:
@@ -93,11 +94,11 @@ def add_pages(
     archive: Archive,
     parts: Parts,
     voice: Voice,
-    *,
-    steering: SteeringApi,
+    *more: calls_api.HasEndpoints,
     wall_clock: WallClock,
 ) -> None:
-    """The routes of `/v1`, its description, and the console."""
+    """The routes of `/v1`, its description, and the console. `more`: parts of `/v1` that were built
+    elsewhere."""
     measure_voice(parts.metrics, voice)
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention)
@@ -112,12 +113,12 @@ def add_pages(
     )
     config = Config(archive.vault, parts.gate.who, voice.providers)
     keys = KeysApi(archive.keys, parts.gate.who, wall_clock)
-    work = [steering, *voice_api.parts(voice, parts.gate.who), reports, config, keys]
+    work = [*more, *voice_api.parts(voice, parts.gate.who), reports, config, keys]
     work += voice_api.choosing(archive.choices, voice, parts.gate.who)
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
-    sessions = Sessions(archive.keys, secret_key(settings), wall_clock)
-    pages.setup(app, pages.Console(archive.reader, archive.keys, sessions))
+    logins = Sessions(archive.keys, secret_key(settings), wall_clock)
+    pages.setup(app, pages.Console(archive.reader, archive.keys, logins))
 
 
 def own_budget(tailor: Tailor, gate: Gate) -> OwnBudget:

@@ -15,6 +15,7 @@ from pydantic.config import JsonDict
 
 PUBLIC_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
 PREFIX = re.compile(r"\+[0-9]*|[0-9*#]+|sips?:[^\s<>\"]+")
+ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -75,8 +76,22 @@ def _prefixes(value: Any) -> Any:
     return tuple(value)
 
 
+def _origins(value: Any) -> Any:
+    if isinstance(value, str):
+        value = [part for part in re.split(r"[,\s]+", value) if part]
+    if not isinstance(value, list | tuple):
+        raise ValueError("write a list, for example [https://app.example.com]")
+    for origin in value:
+        if not isinstance(origin, str) or not ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"write each as a browser sends it, like https://app.example.com (got {origin!r})"
+            )
+    return tuple(value)
+
+
 Address = Annotated[str, BeforeValidator(_address)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 PublicUrl = Annotated[str, BeforeValidator(_public_url)]
 AgentName = Annotated[str, BeforeValidator(_agent_name)]
 Prefixes = Annotated[tuple[str, ...], BeforeValidator(_prefixes)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]

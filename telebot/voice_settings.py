@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from telebot.setting_types import Row, row
+from telebot.setting_types import Origins, Row, row
 
 
 class LimitSettings(Row):
@@ -85,6 +85,16 @@ class VoiceSettings(Row):
         "servers with `/audio` or `/chat` endpoints (docs/voice.md), by the names of requests",
     )
     filters: FilterSettings = FilterSettings()
+    origins: Origins = row(
+        (),
+        "web origins whose pages may use `/v1/voice` and `/v1/audio`, besides this server's own",
+        env="TELEBOT_VOICE_ORIGINS",
+    )
+    sessions: int = row(200, "realtime sessions at once", unit="sessions", ge=1, le=10_000)
+    sessions_per_key: int = row(20, "the same of one API key", unit="sessions", ge=1, le=10_000)
+    session_idle_s: float = row(
+        300.0, "a realtime session without a message is closed after", unit="s", gt=0, le=3600
+    )
     fetch_hosts: tuple[str, ...] = row(
         (), "hosts whose recordings may be fetched by URL although their addresses are not public"
     )

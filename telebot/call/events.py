@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from telebot.call.model import Call
 
@@ -76,7 +76,34 @@ class Reply:
     message: bytes
 
 
-MediaEvent = Connected | Started | Media | Digit | Played | Stopped | Reply | Notice | Ignored
+@dataclass(slots=True)
+class Wideband:
+    """Audio of a client at the full band, where its codec hands it on so: 16-bit mono PCM of the
+    session's rate."""
+
+    pcm16: bytes
+
+
+@dataclass(slots=True)
+class Asked:
+    """A session's client wants something of it: `order` is one of `voice/sessions.py`."""
+
+    order: object
+
+
+MediaEvent = (
+    Connected
+    | Started
+    | Media
+    | Digit
+    | Played
+    | Stopped
+    | Reply
+    | Notice
+    | Ignored
+    | Wideband
+    | Asked
+)
 
 
 class MediaCodec(Protocol):
@@ -86,7 +113,9 @@ class MediaCodec(Protocol):
     `lead_ms`, `piece_ms` and `echoes_marks` as in `MediaWire`; `binary`: its audio goes in binary
     messages (the others are text, always); `close_ends`: a peer that closes its socket properly has
     ended the call (there is no message that says so); `farewell_s`: after our goodbye it is the
-    peer that closes, and has so long to do it."""
+    peer that closes, and has so long to do it; `close_codes`: with which code the socket is closed
+    for a termination reason, where it is not the usual one; `says_every_end`: the peer gets a
+    goodbye also where it has ended the call itself."""
 
     lead_ms: int | None
     piece_ms: int | None
@@ -94,6 +123,8 @@ class MediaCodec(Protocol):
     binary: bool
     close_ends: bool
     farewell_s: float
+    close_codes: Mapping[str, int]
+    says_every_end: bool
 
     def decode(self, message: bytes) -> MediaEvent:
         """One text message in. Raises `errors.BadWire` when the call cannot go on."""
@@ -171,6 +202,19 @@ class MediaSink(Protocol):
     async def ended(self, reason: str) -> None:
         """The stream is over; returns when nothing of the call's work is left. `reason` is a
         termination reason and stands only if the call has not ended otherwise."""
+        ...
+
+
+@runtime_checkable
+class SessionSink(MediaSink, Protocol):
+    """A session of a client, which asks for more than a caller can."""
+
+    async def wideband(self, pcm16: bytes) -> None:
+        """Audio of the client, where its codec hands it on at the full band."""
+        ...
+
+    def asked(self, order: object) -> None:
+        """One of the orders of `voice/sessions.py`."""
         ...
 
 

@@ -56,7 +56,8 @@ class CallOffer:
     """A call somebody wants to make to us, as the carrier describes it. `agent` is set where the
     webhook URL names one; numbers are as the carrier writes them (E.164 or SIP user). A call that
     we make (`direction` outbound) is one too: from our number to the other's, over `trunk` where
-    its carrier has several ways; it has no `carrier_call_id` until the carrier has given one."""
+    its carrier has several ways; it has no `carrier_call_id` until the carrier has given one. A
+    session belongs to the `key_id` of the API key that opened it."""
 
     carrier: str
     carrier_call_id: str
@@ -65,6 +66,7 @@ class CallOffer:
     agent: str | None = None
     direction: str = "inbound"
     trunk: str = ""
+    key_id: str = ""
 
     @property
     def outbound(self) -> bool:

@@ -6,7 +6,8 @@ A carrier's codec overrides what its wire can do. Next: `web/media_stream.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from telebot.audio.g711 import BYTES_PER_MS, RATE_HZ
 from telebot.call.errors import Unable
@@ -30,6 +31,8 @@ class PlainCodec:
     binary = False
     close_ends = False
     farewell_s: float = 0.0
+    says_every_end = False
+    close_codes: Mapping[str, int] = MappingProxyType({})
 
     def decode(self, message: bytes) -> MediaEvent:
         """Text means nothing."""

@@ -7,6 +7,7 @@ vendor's package with it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pipecat.services.tts_service import TTSService
 
     from telebot.providers.clips import Speaker, Transcriber
+    from telebot.providers.credentials import Credential, Wanted
     from telebot.providers.replies import Replier
 
 log = structlog.get_logger(__name__)
@@ -125,6 +127,14 @@ REPLIERS: dict[str, str] = {
     "groq": "telebot.providers.groq_replies:build_replier",
     "openai": "telebot.providers.openai_replies:build_replier",
     "openai-compatible": "telebot.providers.openai_compatible_replies:build_replier",
+}
+
+# Credentials of vendors' own realtime endpoints (`credentials.py`): name → a coroutine function
+# (options, wanted, resources) → Credential.
+CREDENTIALS: dict[str, str] = {
+    "openai": "telebot.providers.openai_credential:credential",
+    "gemini": "telebot.providers.gemini_credential:credential",
+    "elevenlabs": "telebot.providers.elevenlabs_credential:credential",
 }
 
 # What an agent that names no provider uses, in this order: those whose key is there. The last ones
@@ -333,6 +343,25 @@ def _parts(kind: Kind, spec: Spec) -> tuple[str, dict[str, Any]]:
             f'`{kind}: {{service: "pipecat.services.VENDOR.{kind}:CLASS", …}}`'
         )
     return service, options
+
+
+async def credential(
+    name: str, options: Mapping[str, Any], wanted: Wanted, resources: Resources
+) -> Credential:
+    """A credential of a vendor in `CREDENTIALS`. Raises ProviderConfigError and `ClipFailed`."""
+    model = wanted.model or None
+    gone = resources.catalogue.gone(name, model, resources.today(), "realtime")
+    if gone is not None:
+        raise ProviderConfigError(gone)
+    path, _, function = CREDENTIALS[name].partition(":")
+    make = getattr(importlib.import_module(path), function)
+    return cast("Credential", await make(options, wanted, resources))
+
+
+def load_file(kind: Kind, name: str) -> None:
+    """Import a provider's file, and with it its vendor's package, before it is needed."""
+    with contextlib.suppress(ImportError):  # whoever builds it is told
+        _module(kind, name)
 
 
 def _module(kind: Kind, service: str) -> tuple[ModuleType, str]:

@@ -19,10 +19,12 @@ from aiohttp import WSMsgType, web
 
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.gemini_setup import Closed, Setup, asked, audio_of, read_setup, turns_of
+from telebot.simulate.gemini_tokens import Tokens
 from telebot.simulate.server import Routes, Simulator
 from telebot.simulate.speech import Hearing
 
 PATH = "/gemini/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+CONSTRAINED = PATH.replace("v1beta", "v1alpha") + "Constrained"
 OUT_HZ = 24000
 SLOW_S = 0.2
 KEPT = 1000  # sessions that can be resumed
@@ -34,8 +36,13 @@ CLOSES = {
 
 
 def routes(sim: Simulator) -> Routes:
-    """The socket of Gemini Live."""
-    return [web.get(PATH, _Live(sim).open)]
+    """The socket of Gemini Live, and the tokens that open it once."""
+    live = _Live(sim)
+    return [
+        web.get(PATH, live.open),
+        web.get(CONSTRAINED, live.open),
+        web.post("/gemini/v1alpha/auth_tokens", live.tokens.create),
+    ]
 
 
 class _Live:
@@ -43,6 +50,7 @@ class _Live:
         self._sim = sim
         self._handles = itertools.count(1)
         self._kept: dict[str, list[dict[str, Any]]] = {}  # handle → what was said so far
+        self.tokens = Tokens(sim)
 
     async def open(self, request: web.Request) -> web.StreamResponse:
         exchange = self._sim.exchange("gemini", "realtime")
@@ -53,7 +61,11 @@ class _Live:
             if fault.status != 401:
                 return web.Response(status=fault.status)
             refused = CLOSES[401]
-        if not self._sim.good(request.headers.get("x-goog-api-key") or request.query.get("key")):
+        fixed: dict[str, Any] = {}
+        if request.path == CONSTRAINED:
+            found = self.tokens.spend(request.query.get("access_token", ""))
+            refused, fixed = (CLOSES[401], {}) if found is None else (refused, found)
+        elif not self._sim.good(request.headers.get("x-goog-api-key") or request.query.get("key")):
             refused = CLOSES[401]
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -61,7 +73,7 @@ class _Live:
         try:
             if refused:
                 raise refused
-            setup = read_setup((await socket.receive()).data)
+            setup = read_setup((await socket.receive()).data, fixed)
             session.begin(setup, self._resumed(setup.handle))
             await session.tell({"setupComplete": {}})
             if setup.resumable:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +71,12 @@ def _camel(value: Any) -> Any:
     }
 
 
-def read_setup(data: Any) -> Setup:
-    """The first message. Raises `Closed`."""
+def read_setup(data: Any, fixed: Mapping[str, Any] | None = None) -> Setup:
+    """The first message; what a token has `fixed` stands, whatever it says. Raises `Closed`."""
     kind, setup = asked(data)
     if kind != "setup":
         raise Closed(INVALID, "setup must be the first message and only the first")
+    setup = {**setup, **(fixed or {})}
     model = str(setup.get("model", ""))
     if model.removeprefix("models/") not in LIVE:
         raise Closed(

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from telebot.simulate import openai_chat, openai_files, openai_speech
+from telebot.simulate import openai_chat, openai_files, openai_secrets, openai_speech
 from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.openai_socket import serve
 from telebot.simulate.server import Routes, Simulator
@@ -45,7 +45,11 @@ GARBAGE = b"\x00\xff not json"
 def routes(sim: Simulator) -> Routes:
     """Everything of OpenAI that is simulated."""
     wire = OpenAIWire(sim)
-    return [*wire.routes(PREFIX), web.get(f"{PREFIX}/realtime", wire.realtime)]
+    return [
+        *wire.routes(PREFIX),
+        web.get(f"{PREFIX}/realtime", wire.realtime),
+        web.post(f"{PREFIX}/realtime/client_secrets", wire.secrets.create),
+    ]
 
 
 def masked(key: str) -> str:
@@ -74,6 +78,7 @@ class OpenAIWire:
 
     def __init__(self, sim: Simulator) -> None:
         self.sim = sim
+        self.secrets = openai_secrets.Secrets(self)
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         return [
@@ -106,6 +111,10 @@ class OpenAIWire:
     def keyed(self, request: web.Request) -> web.Response | None:
         """The refusal of a request without a good key."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if key.startswith(openai_secrets.PREFIX):  # opens realtime sessions alone
+            told = f"Incorrect API key provided: {masked(key)}"
+            live = request.path.endswith("/realtime") and self.secrets.session(request) is not None
+            return None if live else self.refusal(401, told)
         if scheme == "Bearer" and self.sim.good(key):
             return None
         if scheme != "Bearer" or not key:

@@ -103,6 +103,11 @@ class Hears(Session):
             await self.socket.error(code, message, param)
             return
         assert isinstance(update, dict)
+        self.configure(update)
+        await self.socket.say("session.updated", session=self.session)
+
+    def configure(self, update: Mapping[str, Any]) -> None:
+        """Be what an update, or the secret that opened the session, says."""
         self.session = merged(self.session, update)
         if self.streams:
             self.input["turn_detection"] = None
@@ -110,7 +115,6 @@ class Hears(Session):
         if not self.configured or (rate_hz != self.hearing.rate_hz):
             self.hearing, self.buffered_s = Hearing(rate_hz, encoding), 0.0
         self.configured = True
-        await self.socket.say("session.updated", session=self.session)
 
     def wrong(self, update: Any) -> Fault | None:
         """What is not right about an update."""

@@ -126,7 +126,11 @@ async def serve(wire: OpenAIWire, request: web.Request) -> web.StreamResponse:
     if garbled:
         await socket.babble()
     elif not await _turned_away(socket, request, refused, hears=hears):
-        session = Hears(socket) if hears else Talks(socket, request.query["model"])
+        preset = wire.secrets.session(request) or {}
+        model = request.query.get("model") or preset.get("model")
+        session = Hears(socket) if hears else Talks(socket, str(model))
+        if preset:
+            session.configure(preset)
         try:
             await session.open()
             await _listen(socket, session)
@@ -138,7 +142,8 @@ async def serve(wire: OpenAIWire, request: web.Request) -> web.StreamResponse:
 async def _turned_away(
     socket: Socket, request: web.Request, refused: Refused | None, *, hears: bool
 ) -> bool:
-    model = request.query.get("model")
+    preset = socket.wire.secrets.session(request) or {}
+    model = request.query.get("model") or preset.get("model")
     refusal = socket.wire.keyed(request)
     if "OpenAI-Beta" in request.headers:
         why = "The beta's events are no longer spoken; leave the OpenAI-Beta header out."

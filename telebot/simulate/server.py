@@ -22,6 +22,7 @@ from telebot.simulate.speech import Speech
 
 MAX_BODY = 32 << 20
 Routes = Iterable[web.RouteDef]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger()
 
 
@@ -33,6 +34,7 @@ class Simulator:
         self.answers = Answers()
         self.faults = Faults(faults)
         self.requests: list[tuple[str, str]] = []  # vendor and kind of every exchange
+        self.asked: list[str] = []  # path and query of every request
 
     def exchange(self, vendor: str, kind: str) -> Exchange:
         """Begin an exchange; its `connect` point is the caller's to reach."""
@@ -46,12 +48,17 @@ class Simulator:
 
     def app(self, vendors: Iterable[str] = VENDORS) -> web.Application:
         """The server of these vendors."""
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[_cuts])
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[_cuts, self._note])
         app.add_routes([web.get("/faults", self._list), web.post("/faults", self._replace)])
         for vendor in vendors:
             module, _, function = VENDORS[vendor].partition(":")
             app.add_routes(getattr(importlib.import_module(module), function)(self))
         return app
+
+    @web.middleware
+    async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.asked.append(request.path_qs)
+        return await handler(request)
 
     async def _list(self, _: web.Request) -> web.Response:
         return web.json_response([f"{fault}" for fault in self.faults.on])
@@ -65,9 +72,7 @@ class Simulator:
 
 
 @web.middleware
-async def _cuts(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _cuts(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A `Dropped` that a handler lets through cuts the connection without a word; a client that
     left is no fault either. The answer that aiohttp wants goes nowhere; it would log an error."""
     try:

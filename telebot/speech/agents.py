@@ -75,6 +75,8 @@ class Agent:
             service = DialogBrainService(
                 self.brain, now=lambda: now().astimezone(self.zone), caller_number=caller
             )
+            if mind.earlier is not None:
+                service.go_on(mind.earlier)
             mind.brain = service
             return service
 

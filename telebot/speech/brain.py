@@ -54,6 +54,7 @@ class ChainMind:
 
     def __init__(self) -> None:
         self.brain: DialogBrainService | None = None
+        self.earlier: DialogBrainService | None = None  # whose conversation it goes on with
 
     @property
     def expects(self) -> str | None:
@@ -82,6 +83,10 @@ class DialogBrainService(LLMService):
         self._state = brain.start(now=now(), caller_number=caller_number)
         self._pending: Step | None = None
         self._expects: str | None = None
+
+    def go_on(self, earlier: DialogBrainService) -> None:
+        """Begin where another one is, in the same conversation."""
+        self._state, self._expects = earlier._state, earlier._expects
 
     @property
     def expects(self) -> str | None:
@@ -112,6 +117,18 @@ class DialogBrainService(LLMService):
         await self.push_frame(LLMFullResponseStartFrame())
         await self.push_frame(LLMTextFrame(self._pending.text))
         await self.push_frame(LLMFullResponseEndFrame())
+
+
+def go_on(mind: Mind, earlier: Mind) -> None:
+    """Another mind takes over in mid-conversation: a dialog brain knows what the one before it
+    knew. A language model reads it in the context."""
+    brain = earlier.brain or earlier.earlier if isinstance(earlier, ChainMind) else earlier
+    if not isinstance(brain, DialogBrainService):
+        return
+    if isinstance(mind, DialogBrainService):
+        mind.go_on(brain)
+    elif isinstance(mind, ChainMind):
+        mind.earlier = brain
 
 
 DIGITS_PREFIX = "[keypad] "  # how keyed digits stand in the context, for any brain

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import structlog
@@ -67,6 +67,8 @@ class Plan:
     patience: Patience
     account: str  # the key, for the breaker
     sound: str = ""  # of a vendor's voice: all that shapes it
+    resources: Resources | None = field(default=None, compare=False, repr=False)  # of other keys
+    own_key: bool = False  # whoever talks has brought it: the house pays nothing
 
     @property
     def ours(self) -> bool:
@@ -88,12 +90,12 @@ def plans(kind: Kind, speech: AgentSpeech, resources: Resources, prompt: str) ->
     if wanted is None:
         specs = _defaults(kind, speech, resources)
     elif isinstance(wanted, list):
-        specs = [_prompted(kind, spec, prompt) for spec in wanted]
+        specs = [prompted(kind, spec, prompt) for spec in wanted]
     else:
-        specs = [_prompted(kind, wanted, prompt)]
+        specs = [prompted(kind, wanted, prompt)]
     if not specs:
         raise ProviderConfigError(f"an empty list; write `{kind}: [local]`")
-    return tuple(_plan(kind, spec, resources) for spec in specs)
+    return tuple(plan_of(kind, spec, resources) for spec in specs)
 
 
 def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spec]:
@@ -102,13 +104,13 @@ def _defaults(kind: Kind, speech: AgentSpeech, resources: Resources) -> list[Spe
         return [DIALOG]
     found: list[Spec] = []
     for name in registry.DEFAULTS[kind]:
-        spec = _prompted(kind, name, speech.prompt)
+        spec = prompted(kind, name, speech.prompt)
         if name == LOCAL or registry.account(kind, spec, resources):  # its key is there
             found.append(spec)
     return found
 
 
-def _prompted(kind: Kind, spec: Spec, prompt: str) -> Spec:
+def prompted(kind: Kind, spec: Spec, prompt: str) -> Spec:
     """A model's spec with the agent's prompt as its system instruction."""
     if kind not in ("llm", "realtime") or not prompt or _service(spec) in registry.OURS:
         return spec
@@ -121,7 +123,8 @@ def _service(spec: Spec) -> object:
     return spec if isinstance(spec, str) else spec.get("service")
 
 
-def _plan(kind: Kind, spec: Spec, resources: Resources) -> Plan:
+def plan_of(kind: Kind, spec: Spec, resources: Resources) -> Plan:
+    """The link of one service by the keys of `resources`. Raises ProviderConfigError."""
     if kind == "llm" and _service(spec) in OUR_BRAIN:
         return Plan(kind, DIALOG, DIALOG, PATIENT, "")
     bare, patience = _patience(kind, spec)
@@ -196,13 +199,13 @@ class Chains:
         self.kept_replies = KeptReplies(clock)
         self.pacing = Pacing(pacing or {}, clock)
         self._word_clock = WordClock(resources.local)
-        self._resources = resources
+        self.resources = resources
         self._clock = clock
 
     async def check(self, planned: Sequence[Plan]) -> None:
         """Ask every vendor, at the start: one that refuses is left out before the first caller
         would find out, and said in the log."""
-        asked = await asyncio.gather(*(probed(plan, self._resources) for plan in planned))
+        asked = await asyncio.gather(*(probed(plan, self.resources) for plan in planned))
         for level, plan, why in asked:
             if level == "fault":
                 self._breaker(plan).failed(Failure(Cause.REFUSED))
@@ -228,6 +231,10 @@ class Chains:
         if limited:
             return "its limits are not kept; put it into a list with another one"
         return "the call's budget does not count it" if budget else None
+
+    def latency_s(self, plan: Plan) -> float | None:
+        """How long a link usually takes to answer; None where that is not known."""
+        return self._breaker(plan).latency_s()
 
     def _breaker(self, plan: Plan) -> Breaker:
         return self.breakers.of(plan.kind, plan.name, plan.account)
@@ -270,7 +277,7 @@ class Chains:
 
         async def local_words(pcm16: bytes) -> str:
             try:
-                heard = await self._resources.local.stt.transcribe(pcm16, RATE_HZ)
+                heard = await self.resources.local.stt.transcribe(pcm16, RATE_HZ)
             except ProviderError:
                 return ""
             return heard.text
@@ -303,4 +310,5 @@ class Chains:
             if brain is None:
                 raise ProviderConfigError("only a call has a brain")
             return brain()
-        return cast("FrameProcessor", registry.build(plan.kind, plan.spec, self._resources))
+        resources = plan.resources or self.resources
+        return cast("FrameProcessor", registry.build(plan.kind, plan.spec, resources))

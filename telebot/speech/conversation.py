@@ -97,7 +97,7 @@ class Conversation:
             failed=self.closing.fail,
         )
         parts.pipeline.start()
-        parts.pipeline.when_over(self._pipeline_over)
+        self.watch_pipeline()
         if parts.budget is not None:
             parts.budget.begin(self)
 
@@ -298,9 +298,8 @@ class Conversation:
         if reply is not self._waiting.reply:
             return
         actions = list(self.parts.mind.commit())
-        for action in actions:
-            if isinstance(action, Record):
-                self._diary.note(action)
+        for action in (each for each in actions if isinstance(each, Record)):
+            self._diary.note(action)
         self.closing.after_reply([a for a in actions if not isinstance(a, Record)])
 
     def after_reply(self, actions: list[Action]) -> None:
@@ -327,11 +326,15 @@ class Conversation:
         if phrase is None:
             log.warning("phrase missing", call_id=self.parts.call.id, phrase=name)
             return False
+        self.hush()
+        self.parts.replies.play(phrase)
+        return True
+
+    def hush(self) -> None:
+        """Say no more of what is being said or thought about."""
         self.parts.turns.reset()
         if self.occupied:
             self._cut(taken_back=False)
-        self.parts.replies.play(phrase)
-        return True
 
     def goodbye(self, reason: str) -> None:
         """Say why the call ends, then hang up. `reason` is a termination reason."""
@@ -341,8 +344,8 @@ class Conversation:
     def budget_spent(self) -> None:
         """The call may cost no more: say so behind the sentence, then hang up."""
         if not self._over:
-            goodbye = partial(self.goodbye, "budget")
-            Parting(self.parts, self.closing, self._timers, goodbye).begin()
+            bye = partial(self.goodbye, "budget")
+            Parting(self.parts, self.closing, self._timers, bye).begin()
 
     def listen(self) -> None:
         """Nobody speaks."""
@@ -352,10 +355,8 @@ class Conversation:
         """A provider reported an error."""
         self._waiting.provider_failed()
 
-    def provider_exhausted(self, kind: str) -> None:
-        """Nobody is left who could hear, think or speak: an honest sentence, and a person, or a
-        message."""
-        del kind
+    def provider_exhausted(self, _kind: str) -> None:
+        """Nobody is left who could do it: an honest sentence, and a person, or a message."""
         if not self._over:
             self.closing.give_up(self.parts.person)
 
@@ -371,10 +372,16 @@ class Conversation:
         """Have `effect` done by the call's own task, after what was asked for before."""
         self._effects.do(effect)
 
-    def _pipeline_over(self) -> None:
-        if not self._over:
-            log.error("pipeline ended", call_id=self.parts.call.id)
-            self.goodbye("server_error")
+    def watch_pipeline(self) -> None:
+        """It must not end before the call does, unless another one has its place."""
+        pipeline = self.parts.pipeline
+
+        def over() -> None:
+            if not self._over and pipeline is self.parts.pipeline:
+                log.error("pipeline ended", call_id=self.parts.call.id)
+                self.goodbye("server_error")
+
+        pipeline.when_over(over)
 
     def move(self, move: Move) -> None:
         """Make a move in the state table; what it does not know is logged and ignored."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 
@@ -25,6 +25,7 @@ from telebot.call.session import Session
 from telebot.records.cost import Price, built_in
 from telebot.settings import Settings
 from telebot.speech.agents import Agent
+from telebot.speech.audience import Audience, OverheardListener, OverheardLog
 from telebot.speech.budget import Budget, Prices
 from telebot.speech.conversation import Conversation
 from telebot.speech.ear import Ear
@@ -36,15 +37,23 @@ from telebot.speech.parts import Outside, Parts
 from telebot.speech.phrases import Phrase
 from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
-from telebot.speech.services import services
 from telebot.speech.transfers import Transfers, Ways
-from telebot.speech.transport import PhoneInput, PhoneOutput, TurnGate
+from telebot.speech.transport import PhoneInput
 from telebot.speech.turn_model import TurnModelProcess
 from telebot.speech.turns import Pace, TurnTaking
 from telebot.speech.vad import CallVad, SharedVad
 from telebot.speech.voice import Ticker, Voice
+from telebot.speech.works import WorksBuilder
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """A conversation as somebody else wants it, who is told how it goes."""
+
+    agent: Agent
+    audience: Audience
 
 
 class Speech:
@@ -126,10 +135,16 @@ class Speech:
         for conversation in list(self.live.values()):
             conversation.goodbye(reason)
 
-    async def start(self, call: Call, wire: MediaWire) -> Conversation:
-        """A conversation on `wire`; its greeting is on the way when this returns."""
-        agent = self._agents[call.agent]
-        gist = Gist(self._log, call.offer.phone_person, agent.summary, self._wall_clock)
+    async def start(
+        self, call: Call, wire: MediaWire, follows: Follows | None = None
+    ) -> Conversation:
+        """A conversation on `wire`; its greeting is on the way when this returns. `follows`: by
+        another agent than the call names, and somebody listens to it."""
+        agent = self._agents[call.agent] if follows is None else follows.agent
+        call_log: CallLog = self._log
+        if follows is not None:
+            call_log = OverheardLog(call_log, follows.audience)
+        gist = Gist(call_log, call.offer.phone_person, agent.summary, self._wall_clock)
 
         def end(reason: str) -> None:
             self._admission.end(call, reason)
@@ -150,12 +165,19 @@ class Speech:
             )
         )
         self.live[call.id] = conversation
+        audience = None if follows is None else follows.audience
         try:
-            conversation.begin(self._parts(conversation, call, agent, wire, gist))
+            conversation.begin(
+                self._parts(conversation, call, agent, wire, gist=gist, audience=audience)
+            )
         except BaseException:
             del self.live[call.id]
             raise
         return conversation
+
+    def agent(self, name: str) -> Agent:
+        """The agent of that name. Raises KeyError."""
+        return self._agents[name]
 
     def _parts(
         self,
@@ -163,47 +185,39 @@ class Speech:
         call: Call,
         agent: Agent,
         wire: MediaWire,
+        *,
         gist: Gist,
+        audience: Audience | None,
     ) -> Parts:
         settings, smart = self._settings, self._smart(agent)
-        failovers = self._failovers(conversation, call, agent)
-        context = LLMContext()
-        made = services(
-            agent,
-            failovers,
-            context,
-            now=self._wall_clock,
-            caller=call.offer.phone_person or None,
-            clock=self._clock,
-            after_reply=conversation.after_reply,
-        )
-        phone_input = PhoneInput(made.ears)
-        gate = TurnGate(conversation, context)
+        failovers = self._failovers(conversation, call, agent, gist)
         later = asyncio.get_running_loop().call_later
-        turns = TurnTaking(conversation, self._pace(smart), self._clock, later)
         ear, voice = self._sound(call, agent, wire)
-        ear.phone_input, ear.vad = phone_input, self._detector(conversation)
-        replies = self._replies(conversation, voice, ear, context, failovers)
-        made.use(replies)
-        failovers.current = lambda: replies.current
+        replies = self._replies(conversation, voice, ear, failovers, audience)
+        builder = WorksBuilder(
+            call=call,
+            talk=conversation,
+            replies=replies,
+            failovers=failovers,
+            clock=self._clock,
+            now=self._wall_clock,
+            audience=audience,
+        )
+        try:
+            works = builder.build(agent)
+        except BaseException:
+            ear.close()
+            raise
+        ear.phone_input, ear.vad = works.phone_input, self._detector(conversation)
         return Parts(
+            **works.named(),
             call=call,
             ear=ear,
             voice=voice,
             replies=replies,
-            turns=turns,
+            turns=TurnTaking(conversation, self._pace(smart), self._clock, later),
             session=Session(agent.settings.call.reprompts),
-            mind=made.mind,
-            pipeline=CallPipeline(
-                Pipeline([phone_input, made.ears, gate, *made.mouth, PhoneOutput(replies)]),
-                on_started=phone_input.go_live,
-                on_error=_told(conversation, call),
-            ),
-            phone_input=phone_input,
-            gate=gate,
-            pause_stt=getattr(made.ears, "pause", _nothing),
-            resume_stt=getattr(made.ears, "resume", _nothing),
-            settle_stt=getattr(made.ears, "settle", _nothing),
+            builder=builder,
             phrases=_phrases(agent, call),
             agent=agent.settings.call,
             speech=settings.speech,
@@ -217,8 +231,10 @@ class Speech:
             budget=failovers.budget,
         )
 
-    def _failovers(self, conversation: Conversation, call: Call, agent: Agent) -> Failovers:
-        failovers = Failovers(call, self._log, agent.providers)
+    def _failovers(
+        self, conversation: Conversation, call: Call, agent: Agent, call_log: CallLog
+    ) -> Failovers:
+        failovers = Failovers(call, call_log, agent.providers)
         failovers.budget = self._budget(call, agent)
         failovers.note_event = conversation.note_event
         failovers.exhausted = conversation.provider_exhausted
@@ -229,19 +245,24 @@ class Speech:
         conversation: Conversation,
         voice: Voice,
         ear: Ear,
-        context: LLMContext,
         failovers: Failovers,
+        audience: Audience | None,
     ) -> Replies:
-        return Replies(
+        told = None if audience is None else OverheardListener(conversation, audience)
+        replies = Replies(
             voice,
-            conversation,
-            context,
+            told or conversation,
+            LLMContext(),
             providers=failovers.providers,
             clock=self._clock,
             wall_clock=self._wall_clock,
             stream_ms=ear.stream.ms_at,
             frame_end_ms=lambda: ear.last_frame_end_ms,
         )
+        if told is not None:
+            told.index = lambda: replies.index
+        failovers.current = lambda: replies.current
+        return replies
 
     def _budget(self, call: Call, agent: Agent) -> Budget | None:
         limit = agent.settings.call.budget
@@ -295,23 +316,7 @@ class Speech:
         )
 
 
-def _told(conversation: Conversation, call: Call) -> Callable[[ErrorFrame], None]:
-    """What is done about an error that a provider's service reports."""
-
-    def failed(frame: ErrorFrame) -> None:
-        kind = type(frame.exception).__name__ if frame.exception else None
-        by = getattr(frame.processor, "name", None)
-        log.warning("provider error", call_id=call.id, by=by, error=kind, text=frame.error)
-        conversation.provider_failed()
-
-    return failed
-
-
 def _phrases(agent: Agent, call: Call) -> Mapping[str, Phrase]:
     """What the agent says word for word; whom we have rung up may be greeted otherwise."""
     other = agent.phrases.get("greeting_outbound") if call.offer.outbound else None
     return agent.phrases if other is None else {**agent.phrases, "greeting": other}
-
-
-def _nothing() -> None:
-    """What a recogniser without the like of it does."""

@@ -14,25 +14,23 @@ from telebot.call.ports import CallLog, Clock, WallClock
 from telebot.call.session import Session
 from telebot.dialog.actions import Transfer
 from telebot.settings import SpeechSettings
-from telebot.speech.brain import Mind
 from telebot.speech.budget import Budget
 from telebot.speech.ear import Ear
 from telebot.speech.filler import Fillers
 from telebot.speech.phrases import Phrase
-from telebot.speech.pipeline import CallPipeline
 from telebot.speech.replies import Replies
 from telebot.speech.timers import Later
 from telebot.speech.transfers import Transfers
-from telebot.speech.transport import PhoneInput, TurnGate
 from telebot.speech.turn_model import TurnModelProcess
 from telebot.speech.turns import TurnTaking
 from telebot.speech.voice import Voice
+from telebot.speech.works import Works, WorksBuilder
 
 
-@dataclass(slots=True)
-class Parts:
+@dataclass(slots=True, kw_only=True)
+class Parts(Works):
     """What a conversation is made of; `factory.py` puts them together, the conversation owns
-    `ear`, `voice` and `pipeline` and closes them."""
+    `ear`, `voice` and `pipeline` and closes them. `builder` makes other works for it."""
 
     call: Call
     ear: Ear
@@ -40,13 +38,7 @@ class Parts:
     replies: Replies
     turns: TurnTaking
     session: Session
-    mind: Mind
-    pipeline: CallPipeline
-    phone_input: PhoneInput
-    gate: TurnGate
-    pause_stt: Callable[[], None]
-    resume_stt: Callable[[], None]
-    settle_stt: Callable[[], None]  # tell what was used of it, before the bill is written
+    builder: WorksBuilder
     phrases: Mapping[str, Phrase]
     agent: AgentCall
     speech: SpeechSettings

@@ -61,7 +61,7 @@ class Replies:
     ) -> None:
         self._voice = voice
         self._listener = listener
-        self._context = context
+        self.context = context
         self._providers = providers
         self._clock = clock
         self._wall_clock = wall_clock
@@ -155,6 +155,20 @@ class Replies:
                 words = _timed(await guess.exactly())
                 if words:
                     reply.script.correct(guess.start, guess.end, words)
+
+    @property
+    def index(self) -> int:
+        """Of the turn that is made now, or comes next."""
+        return self._index
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is being made for the caller, and nothing dropped is on its way any more."""
+        return not self._stale and (self.current is None or self.current.generated)
+
+    def forget_dropped(self) -> None:
+        """What was dropped will not come: the pipeline that made it is gone."""
+        self._stale = 0
 
     @property
     def occupied(self) -> bool:
@@ -268,7 +282,7 @@ class Replies:
         if answer:
             self._count(reply)
             message: Any = {"role": "assistant", "content": answer}  # a model would learn fillers
-            self._context.add_message(message)
+            self.context.add_message(message)
         if heard or (reply.caller_text and not taken_back):
             turn = reply.turn(self._index, heard)
             if taken_back and not reply.counted:

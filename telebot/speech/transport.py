@@ -47,6 +47,13 @@ from telebot.providers.frames import (
 STT_PIECE = 320  # 40 ms: half the work of two frames, and never late for a pause of 200 ms
 EARLY_AUDIO = 2 * g711.RATE_HZ  # caller audio kept until the STT service is up (2 s)
 DOWN = FrameDirection.DOWNSTREAM
+# what the recogniser says, for the conversation alone
+OF_HEARING = (
+    CallerTurnFrame,
+    TranscriptionFrame,
+    InterimTranscriptionFrame,
+    EmptyTranscriptFrame,
+)
 PARAMS = TransportParams(audio_in_enabled=True, audio_out_enabled=True)
 
 
@@ -140,9 +147,16 @@ class TurnGate(FrameProcessor):
         super().__init__(enable_direct_mode=True)
         self._heard = heard
         self._context = context
+        self._told = True
+
+    def let_go(self) -> None:
+        """Tell nothing any more: other services hear the caller now."""
+        self._told = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
+        if not self._told and isinstance(frame, OF_HEARING):
+            return
         if isinstance(frame, CallerTurnFrame):
             self._heard.caller_turn(frame.text)
         elif isinstance(frame, TranscriptionFrame):
@@ -183,8 +197,13 @@ class PhoneOutput(BaseOutputTransport):
     def __init__(self, spoken: Spoken) -> None:
         super().__init__(PARAMS, enable_direct_mode=True)
         self._spoken = spoken
+        self._told = True
         self._to_phone: ToPhone | None = None
         self._base_pts: int | None = None
+
+    def let_go(self) -> None:
+        """Hand on nothing any more: other services speak now."""
+        self._told = False
 
     async def start(self, frame: StartFrame) -> None:
         await self.push_frame(OutputTransportReadyFrame(), FrameDirection.UPSTREAM)
@@ -197,6 +216,8 @@ class PhoneOutput(BaseOutputTransport):
             await super().process_frame(frame, direction)
             return
         await FrameProcessor.process_frame(self, frame, direction)
+        if not self._told:
+            return
         if isinstance(frame, OutputAudioRawFrame):
             self._audio(frame)
             return

@@ -7,10 +7,12 @@ have not shown one are bounded in number and in time. Next: `media_stream.py`.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from aiohttp import web
 
 from telebot.call.errors import Unable
+from telebot.call.events import Conversations
 from telebot.call.model import Call
 from telebot.carriers.port import OnThisMachine, StreamsMedia, Webhook
 from telebot.carriers.registry import Carriers
@@ -69,12 +71,20 @@ class MediaSockets:
         request: Webhook,
         socket: MessageSocket,
         transport: asyncio.Transport,
+        *,
+        conversations: Conversations | None = None,
+        idle_timeout_s: float | None = None,
     ) -> None:
-        """Serve a connection that is no WebSocket, in its own task; `request` says who opened
-        it."""
-        stream = MediaStream(
-            self._around, carrier, request, socket, transport, started=self._started
-        )
+        """Serve a connection that came another way (it may be no WebSocket), in its own task;
+        `request` says who opened it. `conversations` and `idle_timeout_s`, where they are not
+        those of all."""
+        around = self._around
+        if conversations is not None:
+            around = replace(around, conversations=conversations)
+        if idle_timeout_s is not None:
+            settings = around.settings.model_copy(update={"idle_timeout_s": idle_timeout_s})
+            around = replace(around, settings=settings)
+        stream = MediaStream(around, carrier, request, socket, transport, started=self._started)
         await self.serve(stream)
 
     async def serve(self, stream: MediaStream) -> None:

@@ -20,6 +20,7 @@ from aiohttp import WebSocketError, WSMessage, WSMsgType
 from telebot.call.admission import Admission
 from telebot.call.errors import BadRequest, BadToken, BadWire, NotAuthentic, Refused
 from telebot.call.events import (
+    Asked,
     Conversations,
     Digit,
     Ignored,
@@ -28,8 +29,10 @@ from telebot.call.events import (
     MediaSink,
     Played,
     Reply,
+    SessionSink,
     Started,
     Stopped,
+    Wideband,
 )
 from telebot.call.model import Call, WireEvent
 from telebot.carriers.port import OffersOnMedia, StreamsMedia, Webhook
@@ -185,6 +188,10 @@ class MediaStream:
                 await self._sink.digit(digit)
             case Played(name) if self._sink is not None:
                 await self._sink.played(name)
+            case Wideband(pcm16) if isinstance(self._sink, SessionSink):
+                await self._sink.wideband(pcm16)
+            case Asked(order) if isinstance(self._sink, SessionSink):
+                self._sink.asked(order)
         return True
 
     async def _start(self, started: Started) -> None:
@@ -228,7 +235,7 @@ class MediaStream:
 
     def _say_goodbye(self) -> None:
         """The last that is sent, where the carrier does not know already that it is over."""
-        if self._reason not in GONE:
+        if self._reason not in GONE or self._codec.says_every_end:
             self._wire.send(self._codec.goodbye(self._reason))
         self._wire.open = False
 
@@ -248,6 +255,7 @@ class MediaStream:
         if self._codec.farewell_s:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._left.wait(), self._codec.farewell_s)
+        code = self._codec.close_codes.get(self._reason, code)
         with suppress(TimeoutError):
             async with asyncio.timeout(CUT_AFTER_S):
                 await self._socket.close(code=code)

@@ -27,6 +27,7 @@ from telebot.web.limits import MAX_UPLOAD_BYTES
 from telebot.web.media_socket import SOCKETS, MediaSockets
 from telebot.web.media_stream import Surroundings
 from telebot.web.metrics import Metrics
+from telebot.web.origins import Origins
 from telebot.web.public_url import PublicUrl
 from telebot.web.rate_limits import RateLimits
 from telebot.web.recent import RecentCalls
@@ -69,8 +70,10 @@ def build_app(parts: Parts) -> web.Application:
         records.redis_url.get_secret_value(),
         lambda request: urls.seen(request).peer,
     )
+    origins = Origins(parts.settings.voice.origins, lambda request: urls.seen(request).base)
     app = web.Application(
         middlewares=[
+            origins.middleware,
             errors,
             limits.before_keys,
             parts.gate.middleware,
@@ -80,6 +83,7 @@ def build_app(parts: Parts) -> web.Application:
         client_max_size=MAX_UPLOAD_BYTES,
     )
     app.on_response_prepare.append(limits.tell)
+    app.on_response_prepare.append(origins.tell)
     app.on_cleanup.append(lambda _: limits.close())
     lines = _lines(parts, urls)
     app[SOCKETS] = lines.sockets

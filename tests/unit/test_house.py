@@ -49,6 +49,7 @@ BOUNDARIES = {
     "telebot/web/errors.py": "a request's task",
     "telebot/web/hangups.py": "a hang-up's task",
     "telebot/web/media_stream.py": "the call's task",
+    "telebot/web/realtime/session.py": "a session's own task, one of its client's orders at a time",
     "telebot/web/webhooks.py": "a webhook's task: the caller hears an apology",
 }
 # Words that are carriers' names and also plain words of the code.

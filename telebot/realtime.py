@@ -1,0 +1,114 @@
+"""Realtime sessions put together: who may open one, what stands behind it, its routes.
+
+A part of the composition root (`app.py`), which hands in what it has built.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+from aiohttp import web
+
+from telebot.api.calls import HasEndpoints
+from telebot.api.voice.realtime import RealtimeSessions, Vendors
+from telebot.call.admission import ANY_NUMBER
+from telebot.call.ports import WallClock
+from telebot.providers.credentials import Wanted
+from telebot.records.archive import Archive
+from telebot.records.keys import ApiKey
+from telebot.speech.budget import Prices
+from telebot.speech.factory import Speech
+from telebot.speech.wishes import KeySource
+from telebot.voice.credentials import Given, given
+from telebot.voice.service import Voice
+from telebot.voice.sessions import Promises, SessionRequest
+from telebot.web.auth import KEY
+from telebot.web.key_budgets import KeyBudgets
+from telebot.web.media_socket import SOCKETS
+from telebot.web.origins import Origins
+from telebot.web.public_url import PublicUrl
+from telebot.web.realtime.door import Door
+from telebot.web.realtime.session import House
+from telebot.web.realtime.socket import PATH, RealtimeSockets
+from telebot.web.server import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What sessions are made of."""
+
+    speech: Speech
+    voice: Voice
+    archive: Archive
+    wall_clock: WallClock
+
+
+def add(app: web.Application, parts: Parts, behind: Behind) -> HasEndpoints:
+    """Add the socket's route; returns the endpoints of `/v1`."""
+    settings, voice = parts.settings, behind.voice
+    server = settings.server
+    urls = PublicUrl(server.public_url, server.trusted_proxies)
+
+    def base(request: web.Request) -> str:
+        return urls.seen(request).base
+
+    async def keys(key_id: str) -> list[KeySource]:
+        return [*await voice.keys(key_id)]
+
+    promises = Promises(parts.admission.tokens, time.monotonic, _new_id)
+    budgets = KeyBudgets(behind.archive.reports, time.monotonic, behind.wall_clock)
+    door = Door(
+        promises, Origins(settings.voice.origins, base), settings.voice, budgets.check, _new_id
+    )
+    prices = Prices(voice.offers.resources.catalogue.price, settings.records.currency)
+    house = House(behind.speech, keys, prices, time.monotonic)
+    sockets = RealtimeSockets(
+        door,
+        house,
+        sockets=app[SOCKETS],
+        urls=urls,
+        settings=settings.voice,
+        agents=parts.admission.agents,
+    )
+    app.router.add_get(PATH, sockets.handle, allow_head=False)
+    parts.metrics.gauge("realtime_sessions", "Realtime sessions that are up", lambda: door.inside)
+    return RealtimeSessions(
+        promises,
+        parts.admission.agents,
+        base=base,
+        key=_key,
+        vendors=_vendors(parts, behind),
+    )
+
+
+def _key(request: web.Request) -> ApiKey:
+    return request[KEY]
+
+
+def _new_id() -> str:
+    return uuid4().hex
+
+
+def _vendors(parts: Parts, behind: Behind) -> Vendors:
+    """What makes vendors' own credentials, for the agent that a session names, or that answers
+    where none is named."""
+    of_all = parts.admission.numbers.get(ANY_NUMBER, "")
+    life_s = parts.settings.security.token_life_s
+
+    async def vendors(key_id: str, asked: SessionRequest) -> Given:
+        name = asked.agent or of_all
+        agent = behind.speech.agent(name) if name else None
+        own = [] if agent is None else [plan.spec for plan in agent.plans["realtime"]]
+        links = [{"service": spec} if isinstance(spec, str) else dict(spec) for spec in own]
+        prompt = "" if agent is None else agent.settings.speech.prompt
+        wanted = Wanted(
+            voice=asked.voice or "",
+            language=asked.language or "",
+            instructions=asked.instructions or prompt,
+            life_s=life_s,
+        )
+        return await given(asked, await behind.voice.keys(key_id), links, wanted)
+
+    return vendors

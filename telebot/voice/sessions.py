@@ -1,0 +1,261 @@
+"""What a realtime session is asked for (`docs/realtime.md`): its body, the orders of its client,
+and the one-time tokens that stand for one.
+
+The same models validate and describe. A token is good once, on the server that gave it; what it
+fixes lies here until then. Next: `web/realtime/`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from telebot.call.errors import BadToken, Local
+from telebot.call.ports import Clock
+from telebot.call.tokens import StreamTokens
+from telebot.providers.registry import Kind
+from telebot.records.keys import ApiKey
+from telebot.voice.preferences import PLAIN, Name, Names
+
+AUDIENCE = "realtime"  # of the tokens, and the carrier of such calls
+PROTOCOL = "telebot.realtime"
+TOKEN_PROTOCOL = "telebot.token."
+RATES_HZ = (8000, 16_000, 24_000, 48_000)
+MOST_PROMISED = 4096
+MOST_PROMISED_A_KEY = 256
+MAX_TEXT_CHARS = 4000
+MAX_INSTRUCTIONS_CHARS = 16_000
+
+Language = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Short = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN)]
+Origin = Annotated[str, Field(max_length=256, pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+$")]
+
+
+class Strict(BaseModel):
+    """Nothing else may be said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SessionProviders(Strict):
+    """Who hears, thinks and speaks in a session. A name is a provider's (`deepgram`), a model's of
+    one (`deepgram/nova-3`), or a model's alone."""
+
+    stt: Name | None = None
+    llm: Name | None = None
+    tts: Name | None = None
+    realtime: Name | None = Field(None, description="of speech to speech")
+    order: Names = Field((), description="tried first, in this order, each for what it can")
+    only: Names = Field((), description="nobody else")
+    ignore: Names = Field((), description="never")
+    allow_fallbacks: bool = Field(True, description="false: nobody after the first one")
+    sort: Literal["price", "latency"] | None = Field(None, description="cheapest or quickest first")
+    data_collection: Literal["allow", "deny"] = Field(
+        "allow", description="deny: nothing leaves this machine"
+    )
+
+    @property
+    def named(self) -> Mapping[Kind, str]:
+        """Those that are named, by what they do."""
+        kinds: tuple[Kind, ...] = ("stt", "llm", "tts", "realtime")
+        return {kind: name for kind in kinds if (name := getattr(self, kind))}
+
+
+ANY = SessionProviders()
+
+
+class SessionRequest(Strict):
+    """A session as it is wanted."""
+
+    agent: Short | None = Field(None, description="else the one of config/numbers.yaml")
+    mode: Literal["chain", "direct"] = Field(
+        "chain", description="direct: speech to speech by a vendor, at the full band"
+    )
+    sample_rate: Literal[8000, 16000, 24000, 48000] = Field(16000, description="Hz, both ways")
+    language: Language | None = Field(None, description="BCP 47, e.g. en-GB")
+    provider: SessionProviders = ANY
+    model: Name | None = Field(
+        None, description="the language model (chain), the realtime model (direct)"
+    )
+    voice: Short | None = None
+    instructions: Annotated[str, Field(max_length=MAX_INSTRUCTIONS_CHARS)] | None = Field(
+        None, description="what a language model is told first; else the agent's prompt"
+    )
+    target: Literal["telebot", "vendor"] = Field(
+        "telebot", description="vendor: a credential for the vendor's own endpoint"
+    )
+    origin: Origin | None = Field(None, description="the token is good for this web origin alone")
+
+    @property
+    def named(self) -> Mapping[Kind, str]:
+        """Who is named, `model` among them."""
+        kind: Kind = "realtime" if self.mode == "direct" or self.target == "vendor" else "llm"
+        return {**({kind: self.model} if self.model else {}), **self.provider.named}
+
+    def started(self, start: Mapping[str, Any]) -> SessionRequest:
+        """With what a `start` adds. Raises `BadStart`: it cannot be read, or would change what a
+        token has fixed."""
+        try:
+            told = SessionRequest.model_validate(dict(start))
+        except ValidationError as error:
+            raise BadStart(*first_fault(error)) from None
+        added = {}
+        for name in told.model_fields_set:
+            value = getattr(told, name)
+            if name in self.model_fields_set and value != getattr(self, name):
+                raise BadStart("fixed", f"{name} was set when the token was made.")
+            added[name] = value
+        if "target" in added or "origin" in added:
+            raise BadStart("invalid_message", "target and origin belong to the token.")
+        return self.model_copy(update=added)
+
+
+class BadStart(Local):
+    """A `start` that cannot be served: a code for programs, and what is wrong."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+Id = Annotated[str, Field(max_length=64)] | None
+
+
+class Order(Strict):
+    """What a client asks for; `id` comes back."""
+
+    id: Id = None
+
+
+class SetLanguage(Order):
+    """Go on in another language."""
+
+    type: Literal["setLanguage"]
+    language: Language
+
+
+class SetProvider(Order):
+    """Go on with others."""
+
+    type: Literal["setProvider"]
+    provider: SessionProviders
+
+
+class Text(Order):
+    """A turn that is typed."""
+
+    type: Literal["text"]
+    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS, pattern=r"\S")]
+
+
+class Interrupt(Order):
+    """Say no more."""
+
+    type: Literal["interrupt"]
+
+
+class Reset(Order):
+    """Forget everything."""
+
+    type: Literal["reset"]
+
+
+class Ping(Order):
+    """Are you there?"""
+
+    type: Literal["ping"]
+
+
+class End(Order):
+    """Hang up."""
+
+    type: Literal["end"]
+
+
+ORDERS: Mapping[str, type[Order]] = {
+    "setLanguage": SetLanguage,
+    "setProvider": SetProvider,
+    "text": Text,
+    "interrupt": Interrupt,
+    "reset": Reset,
+    "ping": Ping,
+    "end": End,
+}
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """A code and a sentence for the first thing that is wrong."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    name = ".".join(str(part) for part in first["loc"])[:64]
+    why = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
+    return "invalid_message", f"{name}: {why}."
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """A session that may begin, once."""
+
+    id: str
+    key: ApiKey
+    request: SessionRequest
+    expires_at: datetime
+
+
+class TooManyPromised(Local):
+    """This key has asked for more sessions than it begins."""
+
+
+class Promises:
+    """The sessions that tokens stand for. `new_id` makes names that nobody guesses."""
+
+    def __init__(self, tokens: StreamTokens, clock: Clock, new_id: Callable[[], str]) -> None:
+        self._tokens = tokens
+        self._clock = clock
+        self._new_id = new_id
+        self._promised: OrderedDict[str, tuple[float, Promised]] = OrderedDict()  # by nonce
+        self._of_key: Counter[str] = Counter()
+
+    def make(self, key: ApiKey, request: SessionRequest) -> tuple[Promised, str]:
+        """A session of that key's owner, and its token. Raises `TooManyPromised`."""
+        self._forget_old()
+        full = len(self._promised) >= MOST_PROMISED
+        if full or self._of_key[key.id] >= MOST_PROMISED_A_KEY:
+            raise TooManyPromised("Too many tokens are waiting to be used; use them first.")
+        nonce, session = self._new_id(), session_id(self._new_id())
+        until = self._tokens.now() + timedelta(seconds=self._tokens.life_s)
+        promised = Promised(session, key, request, until)
+        self._promised[nonce] = (self._clock() + self._tokens.life_s, promised)
+        self._of_key[key.id] += 1
+        return promised, self._tokens.issue(session, AUDIENCE, nonce)
+
+    def spend(self, token: str) -> Promised:
+        """The session of a token, which is good no more. Raises `BadToken`."""
+        session, nonce = self._tokens.read(token, AUDIENCE)
+        self._forget_old()
+        found = self._promised.get(nonce)
+        if found is None or found[1].id != session:
+            raise BadToken("used, or of another server")
+        self._drop(nonce)
+        return found[1]
+
+    def _forget_old(self) -> None:
+        """The oldest stand first."""
+        now = self._clock()
+        while self._promised and next(iter(self._promised.values()))[0] <= now:
+            self._drop(next(iter(self._promised)))
+
+    def _drop(self, nonce: str) -> None:
+        _, promised = self._promised.pop(nonce)
+        self._of_key[promised.key.id] -= 1
+        if not self._of_key[promised.key.id]:
+            del self._of_key[promised.key.id]
+
+
+def session_id(name: str) -> str:
+    """Of a session (``rt_…``)."""
+    return f"rt_{name}"

@@ -1,0 +1,127 @@
+"""Sessions whose providers and language change in mid-conversation: the next turn is really heard,
+thought about and spoken by the others, which are simulated on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from serving import REPOSITORY, Server
+from session_client import SessionClient
+from simulated import Simulated, simulated
+
+from telebot.phone.voices import LocalSpeech
+from telebot.providers.local_speech import LocalSpeech as Models
+
+pytestmark = pytest.mark.e2e
+
+VENDORS = ("openai", "deepgram", "elevenlabs", "gemini")
+
+
+@pytest.fixture
+async def vendors() -> AsyncIterator[Simulated]:
+    models = Models()
+    await models.load()
+    async with simulated(models, VENDORS) as running:
+        yield running
+    models.close()
+
+
+@pytest.fixture
+def serve(vendors: Simulated, tmp_path: Path) -> Any:
+    """A server with the vendors' keys, whose one agent uses this machine alone."""
+
+    def started(**speech: Any) -> Server:
+        (tmp_path / "agents").mkdir()
+        tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
+        tree["agent"] = {**tree.get("agent", {}), "name": "desk"}
+        tree["speech"] = {"stt": "local", "llm": "dialog", "tts": "local", **speech}
+        (tmp_path / "agents/desk.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True))
+        (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": desk\n')
+        (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 5\n")
+        config = tmp_path / "telebot.yaml"
+        return stack.enter_context(Server(tmp_path / "data", config, **vendors.environ))
+
+    with ExitStack() as stack:
+        yield started
+
+
+def client(server: Server, speech: LocalSpeech, **options: Any) -> SessionClient:
+    key = (server.data / "admin-key").read_text().strip()
+    return SessionClient(server.url, speech, key=key, **options)
+
+
+async def test_others_take_over_between_two_turns(
+    serve: Any, vendors: Simulated, speech: LocalSpeech
+) -> None:
+    async with client(serve(), speech) as session:
+        ready = await session.of("ready")
+        assert set(ready["providers"].values()) == {"local", "dialog"}
+        await session.of("turn", turn=0)
+        await session.ask("text", text="I would like to book a table for four people")
+        assert "day" in (await session.of("turn", turn=1))["reply"].lower()
+        # another voice and another recogniser: the form goes on where it was
+        wished = {"stt": "deepgram/nova-3", "tts": "elevenlabs"}
+        done = await session.ask("setProvider", provider=wished)
+        assert done["type"] == "ok", done
+        assert done["providers"]["stt"] == "deepgram/nova-3"
+        assert done["providers"]["tts"].startswith("elevenlabs/")
+        assert done["providers"]["llm"] == "dialog"
+        vendors.sim.requests.clear()
+        since = len(session.messages)
+        await session.words()
+        await session.say("On Saturday evening, please.")
+        turn = await session.until(lambda m: m["type"] == "turn" and m["text"], since)
+        assert turn["providers"]["stt"] == "deepgram/nova-3"
+        assert turn["providers"]["tts"].startswith("elevenlabs/")
+        assert "name" in turn["reply"].lower(), turn
+        assert "name" in (await session.words()).lower()
+        assert {"characters", "s"} <= {use["unit"] for use in turn["usage"]}
+        # a model that reads what was said before
+        assert (await session.ask("setProvider", provider={"llm": "openai"}))["type"] == "ok"
+        since = len(session.messages)
+        await session.ask("text", text="When are you open?")
+        turn = await session.of("turn", since)
+        assert turn["providers"]["llm"].startswith("openai/")
+        assert turn["providers"]["stt"] == "deepgram/nova-3", "what is not named stays"
+        assert ("openai", "llm") in vendors.sim.requests
+        # one that fails in mid-session is replaced, and the client is told
+        vendors.fault("deepgram.stt=drop@connect", "deepgram.stt=drop@first")
+        vendors.sim.faults.on *= 20
+        since = len(session.messages)
+        assert (await session.ask("setProvider", provider={"stt": "deepgram"}))["type"] == "ok"
+        await session.say("Where can I park my car?")
+        turn = await session.until(lambda m: m["type"] == "turn" and m["text"], since)
+        assert "park" in turn["text"].lower()
+        assert turn["providers"]["stt"] == "local"
+        told = await session.of("failover", since)
+        assert (told["kind"], told["provider"]) == ("stt", "deepgram/nova-3")
+
+
+async def test_another_language_reaches_recogniser_voice_and_model(
+    serve: Any, vendors: Simulated, speech: LocalSpeech
+) -> None:
+    server = serve(prompt="You are the front desk.", llm="openai", stt=["deepgram", "local"])
+    async with client(server, speech) as session:
+        assert (await session.of("ready"))["language"] == "en"
+        await session.of("turn", turn=0)
+        asked = {"data_collection": "deny"}
+        refused = await session.ask("setProvider", provider=asked)
+        assert (refused["type"], refused["code"]) == ("error", "no_provider"), "a model is a vendor"
+        vendors.sim.asked.clear()
+        done = await session.ask("setLanguage", language="de-DE")
+        assert (done["type"], done["language"]) == ("ok", "de-DE"), done
+        await session.say("When are you open?")
+        await session.until(lambda m: m["type"] == "turn" and m["text"])
+    heard = [
+        each for each in vendors.sim.asked if each.startswith("/deepgram") and "listen" in each
+    ]
+    assert heard
+    assert all("language=de" in each for each in heard)
+    spoken = [each for each in vendors.sim.asked if "multi-stream-input" in each]
+    assert spoken
+    assert all("language_code=de" in each for each in spoken), spoken
