@@ -105,6 +105,28 @@ async def test_clear_empties_the_loudspeaker_at_once(voice, tmp_path):
     assert silent["playedMs"] < sent_ms
 
 
+async def test_a_page_that_nobody_touched_plays_after_the_first_click(voice, tmp_path):
+    async def scene(session: Session, message: Any) -> None:
+        if message is None:
+            await session.play(voice[ANSWER])
+
+    async with (
+        RealtimeLine(scene) as line,
+        application(line.url, KEY) as app,
+        browser(tmp_path, None) as page,
+    ):
+        await page.go(f"{app.url}/#untouched")
+        await page.until("return window.log?.some((e) => e.event === 'playback' && e.blocked)")
+        await page.until(f"return heard().samples === {len(voice[ANSWER]) // 2}")
+        assert await page.script("return client.output.context.state") == "suspended"
+        await page.click("#talk")
+        await page.until("return log.some((e) => e.event === 'playback' && e.playing)")
+        await page.until("return !log.findLast((e) => e.event === 'playback').playing")
+        last = events(await page.script("return log"), "playback")[-1]
+    assert last["blocked"] is False
+    assert 1500 < last["playedMs"] <= 2000  # the youngest of it, not what was said long ago
+
+
 @pytest.mark.parametrize(
     ("scripts", "options"),
     [

@@ -2,7 +2,7 @@
 
 export type Rate = 8000 | 16000 | 24000 | 48000;
 
-/** Who does which work, each a provider or `provider/model`, and the preferences of docs/voice.md. */
+/** Who does which work, each a provider or `provider/model`; preferences as in docs/voice.md. */
 export interface Providers {
   stt?: string;
   llm?: string;
@@ -165,8 +165,11 @@ export interface Events {
   /** What the bot says, as it comes; browsers play it as well. */
   audio: { samples: Int16Array; rate: Rate };
   connection: Connection;
-  /** The loudspeaker of a browser begins or falls silent. */
-  playback: { playing: boolean; playedMs: number };
+  /**
+   * The loudspeaker of a browser begins or falls silent. `blocked`: the browser does not let the
+   * page play before its user touched it; after `resumePlayback()` in a click it goes on.
+   */
+  playback: { playing: boolean; playedMs: number; blocked: boolean };
   /** The microphone of a browser. */
   listening: { listening: boolean; reason?: string };
   /** Speech that was not sent. */

@@ -393,6 +393,8 @@ function madeOf(text) {
   return URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 }
 
+const KEPT_S = 2; // of what the bot says, while the browser does not let the page play
+
 /** One audio context with the queue of what is played and, while it listens, the microphone. */
 class Sound {
   #context;
@@ -402,9 +404,12 @@ class Sound {
   #speaker = null;
   #rate = null;
   #before = [];
+  #blocked = false;
+  #playedMs = 0;
   #microphone = null;
   #asking = null;
   #closed = false;
+  #released = () => this.#catchUp();
   output;
 
   /** `told(event, what)` is called for everything that happens by itself. */
@@ -414,6 +419,7 @@ class Sound {
     this.#told = told;
     this.output = context.createGain();
     this.output.connect(context.destination);
+    context.addEventListener("statechange", this.#released);
     this.#loaded = load(context).then(() => this.#started());
     this.#loaded.catch((error) => !this.#closed && told("fault", error));
     this.resume();
@@ -430,8 +436,8 @@ class Sound {
     this.#rate ??= new ToRate(this.#context.sampleRate);
     const piece = toFloat(this.#rate.convert(samples, rate)).slice();
     if (!piece.length) return;
-    if (this.#speaker) this.#speaker.port.postMessage(piece, [piece.buffer]);
-    else if (this.#before.length < 512) this.#before.push(piece);
+    this.#before.push(piece);
+    this.#catchUp();
   }
 
   clear() {
@@ -484,6 +490,7 @@ class Sound {
     this.stopListening("disconnected");
     this.#closed = true;
     this.#before = [];
+    this.#context.removeEventListener("statechange", this.#released);
     this.#speaker?.disconnect();
     this.output.disconnect();
     if (this.#owned && this.#context.state !== "closed") this.#context.close().catch(() => {});
@@ -494,12 +501,30 @@ class Sound {
     const options = { numberOfInputs: 0, numberOfOutputs: 1, outputChannelCount: [1] };
     this.#speaker = new AudioWorkletNode(this.#context, "telebot-play", options);
     this.#speaker.port.onmessage = ({ data }) => {
-      const playedMs = Math.round((1000 * data.played) / this.#context.sampleRate);
-      if (!this.#closed) this.#told("playback", { playing: data.playing, playedMs });
+      this.#playedMs = Math.round((1000 * data.played) / this.#context.sampleRate);
+      if (!this.#closed) this.#tellPlayback(data.playing);
     };
     this.#speaker.connect(this.output);
-    for (const piece of this.#before) this.#speaker.port.postMessage(piece, [piece.buffer]);
-    this.#before = [];
+    this.#catchUp();
+  }
+
+  /** Hands over what is there, or keeps the youngest of it for when the page may play. */
+  #catchUp() {
+    if (this.#speaker && this.#context.state === "running") {
+      for (const piece of this.#before) this.#speaker.port.postMessage(piece, [piece.buffer]);
+      this.#before = [];
+      this.#blocked = false;
+      return;
+    }
+    let kept = this.#before.reduce((sum, piece) => sum + piece.length, 0);
+    while (kept > KEPT_S * this.#context.sampleRate) kept -= this.#before.shift().length;
+    if (!this.#before.length || !this.#speaker || this.#blocked) return;
+    this.#blocked = true;
+    this.#tellPlayback(false);
+  }
+
+  #tellPlayback(playing) {
+    this.#told("playback", { playing, playedMs: this.#playedMs, blocked: this.#blocked });
   }
 
   #wired(stream, theirs, heard) {

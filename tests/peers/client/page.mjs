@@ -15,6 +15,7 @@ for (const event of "ready state partial transcript reply clear turn error ended
 let samples = 0;
 client.on("audio", (piece) => (samples += piece.samples.length));
 document.getElementById("talk").addEventListener("click", async () => {
+  if (client.state === "ready") return client.resumePlayback();
   const connected = client.connect();
   record(client.output);
   await connected;
@@ -53,4 +54,9 @@ async function recording() {
   return btoa(text);
 }
 
+if (location.hash === "#untouched") {
+  const connected = client.connect();
+  record(client.output);
+  await connected;
+}
 Object.assign(window, { client, log, recording, heard: () => ({ samples, loudest }) });
