@@ -160,6 +160,18 @@ class VoiceRow:
 
 
 @runtime_checkable
+class SpeaksFiles(Protocol):
+    """A speaker that gives the sound in other formats too (`files`, of `audio.files.FORMATS`), for
+    whoever wants just that: nothing is coded anew."""
+
+    files: frozenset[str]
+
+    def speak_file(self, script: Script, kind: str) -> AsyncIterator[bytes]:
+        """The file as it comes. Raises `ClipFailed`."""
+        ...
+
+
+@runtime_checkable
 class ListsVoices(Protocol):
     """A speaker whose vendor can be asked for its voices."""
 

@@ -38,6 +38,7 @@ from telebot.providers.vendor_http import VendorHttp
 STT_MODEL = "gpt-transcribe"
 LONGEST_S = 1400.0  # 25 MB of WAV at 8 kHz and more than the newer models take of one file
 LONGEST = 4096
+FILES = frozenset({"mp3"})
 FIXED: frozenset[SpeakingAbility] = frozenset({"speed", "any_voice"})
 TOLD_HOW: frozenset[SpeakingAbility] = FIXED | {"instructions"}
 KEYS = ("model", "voice", "api_key_env", "base_url")
@@ -56,7 +57,7 @@ def build_speaker(options: Mapping[str, Any], resources: Resources) -> OpenAISpe
     http = account(options, resources, vendor_file.VENDOR, vendor_file.URL, "openai")
     model = str(options.get("model") or vendor_file.TTS_MODEL)
     voice = str(options.get("voice") or vendor_file.TTS_VOICE)
-    return OpenAISpeaker(http, model, voice, vendor_file.TTS_VOICES)
+    return OpenAISpeaker(http, model, voice, vendor_file.TTS_VOICES, FILES)
 
 
 class OpenAITranscriber:
@@ -101,9 +102,16 @@ class OpenAISpeaker:
     rate_hz = vendor_file.TTS_HZ
 
     def __init__(
-        self, http: VendorHttp, model: str, voice: str, voices: tuple[str, ...] = ()
+        self,
+        http: VendorHttp,
+        model: str,
+        voice: str,
+        voices: tuple[str, ...] = (),
+        files: frozenset[str] = frozenset(),
     ) -> None:
+        """`files`: what else than PCM the server gives."""
         self._http = http
+        self.files = files
         self._voice = voice
         self._voices = voices
         self.model = model
@@ -111,11 +119,16 @@ class OpenAISpeaker:
 
     async def speak(self, script: Script) -> AsyncIterator[bytes]:
         """PCM as it comes."""
+        async for piece in whole_samples(self.speak_file(script, "pcm")):
+            yield piece
+
+    async def speak_file(self, script: Script, kind: str) -> AsyncIterator[bytes]:
+        """The sound in OpenAI's own coding."""
         asked: dict[str, Any] = {
             "model": self.model,
             "voice": script.voice or self._voice,
             "input": script.text,
-            "response_format": "pcm",
+            "response_format": kind,
         }
         if script.speed != 1.0:
             asked["speed"] = script.speed
@@ -123,7 +136,7 @@ class OpenAISpeaker:
             asked["instructions"] = script.instructions
         body = orjson.dumps({**script.options, **asked})
         async with post(self._http, "/audio/speech", body, "application/json") as answer:
-            async for piece in whole_samples(pieces(answer, who=self._http.who)):
+            async for piece in pieces(answer, who=self._http.who):
                 yield piece
 
     def uses(self, script: Script) -> tuple[Use, ...]:

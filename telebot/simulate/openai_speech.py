@@ -1,4 +1,4 @@
-"""Speech on OpenAI's wire: PCM and WAV, as bytes or as events.
+"""Speech on OpenAI's wire: PCM, WAV and MP3, as bytes or as events.
 
 https://platform.openai.com/docs/api-reference/audio/createSpeech,
 https://platform.openai.com/docs/api-reference/audio/speech-audio-delta-event
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from telebot.audio import wav
+from telebot.audio import files
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.openai_chat import events
 from telebot.simulate.speech import Said
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 RATE_HZ = 24000
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
-SIMULATED = ("wav", "pcm")  # no encoder of the others is here
+SIMULATED = ("wav", "pcm", "mp3")
 LONGEST = 4096  # characters
 SLOWEST, FASTEST = 0.25, 4.0
-WAV_HEAD = 44
 NOT_AUDIO = b"\x00\xff\x00 not audio"
 
 
@@ -64,15 +63,16 @@ async def reply(
     said = await wire.sim.speech.say(str(asked["input"]), RATE_HZ)
     if asked.get("stream_format") == "sse":
         return await _events(wire, request, said, exchange)
-    is_wav = asked["response_format"] == "wav"
-    kind = "audio/wav" if is_wav else "audio/pcm"
+    coder = files.Encoder(
+        str(asked.get("response_format", "mp3")), RATE_HZ, pcm_bytes=len(said.pcm16)
+    )
+    kind = coder.media_type.partition(";")[0]
     answer = web.StreamResponse(headers={"Content-Type": kind})
     await answer.prepare(request)
-    if is_wav:
-        await answer.write(wav.written(said.pcm16, RATE_HZ)[:WAV_HEAD])
     try:
         async for piece in exchange.outputs(said.pieces()):
-            await answer.write(bytes(len(piece)) if exchange.silent else piece)
+            await answer.write(coder.feed(bytes(len(piece)) if exchange.silent else piece))
+        await answer.write(coder.finish())
     except Garbage:
         await answer.write(NOT_AUDIO)
     except Refused:  # the status line is out already: all a server can do then

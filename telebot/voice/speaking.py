@@ -8,40 +8,44 @@ sends silence has failed. Afterwards a failure ends the stream, and says so. Nex
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import cast
 
-from telebot.audio.levels import level_dbfs
 from telebot.call.errors import ApiError
-from telebot.providers.clips import ClipFailed, Script, Speaker, Use, lost
+from telebot.providers.clips import ClipFailed, Script, Speaker, SpeaksFiles, Use, lost
 from telebot.providers.failure import Cause
 from telebot.providers.sentences import sentences
 from telebot.voice.attempts import Attempts, as_failures
+from telebot.voice.ears import EARS, Ear, PcmEar
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import Preferences
 
 FIRST_S, STALL_S = 10.0, 10.0  # to the first sound, between two pieces
-AUDIBLE_DBFS = -60.0
 MOST_SILENCE_S = 3.0  # before the first sound
 FASTEST_CHARS_S = 45.0  # nobody speaks so fast: audio that is shorter lacks something
 SLOWEST_S, LEAST_S = 3.0, 60.0  # of a character: a number's digits are words; of any text
 
-Heard = Callable[[bytes], None]
+PCM = "pcm"
 
 
 @dataclass(slots=True)
 class Spoken:
-    """Audio on its way: `pieces` are int16 at `rate_hz`. Close it (`aclosing`) to stop the provider
-    and give its place in the queue back. `bytes_out` counts what has come."""
+    """Audio on its way: `pieces` are int16 at `rate_hz` (`kind` ``pcm``), or of a file of `kind`.
+    Close it (`aclosing`) to stop the provider and give its place in the queue back."""
 
     offer: Offer
-    rate_hz: int
+    ear: Ear
+    kind: str
     pieces: AsyncGenerator[bytes, None]
     uses: tuple[Use, ...]
     attempts: Attempts
     source: AsyncGenerator[bytes, None]
-    bytes_out: int = 0
+
+    @property
+    def rate_hz(self) -> int:
+        return self.ear.rate_hz
 
     async def aclose(self) -> None:
         """Idempotent. A generator that was never begun closes nothing, so its source is too."""
@@ -62,39 +66,62 @@ def needs(script: Script) -> frozenset[str]:
     return frozenset(name for name, asked in wanted.items() if asked)
 
 
-async def speak(
-    script: Script, offers: list[Offer], attempts: Attempts, prefers: Preferences
-) -> Spoken:
-    """The voice of the first of `offers` from which a sound has come. Raises `ApiError`."""
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A voice from which a sound has come."""
 
-    async def work(offer: Offer) -> tuple[list[bytes], AsyncGenerator[bytes, None]]:
+    first: list[bytes]
+    rest: AsyncGenerator[bytes, None]
+    ear: Ear
+    kind: str
+
+
+async def speak(
+    script: Script,
+    offers: list[Offer],
+    attempts: Attempts,
+    prefers: Preferences,
+    wanted: str = PCM,
+) -> Spoken:
+    """The voice of the first of `offers` from which a sound has come. `wanted` is the format that
+    the sound will have in the end: who gives just that is taken as it is, others give PCM. Raises
+    `ApiError`."""
+
+    async def work(offer: Offer) -> _Begun:
         asked = replace(
             script,
             voice=script.voice or attempts.under.voices.get(offer.provider),
             options=prefers.options.get(offer.provider, {}),
         )
-        stream = _whole(offer.speaks, asked)
+        voice = offer.speaks
+        kind = wanted if _gives(voice, wanted, script) else PCM
+        ear = EARS[kind]() if kind != PCM else PcmEar(voice.rate_hz)
+        stream = _whole(voice, asked) if kind == PCM else _file(voice, asked, kind)
         try:
-            return await _first_sound(stream, offer), stream
+            return _Begun(await _first_sound(stream, ear), stream, ear, kind)
         except BaseException:
             await stream.aclose()
             raise
 
     attempts.told_how = frozenset(prefers.options)
-    offer, (first, rest) = await attempts.first_that_can(offers, work, len(script.text), keep=True)
-    voice = offer.speaks
-    spoken = Spoken(offer, voice.rate_hz, rest, voice.uses(script), attempts, rest)
-    spoken.pieces = _passed_on(spoken, first, rest, script, attempts)
+    offer, begun = await attempts.first_that_can(offers, work, len(script.text), keep=True)
+    uses, rest = offer.speaks.uses(script), begun.rest
+    spoken = Spoken(offer, begun.ear, begun.kind, rest, uses, attempts, rest)
+    spoken.pieces = _passed_on(spoken, begun.first, script)
     return spoken
 
 
 async def whole(
-    script: Script, offers: list[Offer], attempts: Attempts, prefers: Preferences
+    script: Script,
+    offers: list[Offer],
+    attempts: Attempts,
+    prefers: Preferences,
+    wanted: str = PCM,
 ) -> tuple[Spoken, bytes]:
     """All of the audio at once; one that fails in the middle is followed by the next."""
     left = list(offers)
     while True:
-        spoken = await speak(script, left, attempts, prefers)
+        spoken = await speak(script, left, attempts, prefers, wanted)
         try:
             async with aclosing(spoken):
                 return spoken, b"".join([piece async for piece in spoken.pieces])
@@ -105,26 +132,21 @@ async def whole(
 
 
 async def _passed_on(
-    spoken: Spoken,
-    first: list[bytes],
-    rest: AsyncGenerator[bytes, None],
-    script: Script,
-    attempts: Attempts,
+    spoken: Spoken, first: list[bytes], script: Script
 ) -> AsyncGenerator[bytes, None]:
+    ear, attempts, rest = spoken.ear, spoken.attempts, spoken.source
     try:
         with as_failures(spoken.offer):
             for piece in first:
-                spoken.bytes_out += len(piece)
                 yield piece
-            most = (LEAST_S + SLOWEST_S * len(script.text) / script.speed) * 2 * spoken.rate_hz
+            most_s = LEAST_S + SLOWEST_S * len(script.text) / script.speed
             async for piece in _in_time(rest, STALL_S):
-                spoken.bytes_out += len(piece)
-                if spoken.bytes_out > most:
+                ear.feed(piece)
+                if ear.seconds > most_s:
                     raise lost(Cause.ERROR, "audio longer than its text can be")
                 yield piece
-            seconds = spoken.bytes_out / 2 / spoken.rate_hz
             said = sum(map(str.isalnum, script.text))  # blanks and dots take no time
-            if seconds * max(1.0, script.speed) < said / FASTEST_CHARS_S:
+            if ear.seconds * max(1.0, script.speed) < said / FASTEST_CHARS_S:
                 raise lost(Cause.SHORT, "audio shorter than its text can be")
     except ClipFailed as failed:
         raise _late(spoken, attempts, failed) from failed
@@ -137,17 +159,15 @@ def _late(spoken: Spoken, attempts: Attempts, failed: ClipFailed) -> ApiError:
     return attempts.given_up(failed)
 
 
-async def _first_sound(stream: AsyncIterator[bytes], offer: Offer) -> list[bytes]:
+async def _first_sound(stream: AsyncIterator[bytes], ear: Ear) -> list[bytes]:
     """The pieces up to the first that can be heard. Raises `ClipFailed` where there is none."""
-    rate_hz = offer.speaks.rate_hz
     pieces: list[bytes] = []
-    silence = 0
     async for piece in _in_time(stream, FIRST_S):
         pieces.append(piece)
-        if level_dbfs(piece) > AUDIBLE_DBFS:
+        ear.feed(piece)
+        if ear.audible:
             return pieces
-        silence += len(piece)
-        if silence / 2 / rate_hz > MOST_SILENCE_S:
+        if ear.seconds > MOST_SILENCE_S:
             break
     raise lost(Cause.SILENT, "silence instead of speech" if pieces else "no audio")
 
@@ -162,6 +182,21 @@ async def _in_time(stream: AsyncIterator[bytes], within_s: float) -> AsyncIterat
         except TimeoutError:
             raise lost(Cause.STALLED, f"no audio for {within_s:.0f} s") from None
         if piece:
+            yield piece
+
+
+def _gives(voice: Speaker, wanted: str, script: Script) -> bool:
+    """Whether this voice's own file of `wanted` is taken: one that can be followed, of one part."""
+    if wanted not in EARS or len(script.text) > voice.longest:
+        return False
+    return isinstance(voice, SpeaksFiles) and wanted in voice.files
+
+
+async def _file(voice: Speaker, script: Script, kind: str) -> AsyncGenerator[bytes, None]:
+    """A text in the voice's own coding."""
+    files = cast("SpeaksFiles", voice)
+    async with aclosing(files.speak_file(script, kind)) as pieces:  # type: ignore[type-var]
+        async for piece in pieces:
             yield piece
 
 

@@ -319,3 +319,31 @@ class Acme:
 def build(options, resources):
     return Acme()
 """
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_a_vendor_gives_as_it_is_wanted_is_passed_on(speech, stream):
+    async with voice_server(speech, "openai") as server:
+        asked = {"text": TEXT, "format": "mp3", "stream": stream}
+        async with server.session.post(server.url + SAY, json=asked) as answer:
+            sound = await answer.read()
+            assert answer.headers["Content-Type"] == "audio/mpeg"
+            assert answer.headers["x-sample-rate"] == "24000"
+        pcm16, rate_hz = files.decoded(sound, longest_s=60)
+        assert rate_hz == 24_000
+        assert len(pcm16) / 2 / rate_hz > 1.0
+        async with server.session.post(
+            server.url + SAY, json={**asked, "sample_rate": 8000}
+        ) as answer:
+            assert answer.headers["x-sample-rate"] == "8000"
+
+
+@pytest.mark.parametrize("fault", ["silence", "garbage", "drop@middle", "stall@first"])
+async def test_a_file_that_is_none_or_silent_is_followed_by_another_voice(speech, fault):
+    async with voice_server(speech, "openai") as server:
+        server.vendors.fault(f"openai.tts={fault}")
+        asked = {"text": TEXT, "format": "mp3", "stream": False}
+        async with server.session.post(server.url + SAY, json=asked) as answer:
+            sound = await answer.read()
+            assert answer.headers["x-provider"] == "local"
+        assert files.decoded(sound, longest_s=60)[1] == 24_000

@@ -25,7 +25,7 @@ from telebot.api.voice.meant import meant
 from telebot.api.voice.shapes import AttemptAnswer, SynthesizeRequest, UsageAnswer
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.api.voice.uploads import form_of
-from telebot.audio.files import CONTAINERS, MEDIA_TYPES, Encoder
+from telebot.audio.files import CONTAINERS, MEDIA_TYPES, Encoder, Unchanged
 from telebot.audio.resample import resample
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Script, Use
@@ -145,7 +145,7 @@ class Job:
         """The voice, once a sound has come from it. Raises `ApiError`."""
         try:
             return await speaking.speak(
-                self._script, self._offers, self._attempts, self._asked.provider
+                self._script, self._offers, self._attempts, self._asked.provider, self._wanted
             )
         except ApiError as error:
             self._finish(None, error.code)
@@ -157,8 +157,8 @@ class Job:
     async def whole(self) -> web.Response:
         """All of the sound in one answer, with its length and its cost."""
         try:
-            spoken, pcm16 = await speaking.whole(
-                self._script, self._offers, self._attempts, self._asked.provider
+            spoken, sound = await speaking.whole(
+                self._script, self._offers, self._attempts, self._asked.provider, self._wanted
             )
         except ApiError as error:
             self._finish(None, error.code)
@@ -166,13 +166,18 @@ class Job:
         except asyncio.CancelledError:
             self._cancelled()
             raise
-        rate_hz = self._asked.sample_rate or spoken.rate_hz
-        pcm16 = await asyncio.to_thread(resample, pcm16, spoken.rate_hz, rate_hz)
-        encoder = Encoder(self._asked.format, rate_hz, pcm_bytes=len(pcm16))
-        body = await asyncio.to_thread(lambda: encoder.feed(pcm16) + encoder.finish())
+        body, encoder = sound, self._encoder(spoken)
+        if spoken.kind == speaking.PCM:
+            body, encoder = await asyncio.to_thread(self._coded, sound, spoken.rate_hz)
         done = self._finish(spoken)
         headers = self._headers(spoken, encoder) | {"x-attempts": str(len(done.attempts))}
         return web.Response(body=body, headers=headers)
+
+    def _coded(self, pcm16: bytes, from_hz: int) -> tuple[bytes, Encoder]:
+        rate_hz = self._asked.sample_rate or from_hz
+        pcm16 = resample(pcm16, from_hz, rate_hz)
+        encoder = Encoder(self._asked.format, rate_hz, pcm_bytes=len(pcm16))
+        return encoder.feed(pcm16) + encoder.finish(), encoder
 
     async def as_bytes(self, request: web.Request, spoken: Spoken) -> web.StreamResponse:
         """Each piece as it comes."""
@@ -226,8 +231,8 @@ class Job:
                 await events.send("done", {**named, "usage": usage.model_dump()})
         return events.response
 
-    async def _encoded(self, spoken: Spoken, encoder: Encoder) -> AsyncIterator[bytes]:
-        compressed = self._asked.format in CONTAINERS
+    async def _encoded(self, spoken: Spoken, encoder: Encoder | Unchanged) -> AsyncIterator[bytes]:
+        compressed = self._asked.format in CONTAINERS and isinstance(encoder, Encoder)
         async for piece in spoken.pieces:
             self._first_at = self._first_at or self._voice.clock()
             data = (
@@ -238,10 +243,17 @@ class Job:
         if rest := encoder.finish():
             yield rest
 
-    def _encoder(self, spoken: Spoken) -> Encoder:
+    @property
+    def _wanted(self) -> str:
+        """The format that a voice's own file may have, to be passed on as it is."""
+        return self._asked.format if self._asked.sample_rate is None else speaking.PCM
+
+    def _encoder(self, spoken: Spoken) -> Encoder | Unchanged:
+        if spoken.kind != speaking.PCM:
+            return Unchanged(spoken.kind, spoken.rate_hz)
         return Encoder(self._asked.format, spoken.rate_hz, to_hz=self._asked.sample_rate)
 
-    def _headers(self, spoken: Spoken, encoder: Encoder) -> dict[str, str]:
+    def _headers(self, spoken: Spoken, encoder: Encoder | Unchanged) -> dict[str, str]:
         cost = self._voice.cost(spoken.offer, spoken.uses)
         known = {} if cost.amount is None else {"x-cost": f"{cost.amount:f}"}
         known |= {"x-content-filter": "replaced"} if self._changed else {}

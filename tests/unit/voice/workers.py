@@ -83,6 +83,18 @@ class Talker:
         return characters(script)
 
 
+@dataclass
+class Filer(Talker):
+    """Gives these pieces as a file too."""
+
+    files: frozenset[str] = frozenset({"mp3"})
+    kinds: list[str] = field(default_factory=list)
+
+    def speak_file(self, script: Script, kind: str) -> AsyncIterator[bytes]:
+        self.kinds.append(kind)
+        return self.speak(script)
+
+
 def offer(work: str, provider: str, worker: Hearer | Talker) -> Offer:
     return Offer(work, provider, worker.model, worker, "")
 
