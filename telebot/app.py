@@ -50,6 +50,7 @@ from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
 from telebot.web.audiosocket import AudioSocketServer
 from telebot.web.hangups import HangUps
+from telebot.web.health import Check
 from telebot.web.media_socket import SOCKETS
 from telebot.web.metrics import Metrics
 from telebot.web.server import Parts, build_app
@@ -102,9 +103,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         local = await _local_speech(stack, settings)
         resources = Resources(local, settings.environ, catalogue)
         stack.push_async_callback(resources.close)
-        chains = Chains(
-            resources, time.monotonic, await _kept_voice(stack, settings), settings.pacing
-        )
+        kept = await _kept_voice(stack, settings)
+        chains = Chains(resources, time.monotonic, kept, settings.pacing)
         ready_agents = await _agents(settings, agents, resources, chains)
         admission = _admission(settings, call_log, numbers, frozenset(agents))
         carriers = Carriers(settings)
@@ -125,17 +125,15 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         await speech.warm_up()
         measure(metrics, speech, local, archive, chains)
         sip = _sip(settings, carriers, admission, speech, local)
-        checks = {
-            "turn_model": speech.turn_model_check,
-            "providers": chains.breakers.check,
-            "sip": sip.check,
-        }
-        gate, hang_ups = programs.gate(archive), HangUps(metrics)
-        edge = (gate, hang_ups, metrics, checks, programs.behind_keys(archive, wall_clock))
+        checks = _checks(speech, chains, sip)
+        askers = programs.askers(stack, settings, archive, wall_clock)
+        behind_keys = programs.behind_keys(archive, wall_clock)
+        edge = (programs.gate(askers), HangUps(metrics), metrics, checks, behind_keys)
         parts = Parts(settings, admission, carriers, speech, *edge)
         app = build_app(parts)
-        voice = programs.voice(settings, resources, chains, archive, wall_clock)
-        stack.push_async_callback(voice.close)
+        voice = programs.voice(
+            stack, settings, resources, chains, archive=archive, askers=askers, now=wall_clock
+        )
         steering = outgoing.steering(parts, speech, app[SOCKETS])
         sessions = realtime.add(app, parts, realtime.Behind(speech, voice, archive, wall_clock))
         programs.add_pages(app, archive, parts, voice, steering, sessions, wall_clock=wall_clock)
@@ -149,6 +147,15 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         _collect_seldom()
         listening = (http, sip.address, audiosocket.address)
         yield Server(settings, *listening, carriers, admission, speech, archive)
+
+
+def _checks(speech: Speech, chains: Chains, sip: SipServer) -> dict[str, Check]:
+    """What `/health/ready` tells of."""
+    return {
+        "turn_model": speech.turn_model_check,
+        "providers": chains.breakers.check,
+        "sip": sip.check,
+    }
 
 
 def _collect_seldom() -> None:

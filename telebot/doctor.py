@@ -12,10 +12,12 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from socket import SOCK_DGRAM
 
+from telebot.auth_settings import Issuer
 from telebot.call.errors import Local
 from telebot.carriers import abilities
 from telebot.carriers.registry import Carriers
@@ -33,6 +35,8 @@ from telebot.sip import trunks
 from telebot.speech.agents import KINDS, AgentLoader
 from telebot.speech.chains import DIALOG, Chains, probed
 from telebot.speech.phrases import PhraseStore
+from telebot.web.bearers import Bearers
+from telebot.web.issuers import IssuerAway
 
 ANSWER_S = 2.0
 Finding = tuple[str, str, str]  # level (ok, off, warn, fault), what, why
@@ -220,4 +224,29 @@ def _speech(_: Settings) -> Iterator[Finding]:
     yield "ok", "local speech", ""
 
 
-CHECKS = (_data_folder, _address, _audiosocket, _trunks, _carriers, _agents, _database, _speech)
+def _issuers(settings: Settings) -> Iterator[Finding]:
+    async def asked(issuer: Issuer) -> int:
+        bearers = Bearers(settings.auth, lambda: datetime.now(UTC), time.monotonic)
+        try:
+            return await bearers.keys_of(issuer).usable()
+        finally:
+            await bearers.close()
+
+    for name, issuer in settings.auth.oidc.items():
+        try:
+            yield "ok", f"issuer {name}", f"{asyncio.run(asked(issuer))} keys"
+        except IssuerAway as error:
+            yield "fault", f"issuer {name}", f"{error}; is auth.oidc.{name} right?"
+
+
+CHECKS = (
+    _data_folder,
+    _address,
+    _audiosocket,
+    _trunks,
+    _carriers,
+    _agents,
+    _database,
+    _issuers,
+    _speech,
+)

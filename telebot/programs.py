@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -36,6 +37,7 @@ from telebot.voice.permits import Permit, permit_of
 from telebot.voice.service import Voice
 from telebot.voice.tailoring import Tailor
 from telebot.web.auth import Gate
+from telebot.web.bearers import Askers, Bearers
 from telebot.web.key_budgets import KeyBudgets
 from telebot.web.realtime import socket as realtime_socket
 from telebot.web.server import Parts
@@ -50,9 +52,18 @@ def secret_key(settings: Settings) -> str:
     return given or local_access.load_secret(settings.server.data, "secret.key")
 
 
-def gate(archive: Archive) -> Gate:
-    """Who may come in."""
-    return Gate(archive.keys, OPEN_PATHS)
+def askers(
+    stack: AsyncExitStack, settings: Settings, archive: Archive, wall_clock: WallClock
+) -> Askers:
+    """Who may come in: API keys, and tokens of issuers."""
+    found = Askers(archive.keys, Bearers(settings.auth, wall_clock, time.monotonic))
+    stack.push_async_callback(found.close)
+    return found
+
+
+def gate(askers: Askers) -> Gate:
+    """The one gate before `/v1`."""
+    return Gate(askers, OPEN_PATHS)
 
 
 def behind_keys(archive: Archive, wall_clock: WallClock) -> Sequence[Middleware]:
@@ -61,32 +72,37 @@ def behind_keys(archive: Archive, wall_clock: WallClock) -> Sequence[Middleware]
 
 
 def voice(
+    stack: AsyncExitStack,
     settings: Settings,
     resources: Resources,
     chains: Chains,
+    *,
     archive: Archive,
-    wall_clock: WallClock,
+    askers: Askers,
+    now: WallClock,
 ) -> Voice:
-    """Voice work that is no call, on the calls' own breakers and limits. `close` it. Raises
-    ConfigError: a content filter that cannot be built."""
+    """Voice work that is no call, on the calls' own breakers and limits. Raises ConfigError: a
+    content filter that cannot be built."""
 
     async def permit(key_id: str) -> Permit:
-        return permit_of(await archive.keys.by_id(key_id))
+        return permit_of(await askers.by_id(key_id))
 
-    return Voice(
+    found = Voice(
         resources,
         chains.breakers,
         chains.pacing,
         settings.voice,
         currency=settings.records.currency,
         clock=time.monotonic,
-        wall_clock=wall_clock,
+        wall_clock=now,
         ledger=lambda done: archive.log.worked(done.values()),
         stored=archive.vault.open,
         kept=archive.choices,
         permit=permit,
         filters=filters.build(settings.voice.filters),
     )
+    stack.push_async_callback(found.close)
+    return found
 
 
 def add_pages(

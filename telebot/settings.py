@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from telebot import setting_types
 from telebot.agent_settings import AgentSettings
+from telebot.auth_settings import AuthSettings
 from telebot.config_file import ConfigFile, SettingsError, did_you_mean, read, told
 from telebot.outgoing_settings import OutboundSettings, TransferSettings
 from telebot.setting_types import Address, Networks, PublicUrl
@@ -184,6 +185,7 @@ class Settings(Row):
     records: RecordsSettings = RecordsSettings()
     outbound: OutboundSettings = OutboundSettings()
     transfer: TransferSettings = TransferSettings()
+    auth: AuthSettings = AuthSettings()
     voice: VoiceSettings = VoiceSettings()
     limits: LimitSettings = LimitSettings()
     config_dir: Path = row(

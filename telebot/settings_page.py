@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from telebot.agent_settings import AgentCall, AgentIdentity, AgentSpeech
+from telebot.auth_settings import Issuer
 from telebot.carriers.registry import CARRIERS
 from telebot.providers.registry import DEFAULTS, PROVIDERS
 from telebot.settings import Row, Settings, VendorLimits, rows
@@ -121,6 +122,7 @@ def page() -> str:
         for carrier in CARRIERS
         for model in carrier_rows(carrier)
     ]
+    parts.append(_section("`auth.oidc.NAME`", Issuer, "auth.oidc.NAME."))
     parts.append(_section("`pacing.PROVIDER`", VendorLimits, "pacing.PROVIDER."))
     parts.append(PACING_TEXT.format(tts=DEFAULTS["tts"][0], llm=DEFAULTS["llm"][0]))
     parts.append(f"## Agents\n\n{AGENT_TEXT}")

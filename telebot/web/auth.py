@@ -1,4 +1,5 @@
-"""The one gate before `/v1`: `Authorization: Bearer KEY` (RFC 6750 section 2.1).
+"""The one gate before `/v1`: `Authorization: Bearer KEY` (RFC 6750 section 2.1), an API key or a
+token of an issuer (`bearers.py`).
 
 Every path under it needs a key, those that do not exist too; which scope an endpoint wants, it asks
 of `authorize`. Who has which key is known to `records/keys.py`.
@@ -10,6 +11,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from telebot.call.errors import ApiError
 from telebot.records.keys import ApiKey, NoKey, Scope
 from telebot.records.store import RecordsAway
 from telebot.web.errors import Handler
@@ -19,10 +21,10 @@ KEY = web.RequestKey("api_key", ApiKey)
 
 
 class KeyStore(Protocol):
-    """Knows keys (`records.keys.Keys`)."""
+    """Knows keys (`records.keys.Keys`, `bearers.Askers`)."""
 
     async def check(self, secret: str | None, wanted: Scope) -> ApiKey:
-        """Raises `NoKey`, `WrongScope` and `RecordsAway`."""
+        """Raises `NoKey`, `WrongScope`, `RecordsAway`, and `ApiError` (503)."""
         ...
 
 
@@ -40,7 +42,7 @@ class Gate:
         if f"{request.path}/".startswith(PROTECTED):
             try:
                 request[KEY] = await self._keys.check(_secret(request), Scope.VIEWER)
-            except (NoKey, RecordsAway):
+            except (NoKey, RecordsAway, ApiError):
                 if request.path not in self._open_paths:
                     raise
         return await handler(request)

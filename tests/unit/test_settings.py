@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from telebot.agent_settings import AgentCall, AgentIdentity, AgentSpeech
+from telebot.auth_settings import Issuer
 from telebot.carriers.registry import CARRIERS, Carriers
 from telebot.carriers.twilio import TwilioSettings
 from telebot.config_file import SettingsError
@@ -30,6 +31,7 @@ MODELS: list[type[Row]] = [
     AgentSpeech,
     AgentCall,
     VendorLimits,
+    Issuer,
     Trunk,
     TrunkAuth,
     *(model for carrier in CARRIERS for model in carrier_rows(carrier)),
