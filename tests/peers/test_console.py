@@ -91,6 +91,18 @@ async def test_what_was_heard_and_what_was_cut(browser, server):
     assert "4" in await browser.text(".note dl")
 
 
+async def test_a_session_of_a_program_has_no_number(browser, server):
+    start = datetime.now(UTC) - timedelta(minutes=1)
+    server.open_call("call-9", start, carrier="realtime", phone_from="", phone_to="")
+    await server.archive.log.flush()
+    await log_in(browser, server)
+    assert await browser.text("tbody tr:first-child td:nth-child(2)") == "no telephone"
+    assert "withheld" not in await browser.text("main")
+    await browser.go(f"{server.url}/console/calls/call-9")
+    assert await browser.text("h1") == "Realtime → front-desk"
+    assert "realtime" in (await browser.title()).lower()
+
+
 async def test_a_callers_words_are_never_markup(browser, server):
     await log_in(browser, server)
     pages = ("/console/", "/console/calls/call-1", "/console/calls/call-1/events")
