@@ -6,7 +6,7 @@ A part of the composition root (`app.py`), which hands in what it has built.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from aiohttp import web
@@ -31,6 +31,7 @@ from telebot.measures import measure_voice
 from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
 from telebot.settings import Settings
+from telebot.speech.agents import Agent
 from telebot.speech.chains import Chains
 from telebot.voice import filters
 from telebot.voice.permits import Permit, permit_of
@@ -111,7 +112,8 @@ def add_pages(
     parts: Parts,
     voice: Voice,
     *more: calls_api.HasEndpoints,
-    wall_clock: WallClock,
+    agents: Mapping[str, Agent],
+    now: WallClock,
 ) -> None:
     """The routes of `/v1`, its description, and the console. `more`: parts of `/v1` that were built
     elsewhere."""
@@ -122,18 +124,20 @@ def add_pages(
     reports = ReportsApi(
         archive.reports,
         parts.gate.sees,
-        wall_clock,
+        now,
         settings.voice,
         trials=Trials(archive.comparing, archive.choices),
         own=own_budget(voice.tailor, parts.gate),
     )
     config = Config(archive.vault, parts.gate.who, voice.providers)
-    keys = KeysApi(archive.keys, parts.gate.who, wall_clock)
-    work = [*more, *voice_api.parts(voice, parts.gate.who), reports, config, keys]
+    keys = KeysApi(archive.keys, parts.gate.who, now)
+    brains = {name: agent.brain for name, agent in agents.items()}
+    works = voice_api.parts(voice, parts.gate.who, brains, now)
+    work = [*more, *works, reports, config, keys]
     work += voice_api.choosing(archive.choices, voice, parts.gate.who)
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
-    logins = Sessions(archive.keys, secret_key(settings), wall_clock)
+    logins = Sessions(archive.keys, secret_key(settings), now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, logins))
 
 

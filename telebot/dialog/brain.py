@@ -21,6 +21,7 @@ from telebot.dialog.loading import load_agent_file
 from telebot.dialog.repairs import repair
 from telebot.dialog.state import DialogState
 from telebot.dialog.turn import Outcome, Turn
+from telebot.dialog.understanding import Understanding
 
 MAX_REPLY_CHARS = 4000
 MAX_WORDS = 120  # about 45 s of speech; keeps a step short whatever comes in
@@ -84,6 +85,17 @@ class Brain:
     def fixed_texts(self) -> frozenset[str]:
         """Every text that is said word for word in every call, whatever callers say."""
         return fixed_texts(self._agent)
+
+    def intents(self) -> dict[str, str]:
+        """The names of the intents, and what tells of each: its examples, else its keywords."""
+        return {
+            name: "; ".join((intent.examples or intent.keywords or intent.only)[:10])
+            for name, intent in self._agent.intents.items()
+        }
+
+    def understanding(self) -> Understanding:
+        """For texts that belong to no call."""
+        return Understanding({}, self._agent)
 
     def step(self, state: DialogState, heard: str, *, now: datetime, digits: bool = False) -> Step:
         """Answer one utterance of the caller, or keyed digits. Never raises for any text."""

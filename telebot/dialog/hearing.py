@@ -8,7 +8,7 @@ of a word (for names) and whether punctuation stood before it (for clauses).
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from telebot.dialog import words as w
 
@@ -20,11 +20,13 @@ _PUNCTUATION = re.compile(r"[.,;:!?]")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`text` is what rules see; `raw` what the recogniser wrote, casing kept."""
+    """`text` is what rules see; `raw` what the recogniser wrote, casing kept; `place` its
+    characters [start, end) in what was written, where `placed` has read it."""
 
     text: str
     raw: str
     after_pause: bool = False
+    place: tuple[int, int] = field(default=(0, 0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,10 @@ def split(heard: str) -> tuple[Word, ...]:
     text = unicodedata.normalize("NFKC", heard[:MAX_CHARS])[:MAX_CHARS].replace("’", "'")
     for pattern, replacement in _SPELLINGS:
         text = pattern.sub(replacement, text)
+    return _tokens(text)
+
+
+def _tokens(text: str) -> tuple[Word, ...]:
     found: list[Word] = []
     end, hesitated = 0, False
     for match in _TOKEN.finditer(text):
@@ -75,19 +81,22 @@ def split(heard: str) -> tuple[Word, ...]:
         if match.group().lower() in w.HESITATIONS:
             hesitated = True
             continue
-        found.extend(_expand(match.group(), pause))
+        found.extend(_expand(match.group(), pause, match.span()))
         end, hesitated = match.end(), False
     return tuple(found)
 
 
-def _expand(raw: str, pause: bool) -> Iterable[Word]:
+def _expand(raw: str, pause: bool, place: tuple[int, int]) -> Iterable[Word]:
     low = raw.lower()
     parts = w.CONTRACTIONS.get(low, low).split()
     if len(parts) == 1 and "-" in low and not _double_name(raw):
         pieces = raw.split("-")
-        return [Word(p.lower(), p, pause and i == 0) for i, p in enumerate(pieces)]
+        return [Word(p.lower(), p, pause and i == 0, place) for i, p in enumerate(pieces)]
     raws = [raw] if len(parts) == 1 else parts
-    return [Word(p, r, pause and i == 0) for i, (p, r) in enumerate(zip(parts, raws, strict=True))]
+    return [
+        Word(part, each, pause and at == 0, place)
+        for at, (part, each) in enumerate(zip(parts, raws, strict=True))
+    ]
 
 
 def _double_name(raw: str) -> bool:
@@ -108,7 +117,8 @@ def fold_numbers(words: tuple[Word, ...]) -> tuple[Word, ...]:
         text, used = _number_at([word.text for word in words[at : at + 5]])
         if used and not _is_pronoun(words, at):
             raw = " ".join(word.raw for word in words[at : at + used])
-            folded.append(Word(text, raw, words[at].after_pause))
+            place = (words[at].place[0], words[at + used - 1].place[1])
+            folded.append(Word(text, raw, words[at].after_pause, place))
         else:
             folded.append(words[at])
         at += used or 1
@@ -160,6 +170,37 @@ def _digits(value: int, ordinal: bool) -> str:
         return str(value)
     suffix = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10)
     return f"{value}{suffix or 'th'}"
+
+
+def placed(written: str) -> Utterance:
+    """As `read`, and each word knows its place in what was written."""
+    text, starts, ends = "", list[int](), list[int]()
+    for start, end in _clusters(written[:MAX_CHARS]):
+        plain = unicodedata.normalize("NFKC", written[start:end]).replace("’", "'")
+        text += plain
+        starts += [start] * len(plain)
+        ends += [end] * len(plain)
+    for pattern, replacement in _SPELLINGS:
+        for match in reversed(list(pattern.finditer(text))):
+            a, b = match.span()
+            new = match.expand(replacement)
+            first, last = (starts[a], ends[b - 1]) if b > a else (0, 0)
+            text = text[:a] + new + text[b:]
+            starts[a:b], ends[a:b] = [first] * len(new), [last] * len(new)
+    words = (
+        replace(word, place=(starts[word.place[0]], ends[word.place[1] - 1]))
+        for word in _tokens(text)
+    )
+    return utterance(fold_numbers(tuple(words)))
+
+
+def _clusters(text: str) -> Iterable[tuple[int, int]]:
+    """Each character with the marks that belong to it: what NFKC composes."""
+    start = 0
+    for at in range(1, len(text) + 1):
+        if at == len(text) or not unicodedata.combining(text[at]):
+            yield start, at
+            start = at
 
 
 def read(heard: str) -> Utterance:

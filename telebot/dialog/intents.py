@@ -19,7 +19,7 @@ from telebot.dialog.words import FILLERS
 
 THRESHOLD = 0.62
 MARGIN = 0.05
-_JOINS = frozenset("and but also or plus".split())
+JOINS = frozenset("and but also or plus".split())
 _WH = frozenset("what when where how time which days day hours late early long do you".split())
 _QUESTION = re.compile(
     r"^(?:where|what time|how|do you|are you|is there|can i|could i|may i|i would like|i want)\b"
@@ -37,6 +37,15 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """An intent and how sure it is: 1 for its words, the likeness to an example else."""
+
+    intent: str
+    score: float
+    hit: Hit
+
+
+@dataclass(frozen=True, slots=True)
 class _Rules:
     name: str
     keywords: tuple[re.Pattern[str], ...]
@@ -50,7 +59,7 @@ def clauses(heard: Utterance) -> list[tuple[int, int]]:
     for index in range(1, len(heard.words)):
         word, before = heard.words[index], heard.words[index - 1].text
         question = before not in _WH and _QUESTION.match(heard.text[heard.starts[index] :])
-        if word.after_pause or word.text in _JOINS or question:
+        if word.after_pause or word.text in JOINS or question:
             cuts.append(heard.starts[index])
     ends = [*(cut - 1 for cut in cuts[1:]), len(heard.text)]
     return list(zip(cuts, ends, strict=True))
@@ -85,6 +94,26 @@ class IntentMatcher:
             hits = [Hit(guess, 0, len(heard.text), "likeness")] if guess else []
         return _each_once(hits)
 
+    def scored(self, heard: Utterance) -> list[Scored]:
+        """As `match`, with scores; likeness is judged of each clause that holds no keyword, so that
+        several intents are found by their examples too."""
+        found = [Scored(hit.intent, 1.0, hit) for hit in self.match(heard, likeness=False)]
+        taken = [(each.hit.start, each.hit.end) for each in found]
+        left = [span for span in clauses(heard) if span not in taken]
+        if not found:
+            left = [(0, len(heard.text)), *left]
+        for start, end in left:
+            if any(a < end and start < b for a, b in taken):
+                continue
+            guess = self._guessed(heard.text[start:end])
+            if guess is not None:
+                hit = Hit(guess[0], start, end, "likeness")
+                found.append(Scored(guess[0], round(guess[1], 3), hit))
+        best: dict[str, Scored] = {}
+        for each in sorted(found, key=lambda each: (-each.score, each.hit.start)):
+            best.setdefault(each.intent, each)
+        return sorted(best.values(), key=lambda each: each.hit.start)
+
     def _keyword_hits(self, clause: str) -> list[tuple[str, int]]:
         found = []
         for rule in self._rules:
@@ -103,6 +132,10 @@ class IntentMatcher:
         ]
 
     def _most_alike(self, text: str) -> str | None:
+        guess = self._guessed(text)
+        return guess[0] if guess else None
+
+    def _guessed(self, text: str) -> tuple[str, float] | None:
         words = text.split()
         if self._examples is None or len(words) < 2:
             return None
@@ -111,7 +144,7 @@ class IntentMatcher:
         name = self._example_names[best]
         others = [s for s, n in zip(scores, self._example_names, strict=True) if n != name]
         clear = not others or scores[best] - max(others) >= MARGIN
-        return name if scores[best] >= THRESHOLD and clear else None
+        return (name, float(scores[best])) if scores[best] >= THRESHOLD and clear else None
 
 
 def _compile(name: str, intent: Intent) -> _Rules:

@@ -14,9 +14,8 @@ from telebot.audio.files import FORMATS
 from telebot.voice.preferences import PLAIN, Name, Preferences
 
 Text = Annotated[str, Field(max_length=256, pattern=PLAIN)]
-Language = Annotated[
-    str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47, e.g. en-GB")
-]
+TAG = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+Language = Annotated[str, Field(pattern=TAG, description="BCP 47, e.g. en-GB")]
 Model = Annotated[str, Field(min_length=1, max_length=256, pattern=PLAIN)]
 # an id of an application's own, within its API key: one key may serve many people
 UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._@:+-]{1,64}$")]

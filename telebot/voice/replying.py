@@ -21,6 +21,7 @@ from telebot.voice.offers import Offer
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.routing import Wish
 from telebot.voice.service import Done, Voice
+from telebot.voice.tailoring import PLAINLY, Under
 
 FIRST_S, STALL_S = 20.0, 15.0  # to the first word, between two pieces
 WHOLE_S = 300.0
@@ -33,6 +34,7 @@ class Asked:
 
     question: Question
     wish: Wish
+    under: Under = PLAINLY
 
     @classmethod
     def of(
@@ -63,7 +65,7 @@ def needs(question: Question) -> frozenset[str]:
 async def whole(voice: Voice, key_id: str, asked: Asked) -> Replied:
     """The reply at once, for the owner of an API key. Raises `ApiError`. Cancelling it ends the
     vendor's request."""
-    ledger = _Ledger(voice, key_id)
+    ledger = _Ledger(voice, key_id, asked.under)
     left = await _offers(voice, key_id, asked)
     while True:
         reply = await _begun(ledger, asked, left)
@@ -84,7 +86,7 @@ async def whole(voice: Voice, key_id: str, asked: Asked) -> Replied:
 
 async def begun(voice: Voice, key_id: str, asked: Asked) -> Reply:
     """A reply whose first word has come. Close it (`aclosing`). Raises `ApiError`."""
-    ledger = _Ledger(voice, key_id)
+    ledger = _Ledger(voice, key_id, asked.under)
     reply = await _begun(ledger, asked, await _offers(voice, key_id, asked))
     reply.ledger = ledger
     return reply
@@ -166,11 +168,11 @@ class Reply:
 class _Ledger:
     """Writes one piece of work down, once."""
 
-    def __init__(self, voice: Voice, key_id: str) -> None:
+    def __init__(self, voice: Voice, key_id: str, under: Under) -> None:
         self._voice = voice
         self._key_id = key_id
         self._began = voice.clock()
-        self.attempts = voice.attempts(key_id)
+        self.attempts = voice.attempts(key_id, under)
         self.first_at: float | None = None
 
     def first(self) -> None:

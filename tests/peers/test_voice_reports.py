@@ -193,8 +193,9 @@ def trial(server: RecordsServer, variant: str, users: int, *, failing: int = 0, 
     for user in range(users):
         for number in range(5):
             failed = {"error": "all_providers_failed", "provider": ""} if user < failing else {}
-            work(server, NOW - timedelta(minutes=user % 50, seconds=number), variant=variant,
-                 user=f"{variant}{user}", ms=ms + user % 7 + number, work="tts", **failed)  # fmt: skip
+            took = {"ms": ms + user % 7 + number, "work": "tts"}
+            at = NOW - timedelta(minutes=user % 50, seconds=number)
+            work(server, at, variant=variant, user=f"{variant}{user}", **took, **failed)
 
 
 async def test_variants_are_compared(http, records):

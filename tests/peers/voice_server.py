@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -17,11 +18,13 @@ from simulated import Simulated, simulated
 from telebot.api import calls, openapi
 from telebot.api.voice import setup
 from telebot.api.voice.config import Config
+from telebot.dialog.brain import Brain
 from telebot.providers.breaker import Breakers
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.pacing import Pacing
 from telebot.records.choices import Choices
 from telebot.records.vault import Vault
+from telebot.settings import PACKAGE_CONFIG
 from telebot.voice import filters
 from telebot.voice.service import Done, Voice
 from telebot.voice_settings import VoiceSettings
@@ -39,6 +42,7 @@ class VoiceServer:
     session: aiohttp.ClientSession
     vendors: Simulated
     voice: Voice
+    choices: Choices | None = None
     done: list[Done] = field(default_factory=list)
 
     async def post(self, path: str, **request: Any) -> tuple[int, Any, Mapping[str, str]]:
@@ -51,6 +55,11 @@ class VoiceServer:
     async def get(self, path: str) -> tuple[int, Any]:
         async with self.session.get(self.url + path) as answer:
             return answer.status, await answer.json()
+
+
+@cache
+def front_desk() -> Brain:
+    return Brain.load(PACKAGE_CONFIG / "agents" / "front-desk.yaml")
 
 
 @asynccontextmanager
@@ -86,7 +95,8 @@ async def voice_server(
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])
-        parts = setup.parts(voice, gate.who)
+        brains = {"front-desk": front_desk()}
+        parts = setup.parts(voice, gate.who, brains, lambda: datetime.now(UTC))
         if vault is not None:
             parts.append(Config(vault, gate.who, voice.providers))
         if choices is not None:
@@ -100,7 +110,7 @@ async def voice_server(
         headers = {"Authorization": f"Bearer {SECRET}"}
         try:
             async with aiohttp.ClientSession(headers=headers) as session:
-                yield VoiceServer(url, session, sim, voice, done)
+                yield VoiceServer(url, session, sim, voice, choices, done)
         finally:
             await voice.close()
             await runner.cleanup()

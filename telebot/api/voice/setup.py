@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from telebot.api.calls import HasEndpoints
 from telebot.api.idempotency import Once
 from telebot.api.voice.compatible import Compatible
 from telebot.api.voice.flags import FlagsApi
+from telebot.api.voice.intents import IntentsApi
 from telebot.api.voice.lists import Lists
 from telebot.api.voice.preferences import PreferencesApi
 from telebot.api.voice.synthesize import Synthesize
 from telebot.api.voice.transcribe import Transcribe, WhoAsks
+from telebot.call.ports import WallClock
+from telebot.dialog.brain import Brain
 from telebot.records.choices import Choices
 from telebot.voice.service import Voice
 
 
-def parts(voice: Voice, who: WhoAsks) -> list[HasEndpoints]:
-    """For `api.calls.setup`. `who` gives the id of a request's owner."""
+def parts(
+    voice: Voice, who: WhoAsks, brains: Mapping[str, Brain], now: WallClock
+) -> list[HasEndpoints]:
+    """For `api.calls.setup`. `who` gives the id of a request's owner; `brains` are the agents'."""
     once = Once(voice.clock, who, most_bytes=voice.settings.kept_answers_mb << 20)
     return [
         Transcribe(voice, who, once),
         Synthesize(voice, who, once),
         Lists(voice, who),
         Compatible(voice, who, once),
+        IntentsApi(voice, who, once, brains, now),
     ]
 
 

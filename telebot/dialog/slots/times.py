@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import time
 
-from telebot.dialog.slots.found import Found
+from telebot.dialog.slots.found import Found, blank
 
 _H = r"(\d{1,2})"
 _PART = (
@@ -52,8 +52,7 @@ def find_times(text: str, fits: Callable[[time], bool], *, bare: bool) -> list[F
     """
     found: list[Found] = []
     for pattern in _PATTERNS + (_BARE if bare else ()):
-        seen = "".join("#" if any(f.start <= i < f.end for f in found) else c
-                       for i, c in enumerate(text)) if found else text  # fmt: skip
+        seen = blank(text, found)
         for match in pattern.finditer(seen):
             read = _read(match)
             if read is not None:
