@@ -20,10 +20,12 @@ from telebot.api.control import ControlApi
 from telebot.api.keys import KeysApi
 from telebot.api.voice import setup as voice_api
 from telebot.api.voice.budgets import Own, OwnBudget
+from telebot.api.voice.chat import ChatApi
 from telebot.api.voice.config import Config
 from telebot.api.voice.reports import ReportsApi
 from telebot.api.voice.trials import Trials
 from telebot.call import local_access
+from telebot.call.admission import ANY_NUMBER
 from telebot.call.ports import WallClock
 from telebot.console import pages
 from telebot.console.sessions import Sessions
@@ -33,7 +35,11 @@ from telebot.records.archive import Archive
 from telebot.settings import Settings
 from telebot.speech.agents import Agent
 from telebot.speech.chains import Chains
+from telebot.speech.factory import Speech
 from telebot.voice import filters
+from telebot.voice.chat_agents import ChatAgent, asked_by
+from telebot.voice.chat_sessions import MemorySessions
+from telebot.voice.chatting import Chat
 from telebot.voice.permits import Permit, permit_of
 from telebot.voice.service import Voice
 from telebot.voice.tailoring import Tailor
@@ -104,6 +110,32 @@ def voice(
     )
     stack.push_async_callback(found.close)
     return found
+
+
+def talks(parts: Parts, voice: Voice, speech: Speech, clock: WallClock) -> ChatApi:
+    """Conversations that are no call, with the calls' agents; the one of any number answers who
+    names none."""
+    settings = parts.settings
+    kept = MemorySessions(
+        time.monotonic,
+        idle_s=settings.voice.chat_idle_s,
+        per_owner=settings.voice.chat_sessions_per_key,
+        most=settings.voice.chat_sessions,
+    )
+    answers = set(voice.offers.names("llm"))
+    talking = {
+        name: ChatAgent(
+            name,
+            agent.brain,
+            agent.zone,
+            asked_by(agent.asks, answers.__contains__),
+            agent.settings.speech.prompt,
+        )
+        for name, agent in speech.agents.items()
+    }
+    usual = parts.admission.numbers.get(ANY_NUMBER, "")
+    chat = Chat(voice, kept, clock, agents=talking, usual=usual)
+    return ChatApi(voice, chat, parts.gate.who)
 
 
 def add_pages(

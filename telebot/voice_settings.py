@@ -77,6 +77,17 @@ class VoiceSettings(Row):
     kept_answers_mb: int = row(
         64, "answers kept for requests with an Idempotency-Key", unit="MiB", ge=1, le=65_536
     )
+    chat_idle_s: float = row(
+        1800.0, "a chat's session that is not used is forgotten after", unit="s", gt=0, le=604_800
+    )
+    chat_sessions_per_key: int = row(
+        100, "of a key, the least recently used gives way", unit="sessions", ge=1, le=100_000
+    )
+    chat_sessions: int = row(2000, "in all", unit="sessions", ge=1, le=1_000_000)
+    chat_history_characters: int = row(
+        12_000, "of a session, before its old turns are summed up", unit="characters", ge=200,
+        le=1_000_000,
+    )  # fmt: skip
     monthly_budget: float | None = row(
         None, "reports warn near this cost of a month, calls included", unit="currency", gt=0
     )

@@ -15,4 +15,24 @@ async def sentences(texts: Iterable[str]) -> list[str]:
         found += [sentence.text async for sentence in cutter.aggregate(text)]
         if last := await cutter.flush():
             found.append(last.text)
-    return [" ".join(sentence.split()) for sentence in found if sentence.strip()]
+    return _spaced(found)
+
+
+class Cutter:
+    """Cuts one text into such sentences while it grows."""
+
+    def __init__(self) -> None:
+        self._cutter = SimpleTextAggregator()  # type: ignore[no-untyped-call]
+
+    async def feed(self, piece: str) -> list[str]:
+        """More of the text in, the sentences that are over out."""
+        return _spaced([found.text async for found in self._cutter.aggregate(piece)])
+
+    async def finish(self) -> list[str]:
+        """The last one, if there is any left."""
+        last = await self._cutter.flush()
+        return _spaced([last.text] if last else [])
+
+
+def _spaced(texts: list[str]) -> list[str]:
+    return [" ".join(text.split()) for text in texts if text.strip()]

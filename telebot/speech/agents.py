@@ -104,6 +104,11 @@ class Agent:
         return any(not plan.ours for plans in self.plans.values() for plan in plans)
 
     @property
+    def asks(self) -> list[Spec]:
+        """The models that answer for it, in their order, as its file has them."""
+        return [DIALOG if plan.name == DIALOG else plan.spec for plan in self.plans["llm"]]
+
+    @property
     def dialog_alone(self) -> bool:
         """True where no language model answers."""
         return [plan.name for plan in self.plans["llm"]] == [DIALOG]

@@ -152,7 +152,8 @@ class Offers:
     ) -> Offer | str:
         """The offer, or why there is none. The house's are kept for a while: to build them all
         costs as much as the rest of a request."""
-        of_request = own or resources is not self._resources or (local and wanted == LOCAL)
+        ours = isinstance(wanted, str) and wanted.partition("/")[0] == LOCAL
+        of_request = own or resources is not self._resources or (ours and local is not None)
         if of_request or not isinstance(wanted, str):
             return self._tried(work, wanted, resources, own, local)
         now = self._clock()

@@ -17,6 +17,7 @@ from simulated import Simulated, simulated
 
 from telebot.api import calls, openapi
 from telebot.api.voice import setup
+from telebot.api.voice.chat import ChatApi
 from telebot.api.voice.config import Config
 from telebot.dialog.brain import Brain
 from telebot.providers.breaker import Breakers
@@ -26,6 +27,9 @@ from telebot.records.choices import Choices
 from telebot.records.vault import Vault
 from telebot.settings import PACKAGE_CONFIG
 from telebot.voice import filters
+from telebot.voice.chat_agents import ChatAgent
+from telebot.voice.chat_sessions import MemorySessions
+from telebot.voice.chatting import Chat
 from telebot.voice.service import Done, Voice
 from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate, KeyStore
@@ -69,11 +73,12 @@ async def voice_server(
     environ: Mapping[str, str] | None = None,
     vault: Vault | None = None,
     choices: Choices | None = None,
+    agents: Mapping[str, ChatAgent] | None = None,
     key_store: KeyStore | None = None,
     **settings: Any,
 ) -> AsyncIterator[VoiceServer]:
     """A server whose vendors are simulated; `environ` replaces their variables. With a `vault`
-    providers' keys may be stored."""
+    providers' keys may be stored; the first of `agents` answers chats that name none."""
     async with simulated(speech, vendors) as sim:
         known = {f"{vendor.upper()}_{end}" for vendor in vendors for end in ("BASE_URL", "API_KEY")}
         found = {name: sim.environ[name] for name in known if name in sim.environ}
@@ -95,8 +100,21 @@ async def voice_server(
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])
+<<<<<<< HEAD
         brains = {"front-desk": front_desk()}
         parts = setup.parts(voice, gate.who, brains, lambda: datetime.now(UTC))
+=======
+        kept = voice.settings
+        sessions = MemorySessions(
+            time.monotonic,
+            idle_s=kept.chat_idle_s,
+            per_owner=kept.chat_sessions_per_key,
+            most=kept.chat_sessions,
+        )
+        usual = next(iter(agents or {}), "")
+        chat = Chat(voice, sessions, lambda: datetime.now(UTC), agents=agents, usual=usual)
+        parts = [*setup.parts(voice, gate.who), ChatApi(voice, chat, gate.who)]
+>>>>>>> 630d42107 (Conversations that are no call: /v1/voice/chat, spoken or written, with sessions, answered by agents or models)
         if vault is not None:
             parts.append(Config(vault, gate.who, voice.providers))
         if choices is not None:

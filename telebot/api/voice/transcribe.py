@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 
 from aiohttp import web
 
@@ -17,11 +16,9 @@ from telebot.api.voice.meant import meant
 from telebot.api.voice.shapes import TranscribeAnswer, TranscribeRequest
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.cleaning import denoised, normalised
-from telebot.call.errors import ApiError
-from telebot.providers.clips import Recording, Sound, Use
+from telebot.providers.clips import Recording, Sound
 from telebot.records.keys import Scope
-from telebot.voice import transcribing
-from telebot.voice.routing import Wish
+from telebot.voice.hearing import heard
 from telebot.voice.service import Done, Voice
 from telebot.voice.transcribing import Transcribed
 
@@ -129,40 +126,14 @@ async def heard_by(
     show: Callable[[str], Awaitable[None]] | None = None,
     ready: Callable[[], Awaitable[None]] | None = None,
 ) -> tuple[Transcribed, Done]:
-    """The text by whoever can, written down. `show` gets it while it grows, `ready` is awaited once
-    it is known whom to ask. Raises `ApiError`."""
-    began, attempts = voice.clock(), voice.attempts(key_id, asked.under)
-    wish = Wish("stt", asked.model, asked.provider, transcribing.needs(recording))
-    offers = voice.router.ordered(wish, await voice.keys(key_id))
-    first_at, whole = None, list[Transcribed]()
-    try:
-        if ready is not None:
-            await ready()
-        if show is None:
-            heard = await transcribing.transcribe(recording, offers, attempts, asked.provider)
-        else:
-            shown = transcribing.stream(recording, offers, attempts, asked.provider, whole.append)
-            async with aclosing(shown) as texts:  # type: ignore[type-var]
-                async for text in texts:
-                    first_at = first_at or voice.clock()
-                    await show(text)
-            heard = whole[0]
-    except ApiError as error:
-        voice.finish("stt", key_id, began, attempts, error=error.code)
-        raise
-    except (asyncio.CancelledError, ConnectionError):  # who asked has gone; it costs all the same
-        heard_so_far = (Use(round(recording.sound.seconds, 3), "s"),)
-        voice.finish(
-            "stt",
-            key_id,
-            began,
-            attempts,
-            offer=attempts.asking,
-            uses=whole[0].uses if whole else heard_so_far,
-            first_at=first_at,
-            error="cancelled",
-        )
-        raise
-    return heard, voice.finish(
-        "stt", key_id, began, attempts, offer=heard.offer, uses=heard.uses, first_at=first_at
+    """The text, as the request wants it (`hearing.heard`)."""
+    return await heard(
+        voice,
+        key_id,
+        recording,
+        asked.model,
+        asked.provider,
+        under=asked.under,
+        show=show,
+        ready=ready,
     )
