@@ -21,6 +21,7 @@ from telebot.voice import chat_history, replying
 from telebot.voice.chat_agents import BrainReplier, ChatAgent, told
 from telebot.voice.chat_history import Bound
 from telebot.voice.chat_sessions import Session
+from telebot.voice.filters import About
 from telebot.voice.hearing import heard
 from telebot.voice.offers import LOCAL, Work
 from telebot.voice.preferences import ANYBODY, Preferences
@@ -28,7 +29,7 @@ from telebot.voice.replying import Asked
 from telebot.voice.routing import Wish
 from telebot.voice.saying import Manner, Saying
 from telebot.voice.service import Done, Voice
-from telebot.voice.spoken_along import Piece, spoken_along
+from telebot.voice.spoken_along import Delta, Piece, spoken_along
 from telebot.voice.tailoring import PLAINLY, Under
 
 log = structlog.get_logger(__name__)
@@ -90,6 +91,12 @@ class _Text:
     text: str = ""
     cut: bool = False
     provider: str = ""
+
+    def noting(self, piece: Piece) -> Piece:
+        """The same piece, its text noted."""
+        if isinstance(piece, Delta):
+            self.text += piece.text
+        return piece
 
 
 async def _alone(text: str) -> AsyncGenerator[str, None]:
@@ -153,25 +160,30 @@ class Turn:
         self, asked: Asked, saying: Saying | None, came: _Text
     ) -> AsyncGenerator[Piece, None]:
         """The reply and its sound; `came` gets what it comes to."""
+        filters, about = self._voice.filters, About(self._key_id, "reply")
         try:
             if self._said.at_once:
                 whole = await replying.whole(self._voice, self._key_id, asked)
                 self._works.append(whole.done)
-                came.text, came.cut, came.provider = whole.text, whole.cut, whole.done.provider
-                pieces = spoken_along(_alone(whole.text), saying)
-                async with aclosing(pieces):
+                came.cut, came.provider = whole.cut, whole.done.provider
+                text = await filters.judged(whole.text, about, "reply")
+                async with aclosing(spoken_along(_alone(text), saying)) as pieces:
                     async for piece in pieces:
-                        yield piece
+                        yield came.noting(piece)
                 return
             reply = await replying.begun(self._voice, self._key_id, asked)
             try:
-                async with aclosing(reply), aclosing(spoken_along(reply.pieces, saying)) as pieces:
+                async with (
+                    aclosing(reply),
+                    aclosing(filters.by_sentence(reply.pieces, about)) as said,
+                    aclosing(spoken_along(said, saying)) as pieces,
+                ):
                     async for piece in pieces:
-                        yield piece
+                        yield came.noting(piece)
             finally:
                 if reply.done is not None:
                     self._works.append(reply.done)
-            came.text, came.cut, came.provider = reply.text, reply.cut, reply.offer.name
+            came.cut, came.provider = reply.cut, reply.offer.name
         finally:
             if saying is not None:
                 self._works += saying.written

@@ -13,7 +13,7 @@ import asyncio
 import importlib
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol
@@ -121,7 +121,9 @@ class Filters:
             return ALLOW
         raise ApiError(503, "content_filter_failed", "The text cannot be judged.")
 
-    async def by_sentence(self, texts: AsyncIterator[str], about: About) -> AsyncIterator[str]:
+    async def by_sentence(
+        self, texts: AsyncIterator[str], about: About
+    ) -> AsyncGenerator[str, None]:
         """A text that grows, judged a sentence at a time; nothing else of it is changed. Raises as
         `judged`; what was given before that was allowed."""
         if not self._filters:

@@ -382,6 +382,20 @@ async def test_a_recording_without_words_is_told(speech, agents):
         assert (status, told["error"]["code"]) == (422, "nothing_heard")
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_content_filters_are_asked_of_every_sentence_of_a_reply(speech, agents, stream):
+    rules = {"rules": [{"words": ["kitchen"], "replace": "house"}, {"words": ["lighthouse"]}]}
+    async with voice_server(speech, "openai", agents=agents, filters=rules) as server:
+        asked = {"text": QUESTION, "answer": "text", **PLAIN}
+        if stream:
+            told = [each async for each in events(server, **asked)][-1][1]
+        else:
+            _, told = await ask(server, **asked)
+        assert "the house rests" in told["text"]
+        status, refused = await ask(server, **{**asked, "text": "Where?", "stream": stream})
+        assert (status, refused["error"]["code"]) == (422, "content_refused")
+
+
 async def test_two_turns_of_one_session_at_once_are_not_mixed(speech, agents):
     async with voice_server(speech, "openai", agents=agents) as server:
         _, told = await ask(server, text=QUESTION, answer="text", **PLAIN)
