@@ -123,16 +123,12 @@ def talks(parts: Parts, voice: Voice, speech: Speech, clock: WallClock) -> ChatA
         most=settings.voice.chat_sessions,
     )
     answers = set(voice.offers.names("llm"))
-    talking = {
-        name: ChatAgent(
-            name,
-            agent.brain,
-            agent.zone,
-            asked_by(agent.asks, answers.__contains__),
-            agent.settings.speech.prompt,
-        )
-        for name, agent in speech.agents.items()
-    }
+    talking = {}
+    for name in parts.admission.agents:
+        agent = speech.agent(name)
+        asks = asked_by(agent.asks, answers.__contains__)
+        prompt = agent.settings.speech.prompt
+        talking[name] = ChatAgent(name, agent.brain, agent.zone, asks, prompt)
     usual = parts.admission.numbers.get(ANY_NUMBER, "")
     chat = Chat(voice, kept, clock, agents=talking, usual=usual)
     return ChatApi(voice, chat, parts.gate.who)

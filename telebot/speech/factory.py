@@ -73,7 +73,7 @@ class Speech:
         price: Price = built_in,
     ) -> None:
         self._settings = settings
-        self.agents = agents
+        self._agents = agents
         self._admission = admission
         self._log = call_log
         self._recorder = recorder
@@ -91,7 +91,7 @@ class Speech:
         """Start what all calls share."""
         await asyncio.to_thread(music.loop)
         self._ticking = asyncio.create_task(self.ticker.run(), name="ticker")
-        if any(self._smart(agent) for agent in self.agents.values()):
+        if any(self._smart(agent) for agent in self._agents.values()):
             self.turn_model = TurnModelProcess()
             await self.turn_model.start()
 
@@ -106,7 +106,7 @@ class Speech:
 
     async def warm_up(self) -> None:
         """Run every kind of pipeline once: the first one of a process takes 0.3 s."""
-        for agent in self.agents.values():
+        for agent in self._agents.values():
             if agent.needs_vendor:
                 continue  # no vendor is connected to before there is a caller
             nobody = Nobody()
@@ -140,7 +140,7 @@ class Speech:
     ) -> Conversation:
         """A conversation on `wire`; its greeting is on the way when this returns. `follows`: by
         another agent than the call names, and somebody listens to it."""
-        agent = self.agents[call.agent] if follows is None else follows.agent
+        agent = self._agents[call.agent] if follows is None else follows.agent
         call_log: CallLog = self._log
         if follows is not None:
             call_log = OverheardLog(call_log, follows.audience)
@@ -177,7 +177,7 @@ class Speech:
 
     def agent(self, name: str) -> Agent:
         """The agent of that name. Raises KeyError."""
-        return self.agents[name]
+        return self._agents[name]
 
     def _parts(
         self,
