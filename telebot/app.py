@@ -136,13 +136,8 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         )
         steering = outgoing.steering(parts, speech, app[SOCKETS])
         sessions = realtime.add(app, parts, realtime.Behind(speech, voice, archive, wall_clock))
-<<<<<<< HEAD
-        more = (steering, sessions)
-        programs.add_pages(app, archive, parts, voice, *more, agents=ready_agents, now=wall_clock)
-=======
         more = (steering, sessions, programs.talks(parts, voice, speech, wall_clock))
-        programs.add_pages(app, archive, parts, voice, *more, wall_clock=wall_clock)
->>>>>>> 630d42107 (Conversations that are no call: /v1/voice/chat, spoken or written, with sessions, answered by agents or models)
+        programs.add_pages(app, archive, parts, voice, *more, agents=ready_agents, now=wall_clock)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         outgoing.warn(settings, carriers, ready_agents)

@@ -34,11 +34,7 @@ class Asked:
 
     question: Question
     wish: Wish
-<<<<<<< HEAD
-    under: Under = PLAINLY
-=======
     under: Under = PLAINLY  # what its user and the flags chose
->>>>>>> 630d42107 (Conversations that are no call: /v1/voice/chat, spoken or written, with sessions, answered by agents or models)
 
     @classmethod
     def of(

@@ -100,10 +100,8 @@ async def voice_server(
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])
-<<<<<<< HEAD
         brains = {"front-desk": front_desk()}
         parts = setup.parts(voice, gate.who, brains, lambda: datetime.now(UTC))
-=======
         kept = voice.settings
         sessions = MemorySessions(
             time.monotonic,
@@ -113,8 +111,7 @@ async def voice_server(
         )
         usual = next(iter(agents or {}), "")
         chat = Chat(voice, sessions, lambda: datetime.now(UTC), agents=agents, usual=usual)
-        parts = [*setup.parts(voice, gate.who), ChatApi(voice, chat, gate.who)]
->>>>>>> 630d42107 (Conversations that are no call: /v1/voice/chat, spoken or written, with sessions, answered by agents or models)
+        parts.append(ChatApi(voice, chat, gate.who))
         if vault is not None:
             parts.append(Config(vault, gate.who, voice.providers))
         if choices is not None:
