@@ -26,7 +26,7 @@ PAGE_HZ = 48_000
 PIECE_S = 0.02
 PIECE = int(HZ * PIECE_S) * 2
 QUESTION = "Are you open on Mondays?"
-GREETED_S = 5.0  # after which the greeting is over
+GREETED_S = 6.0  # after which the greeting is over
 WITHIN_S = 60
 
 
@@ -178,8 +178,7 @@ async def test_an_agent_is_spoken_to_in_a_page(
         await page.until("return client.state === 'closed'")
     assert events(log, "error") + events(log, "failed") == []
     (ready,) = events(log, "ready")
-    (asked,) = events(log, "transcript")
-    assert "monday" in asked["text"].lower()
+    assert "monday" in events(log, "transcript")[-1]["text"].lower()
     heard = (await speech.stt.transcribe(sound, HZ)).text.lower()
     assert "kitchen" in heard
     assert "closed on monday" in heard

@@ -25,10 +25,8 @@ MODULE = "telebot-client.js"
 POLICY = (
     "default-src 'none'; script-src 'self' {scripts}; connect-src 'self' {socket}; media-src blob:"
 )
-MICROPHONE = (
-    "--use-fake-ui-for-media-stream",  # permission is given
-    "--use-fake-device-for-media-stream",
-)
+FAKE_DEVICE = "--use-fake-device-for-media-stream"
+SAYS_YES = "--use-fake-ui-for-media-stream"
 AFTER_S = 30.0  # of silence after what is said, so that it is said once
 
 
@@ -87,12 +85,17 @@ async def application(
 
 @asynccontextmanager
 async def browser(
-    folder: Path, said: tuple[bytes, int] | None, after_s: float = 0.5
+    folder: Path,
+    said: tuple[bytes, int] | None,
+    after_s: float = 0.5,
+    *,
+    allowed: bool = True,
 ) -> AsyncIterator[Browser]:
-    """A browser whose microphone hears `said` (PCM and its rate) once, so long after it opened."""
+    """A browser whose microphone hears `said` (PCM and its rate) once, so long after it opened;
+    unless it is `allowed`, nobody is there to say yes to it."""
     if not installed():
         absent("Chromium or its driver is not installed: nobody talks from a page")
-    flags = list(MICROPHONE)
+    flags = [FAKE_DEVICE, SAYS_YES] if allowed else [FAKE_DEVICE]
     if said is not None:
         pcm16, rate_hz = said
         before, after = (bytes(2 * int(s * rate_hz)) for s in (after_s, AFTER_S))

@@ -52,12 +52,12 @@ class Session:
     async def say(self, kind: str, **content: Any) -> None:
         await self.socket.send_str(json.dumps({"type": kind, **content}))
 
-    async def play(self, pcm16: bytes) -> None:
-        """As it is made: in pieces, at most a second ahead of real time."""
+    async def play(self, pcm16: bytes, ahead_s: float = 1.0) -> None:
+        """As it is made: in pieces, so far ahead of real time."""
         size = int(self.rate_hz * PIECE_S) * 2
         for n, at in enumerate(range(0, len(pcm16), size)):
             await self.socket.send_bytes(pcm16[at : at + size])
-            if n >= 10:
+            if n * PIECE_S >= ahead_s:
                 await asyncio.sleep(PIECE_S)
 
     def cut(self) -> None:

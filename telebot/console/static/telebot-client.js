@@ -772,7 +772,7 @@ export class TelebotClient {
     if (!session && !apiKey) {
       throw new TelebotError("usage", "session (or, outside browsers, apiKey) is needed");
     }
-    if (apiKey && typeof document !== "undefined" && !session) {
+    if (apiKey && !session && isPage()) {
       throw new TelebotError("usage", "an API key in a page is everybody's: use session");
     }
     if (url !== undefined || apiKey) address(url);
@@ -1160,6 +1160,10 @@ export class TelebotClient {
   #cancel(timer) {
     if (this.#timers.delete(timer)) this.#clock.clearTimeout(timer);
   }
+}
+
+function isPage() {
+  return typeof document !== "undefined" || typeof WorkerGlobalScope !== "undefined";
 }
 
 /** That nobody waits for `promise` is no fault; whoever does hears of its failure as ever. */

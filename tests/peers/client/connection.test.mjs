@@ -87,15 +87,17 @@ test("what cannot work is said at once", () => {
   }
 });
 
-test("an API key in a page is refused", () => {
-  globalThis.document = {};
-  try {
-    const made = () => new TelebotClient({ apiKey: "tb_x", url: "https://bot.example.com" });
-    assert.throws(made, /everybody's/);
-  } finally {
-    delete globalThis.document;
-  }
-});
+for (const sign of ["document", "WorkerGlobalScope"]) {
+  test(`an API key in a page is refused (${sign})`, () => {
+    globalThis[sign] = {};
+    try {
+      const made = () => new TelebotClient({ apiKey: "tb_x", url: "https://bot.example.com" });
+      assert.throws(made, /everybody's/);
+    } finally {
+      delete globalThis[sign];
+    }
+  });
+}
 
 test("with a key the token is fetched for each try", async () => {
   const asked = [];
