@@ -131,7 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         edge = (programs.gate(askers), HangUps(metrics), metrics, checks, behind_keys)
         parts = Parts(settings, admission, carriers, speech, *edge)
         app = build_app(parts)
-        voice = programs.voice(
+        voice = await programs.voice(
             stack, settings, resources, chains, archive=archive, askers=askers, now=wall_clock
         )
         steering = outgoing.steering(parts, speech, app[SOCKETS])

@@ -71,6 +71,8 @@ def measure(
 
 def measure_voice(metrics: Metrics, voice: Voice) -> None:
     """What voice work that is no call counts."""
+    if voice.sounds is not None:
+        _cache(metrics, "kept_sounds", "Sounds of `/v1/voice`", voice.sounds.stats)
     counts = voice.filters.counts
     metrics.family(
         CounterMetricFamily,

@@ -30,6 +30,7 @@ from telebot.call.ports import WallClock
 from telebot.console import pages
 from telebot.console.sessions import Sessions
 from telebot.measures import measure_voice
+from telebot.providers.kept_files import KeptFiles
 from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
 from telebot.settings import Settings
@@ -40,6 +41,7 @@ from telebot.voice import filters
 from telebot.voice.chat_agents import ChatAgent, asked_by
 from telebot.voice.chat_sessions import MemorySessions
 from telebot.voice.chatting import Chat
+from telebot.voice.kept_sounds import SUFFIX, KeptSounds
 from telebot.voice.permits import Permit, permit_of
 from telebot.voice.service import Voice
 from telebot.voice.tailoring import Tailor
@@ -78,7 +80,7 @@ def behind_keys(archive: Archive, wall_clock: WallClock) -> Sequence[Middleware]
     return (KeyBudgets(archive.reports, time.monotonic, wall_clock).middleware,)
 
 
-def voice(
+async def voice(
     stack: AsyncExitStack,
     settings: Settings,
     resources: Resources,
@@ -107,6 +109,7 @@ def voice(
         kept=archive.choices,
         permit=permit,
         filters=filters.build(settings.voice.filters),
+        sounds=await _kept_sounds(settings, now),
     )
     stack.push_async_callback(found.close)
     return found
@@ -132,6 +135,20 @@ def talks(parts: Parts, voice: Voice, speech: Speech, clock: WallClock) -> ChatA
     usual = parts.admission.numbers.get(ANY_NUMBER, "")
     chat = Chat(voice, kept, clock, agents=talking, usual=usual)
     return ChatApi(voice, chat, parts.gate.who)
+
+
+async def _kept_sounds(settings: Settings, wall_clock: WallClock) -> KeptSounds:
+    """What `/v1/voice` has said before."""
+    chosen = settings.voice
+    files = KeptFiles(
+        settings.server.data / "sounds",
+        suffix=SUFFIX,
+        memory_bytes=chosen.cache_memory_mb << 20,
+        disk_bytes=chosen.cache_disk_mb << 20,
+    )
+    sounds = KeptSounds(files, wall_clock, days=chosen.cache_days)
+    await sounds.open()
+    return sounds
 
 
 def add_pages(

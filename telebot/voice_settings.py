@@ -95,6 +95,14 @@ class VoiceSettings(Row):
         {},
         "servers with `/audio` or `/chat` endpoints (docs/voice.md), by the names of requests",
     )
+    cache: bool = row(
+        False, "keep what is spoken, for its owner, where a request does not say (`cache`)"
+    )
+    cache_memory_mb: int = row(32, "sounds kept in memory", unit="MiB", ge=0, le=65_536)
+    cache_disk_mb: int = row(
+        256, "sounds kept in the data folder; 0: none", unit="MiB", ge=0, le=1_048_576
+    )
+    cache_days: float = row(30.0, "older sounds are made again", unit="days", gt=0, le=3650)
     filters: FilterSettings = FilterSettings()
     origins: Origins = row(
         (),

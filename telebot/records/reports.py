@@ -75,6 +75,15 @@ class Quality:
     first_ms: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How often a kept sound was looked for, found, and what that saved in billionths."""
+
+    asked: int
+    hits: int
+    saved_nanos: int
+
+
 MOST_TIMED = 20_000  # requests whose times are looked at, the newest
 
 
@@ -127,6 +136,17 @@ class Reports:
                 if row.first_ms is not None:
                     one.first_ms.append(row.first_ms)
         return list(found.values()), dict(errors), requests, fallbacks
+
+    async def keeping(self, range_: Range) -> Keeping:
+        """What became of kept sounds."""
+        query = select(
+            func.count(work.c.cache),
+            func.sum(case((work.c.cache == "hit", 1), else_=0)),
+            func.sum(func.coalesce(work.c.saved_nanos, 0)),
+        ).where(*within(range_))
+        async with self._store.reading() as connection:
+            asked, hits, saved = (await connection.execute(query)).one()
+        return Keeping(asked, int(hits or 0), int(saved or 0))
 
     def _of_work(self, range_: Range, by: Sequence[By], period: Period | None) -> Select[Any]:
         groups = [self._period(work.c.at, period), *(_work_column(each) for each in by)]

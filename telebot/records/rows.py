@@ -154,6 +154,8 @@ def worked(values: Mapping[str, Any]) -> Row:
         "key_id": clean(values["key_id"], ID_CHARS),
         "user_id": clean(values.get("user_id") or "", ID_CHARS) or None,
         "variant": values.get("variant") or None,
+        "cache": values.get("cache") or None,
+        "saved_nanos": values.get("saved_nanos"),
         "provider": clean(values["provider"], NAME_CHARS),
         "error": clean(values["error"], NAME_CHARS),
         "attempts": to_json({"attempts": values["attempts"]}),
@@ -171,8 +173,8 @@ def from_line(line: bytes) -> Row:
     op, values = orjson.loads(line)
     if not isinstance(op, str) or not isinstance(values, dict):
         raise ValueError("not a row")
-    if op == "work":  # of a version that knew no users
-        values = {"user_id": None, "variant": None} | values
+    if op == "work":  # of a version that knew less
+        values = dict.fromkeys(("user_id", "variant", "cache", "saved_nanos")) | values
     for key, value in values.items():
         if (key == "at" or key.endswith("_at")) and value is not None:
             values[key] = datetime.fromisoformat(value)

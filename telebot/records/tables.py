@@ -199,6 +199,8 @@ work = Table(
     Column("attempts", Text, nullable=False),  # JSON
     Column("user_id", String(ID_CHARS)),  # within the key's owner; NULL: none, or not to be linked
     Column("variant", Text),  # of flags: "flag:variant", several with commas
+    Column("cache", String(8)),  # hit, miss; NULL: no kept sound was looked for
+    Column("saved_nanos", BigInteger),  # what a hit would have cost
     Index(None, "key_id", "user_id"),
 )
 

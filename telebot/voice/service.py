@@ -23,13 +23,15 @@ from telebot.records.vault import Opened
 from telebot.voice.attempts import Attempt, Attempts
 from telebot.voice.fetching import Fetcher
 from telebot.voice.filters import Filters
+from telebot.voice.kept_sounds import KeptSounds
 from telebot.voice.offers import WORKS, Offer, Offers
 from telebot.voice.permits import ANY, Permit
-from telebot.voice.pricing import Cost, cost_of
+from telebot.voice.pricing import FREE, Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router
 from telebot.voice.tailoring import PLAINLY, Kept, Tailor, Under
 from telebot.voice_settings import VoiceSettings
 
+HIT, MISS = "hit", "miss"
 # columns of the record → the units of use that they count
 WHOLE_COUNTS = {
     "characters": ("characters",),
@@ -58,6 +60,8 @@ class Done:
     error: str = ""
     user: str = ""
     variant: str = ""
+    cache: str = ""  # hit or miss, where a kept sound was looked for
+    saved: Cost | None = None  # what a hit would have cost
 
     def values(self) -> dict[str, Any]:
         """By the columns of the record's table."""
@@ -87,6 +91,8 @@ class Done:
             "attempts": [made.told() for made in self.attempts],
             "user_id": self.user,
             "variant": self.variant,
+            "cache": self.cache,
+            "saved_nanos": None if self.saved is None else self.saved.nanos,
         }
 
 
@@ -108,15 +114,18 @@ class Voice:
         kept: Kept | None = None,
         permit: Callable[[str], Awaitable[Permit]] | None = None,
         filters: Filters | None = None,
+        sounds: KeptSounds | None = None,
     ) -> None:
         """`stored` gives the providers' keys of an owner, `permit` what it may use; `kept` has
-        their users' preferences, and the flags; `filters` are asked before anything is said."""
+        their users' preferences, and the flags; `filters` are asked before anything is said,
+        `sounds` are what was said before. They are its own from now on."""
         self.settings = settings
         self.offers = Offers(resources, settings.servers)
         self.router = Router(self.offers, breakers)
         self.fetcher = Fetcher(settings.fetch_hosts, most_bytes=settings.max_upload_mb << 20)
         self.tailor = Tailor(kept)
         self.filters = filters or Filters((), settings.filters)
+        self.sounds = sounds
         self.clock = clock
         self.currency = currency
         self._pacing = pacing
@@ -188,10 +197,15 @@ class Voice:
         first_at: float | None = None,
         error: str = "",
         id: str = "",
+        cache: str = "",
     ) -> Done:
-        """Write a piece of work down. Times are `clock`'s."""
+        """Write a piece of work down. Times are `clock`'s. Of what was kept (`cache` is ``hit``)
+        `uses` are what it would have taken; nothing is paid for it."""
         now = self.clock()
         cost = self.cost(offer, uses) if offer else Cost(None, self.currency, False)
+        saved = None
+        if cache == HIT:
+            saved, cost, uses = cost, Cost(FREE, self.currency, True), ()
         done = Done(
             id=id or new_id(),
             at=self._wall_clock(),
@@ -207,13 +221,17 @@ class Voice:
             error=error,
             user=attempts.under.user,
             variant=attempts.under.variant,
+            cache=cache,
+            saved=saved,
         )
         self._ledger(done)
         return done
 
     async def close(self) -> None:
-        """Close the connections that fetch recordings."""
+        """Close the connections that fetch recordings, and write down what is kept."""
         await self.fetcher.close()
+        if self.sounds is not None:
+            await self.sounds.close()
 
 
 def new_id() -> str:

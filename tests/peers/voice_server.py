@@ -30,6 +30,7 @@ from telebot.voice import filters
 from telebot.voice.chat_agents import ChatAgent
 from telebot.voice.chat_sessions import MemorySessions
 from telebot.voice.chatting import Chat
+from telebot.voice.kept_sounds import KeptSounds
 from telebot.voice.service import Done, Voice
 from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate, KeyStore
@@ -75,6 +76,7 @@ async def voice_server(
     choices: Choices | None = None,
     agents: Mapping[str, ChatAgent] | None = None,
     key_store: KeyStore | None = None,
+    sounds: KeptSounds | None = None,
     **settings: Any,
 ) -> AsyncIterator[VoiceServer]:
     """A server whose vendors are simulated; `environ` replaces their variables. With a `vault`
@@ -97,6 +99,7 @@ async def voice_server(
             stored=vault.open if vault else None,
             kept=choices,
             filters=filters.build(found_settings.filters),
+            sounds=sounds,
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])

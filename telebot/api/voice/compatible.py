@@ -19,8 +19,9 @@ from telebot.api.idempotency import TOLD, Once
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.meant import meant
+from telebot.api.voice.saying import spoken_to
 from telebot.api.voice.shapes import Language, SynthesizeRequest, Text, TranscribeRequest
-from telebot.api.voice.synthesize import TELLS, spoken_to
+from telebot.api.voice.synthesize import TELLS
 from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.files import MEDIA_TYPES
@@ -98,6 +99,7 @@ class SpeechRequest(BaseModel):
     stream_format: Literal["audio", "sse"] = "audio"
     provider: Preferences = Field(ANYBODY, description="not OpenAI's: who may do it")
     user: UserId | None = Field(None, description="not OpenAI's: whose preferences hold")
+    cache: bool | None = Field(None, description="not OpenAI's: keep the sound for the next time")
 
 
 class ModelRow(BaseModel):
@@ -198,6 +200,7 @@ class Compatible:
             events=asked.stream_format == "sse",
             **_said(asked, speed="speed", response_format="format", provider="provider"),
             user=asked.user,
+            cache=asked.cache,
         )
         key_id = self._who(request)
         return await self._once.answer(

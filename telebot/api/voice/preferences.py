@@ -123,8 +123,14 @@ class PreferencesApi:
         return await self._changed(request, changed, "preferences_changed")
 
     async def forget_user(self, request: web.Request) -> web.Response:
-        user = parsed(UserQuery, request).user
-        if not await self._choices.forget(self._who(request), user or ""):
+        user, owner, sounds = (
+            parsed(UserQuery, request).user,
+            self._who(request),
+            self._voice.sounds,
+        )
+        if sounds is not None:
+            await sounds.forget(owner, user or "")
+        if not await self._choices.forget(owner, user or ""):
             raise ApiError(404, "no_such_user", "Nothing is kept of this user.", "user")
         return web.Response(status=204, headers=PRIVATE)
 

@@ -28,7 +28,7 @@ from telebot.api.voice.trials import TrialAnswer, Trials
 from telebot.call.errors import ApiError
 from telebot.call.ports import WallClock
 from telebot.records.keys import Scope
-from telebot.records.reports import By, Period, Quality, Range, Reports, Sum, total
+from telebot.records.reports import By, Keeping, Period, Quality, Range, Reports, Sum, total
 from telebot.voice.flags import FlagName
 from telebot.voice_settings import VoiceSettings
 
@@ -142,6 +142,15 @@ class QualityRow(BaseModel):
     first_p95_ms: float | None
 
 
+class CacheRow(BaseModel):
+    """Sounds that were kept from before, of the requests that wanted that."""
+
+    hits: int
+    misses: int
+    hit_rate: float | None = Field(description="null where none was wanted")
+    saved: float = Field(description="what the hits would have cost, as far as it is known")
+
+
 class Analytics(BaseModel):
     """`GET /v1/voice/analytics`."""
 
@@ -152,6 +161,7 @@ class Analytics(BaseModel):
     success_rate: float | None = Field(description="null without a request")
     fallbacks: int = Field(description="requests for which more than one had to be asked")
     errors: dict[str, int]
+    cache: CacheRow
     trials: list[TrialAnswer] = Field(description="by flag and kind, with by=variant")
     data: list[QualityRow]
     next_cursor: str | None = None
@@ -266,6 +276,7 @@ class ReportsApi:
                 success_rate=round(1 - failed / requests, 4) if requests else None,
                 fallbacks=fallbacks,
                 errors=errors,
+                cache=_cache(await self._reports.keeping(range_)),
                 trials=trials,
                 data=[_quality(one) for one in sorted(found, key=lambda one: -one.done)],
             )
@@ -283,6 +294,15 @@ class ReportsApi:
                 "since",
             )
         return Range(since, until, self._sees(request))
+
+
+def _cache(found: Keeping) -> CacheRow:
+    return CacheRow(
+        hits=found.hits,
+        misses=found.asked - found.hits,
+        hit_rate=round(found.hits / found.asked, 4) if found.asked else None,
+        saved=float(Decimal(found.saved_nanos) / NANOS),
+    )
 
 
 def _groups(text: str) -> list[By]:

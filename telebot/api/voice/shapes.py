@@ -11,6 +11,7 @@ from telebot.providers.clips import Transcript
 from telebot.voice import defaults
 from telebot.voice.attempts import Attempt
 from telebot.voice.preferences import ANYBODY, Preferences
+from telebot.voice.pricing import Cost
 from telebot.voice.service import Done
 from telebot.voice.tailoring import PLAINLY, Under
 
@@ -97,6 +98,7 @@ class UsageAnswer(BaseModel):
     currency: str
     price_verified: bool
     is_byok: bool
+    saved: float | None = Field(None, description="what it would have cost; of a kept sound alone")
 
     @classmethod
     def of(cls, done: Done) -> UsageAnswer:
@@ -104,7 +106,7 @@ class UsageAnswer(BaseModel):
         for use in done.uses:
             if name := _UNITS.get(use.unit):
                 counted[name] = counted.get(name, 0) + use.quantity
-        upstream = None if done.cost.amount is None else float(done.cost.amount)
+        upstream = _amount(done.cost)
         return cls(
             **{n: many if n == "seconds" else int(many) for n, many in counted.items()},
             cost=0.0 if done.own_key else upstream,
@@ -112,7 +114,12 @@ class UsageAnswer(BaseModel):
             currency=done.cost.currency,
             price_verified=done.cost.verified,
             is_byok=done.own_key,
+            saved=_amount(done.saved),
         )
+
+
+def _amount(cost: Cost | None) -> float | None:
+    return None if cost is None or cost.amount is None else float(cost.amount)
 
 
 _UNITS = {
@@ -176,3 +183,6 @@ class SynthesizeRequest(Asked):
     sample_rate: int | None = Field(None, ge=8000, le=48000, description="Hz; else the voice's own")
     stream: bool = Field(True, description="sound as it is made; false: whole, or an error")
     events: bool = Field(False, description="as text/event-stream instead of bytes")
+    cache: bool | None = Field(
+        None, description="keep the sound, and answer with one that was kept; else the server's way"
+    )

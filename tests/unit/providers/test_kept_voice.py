@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from telebot.audio import g711
-from telebot.providers.kept_voice import KeptVoice, Said, _listed, key_of
+from telebot.providers.kept_files import listed
+from telebot.providers.kept_voice import SUFFIX, KeptVoice, Said, key_of
 from telebot.providers.link import Link
 from telebot.providers.repertoire import Repertoire, whole
 from telebot.providers.spoken import Word
@@ -81,16 +82,16 @@ async def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     await kept.open()
     for name in ("a", "b"):
         kept.put(name, TEXT, SAID)
-        await asyncio.gather(*kept._work)
+        await asyncio.gather(*kept._kept._work)
     await kept.find(["a"], TEXT)
     kept.put("c", TEXT, SAID)
     kept.put("d", TEXT, SAID)
     await kept.close()
-    left = dict(_listed(tmp_path))
+    left = dict(listed(tmp_path, SUFFIX))
     assert key_of("b", TEXT) not in left
     assert sum(left.values()) <= 3000
     assert kept.stats().size_bytes <= 3000
-    assert kept._memory.size_bytes <= 1600
+    assert kept._kept._memory.size_bytes <= 1600
 
 
 async def test_the_order_of_use_outlives_a_restart_and_a_smaller_bound(tmp_path: Path) -> None:
@@ -98,10 +99,10 @@ async def test_the_order_of_use_outlives_a_restart_and_a_smaller_bound(tmp_path:
     await kept.open()
     for name in ("a", "b", "c"):
         kept.put(name, TEXT, SAID)
-    await asyncio.gather(*kept._work)
+    await asyncio.gather(*kept._kept._work)
     for number, name in enumerate(("a", "b", "c")):
         os.utime(tmp_path / f"{key_of(name, TEXT)}.said", (number, number))
-    kept._used.clear()
+    kept._kept._used.clear()
     await kept.find(["a"], TEXT)
     await kept.close()
     smaller = kept_in(tmp_path, disk=2100)
@@ -200,4 +201,4 @@ async def test_a_phrase_of_the_start_is_taken_over_once(speech) -> None:
     await kept.close()
     assert (kept.stats().entries, kept.has("ann", "Gladly.")) == (1, True)
     repertoire.seed("ann", "Gladly.", g711.encode(pcm16), clock)
-    assert not kept._work
+    assert not kept._kept._work
