@@ -72,10 +72,11 @@ Scene = Callable[[Session, dict[str, Any] | bytes | None], Awaitable[None]]
 class RealtimeLine:
     """`scene(session, message)` is awaited for each message, first with None (it is ready)."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, port: int = 0) -> None:
         self.sessions: list[Session] = []
         self.faults: list[str] = []
         self.url = ""
+        self.port = port
         self._scene = scene
         self._tokens: dict[str, dict[str, Any]] = {}
         self._runner: web.AppRunner | None = None
@@ -87,9 +88,9 @@ class RealtimeLine:
         client.setup(app)
         self._runner = web.AppRunner(app, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        host, self.port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{self.port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from absent import absent
-from node import PROGRAMS, node
+from node import PROGRAMS, node, running
 from realtime_line import KEY, RealtimeLine, Session
 
 pytestmark = pytest.mark.peers
@@ -22,6 +24,41 @@ async def scene(session: Session, message: dict[str, Any] | bytes | None) -> Non
         session.cut()
     elif message["text"] == "fall silent":
         session.deaf = True
+
+
+class Lines:
+    """What a program writes, line by line."""
+
+    def __init__(self, stream: asyncio.StreamReader) -> None:
+        self.seen: list[str] = []
+        self._stream = stream
+
+    async def until(self, beginning: str) -> None:
+        async with asyncio.timeout(30):
+            while line := (await self._stream.readline()).decode().strip():
+                self.seen.append(line)
+                if line.startswith(beginning):
+                    return
+        raise AssertionError(f"it ended before {beginning!r}: {self.seen}")
+
+
+async def test_a_server_that_starts_again_is_found_again():
+    async def nothing(session: Session, message: Any) -> None:
+        """Only there."""
+
+    async with AsyncExitStack() as stack:
+        async with RealtimeLine(nothing) as line:
+            program = PROGRAMS / "restart.mjs"
+            client = await stack.enter_async_context(running(program, line.url, KEY, cwd=PROGRAMS))
+            assert client.stdout
+            states = Lines(client.stdout)
+            await states.until("ready 0")
+        await states.until("waiting 3")  # nobody is there
+        again = await stack.enter_async_context(RealtimeLine(nothing, line.port))
+        await states.until("closed")
+        assert await client.wait() == 0
+        assert len(line.sessions) == len(again.sessions) == 1
+    assert [line for line in states.seen if line.startswith("ready")][1] != "ready 0"
 
 
 class Answering(RealtimeLine):
