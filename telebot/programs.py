@@ -180,6 +180,7 @@ def add_pages(
     works = voice_api.parts(voice, parts.gate.who, brains, now)
     work = [*more, *works, reports, config, keys]
     work += voice_api.choosing(archive.choices, voice, parts.gate.who)
+    work.append(voice_api.portable(archive.portable, voice, parts.gate.who, now))
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
     logins = Sessions(archive.keys, secret_key(settings), now)

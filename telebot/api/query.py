@@ -103,15 +103,15 @@ def parsed(model: type[Q], request: web.Request) -> Q:
     return valid(model, values)
 
 
-async def body_of(request: web.Request) -> bytes:
+async def body_of(request: web.Request, most: int = MAX_BODY_BYTES) -> bytes:
     """The body of a request. Raises `ApiError` (400, 408, 413)."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
             async for chunk in request.content.iter_any():
                 body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise ApiError(413, "too_large", f"More than {MAX_BODY_BYTES} bytes.")
+                if len(body) > most:
+                    raise ApiError(413, "too_large", f"More than {most} bytes.")
     except TimeoutError:
         raise ApiError(408, "too_slow", "The body took too long.") from None
     except (web.RequestPayloadError, web.PayloadAccessError):

@@ -23,6 +23,7 @@ from telebot.records.choices import Choices
 from telebot.records.comparing import Comparing
 from telebot.records.cost import Price, built_in
 from telebot.records.keys import Keys
+from telebot.records.portable import Portable
 from telebot.records.reading import CallReader
 from telebot.records.recording import FileRecorder
 from telebot.records.recovery import recover
@@ -72,6 +73,7 @@ class Archive:
         self.comparing = Comparing(self.store)
         self.reports = Reports(self.store, settings.currency)
         self.keys = Keys(self.store, data, now, clock, used=self.log.key_used, admin_key=admin_key)
+        self.portable = Portable(self.store, now, self.choices, self.keys, self.vault)
         self.retention = Retention(self.store, data, self._server, settings.retention_days, now)
         self._retention: asyncio.Task[None] | None = None
 

@@ -290,6 +290,12 @@ def _mine(key_id: str) -> tuple[Any, Any]:
     return (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
 
 
+def changed_terms(row: Row[Any], terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns by which these terms (as `Keys.create` has them) differ from what a key has."""
+    key = _key(row)
+    return _columns({name: new for name, new in terms.items() if getattr(key, name) != new})
+
+
 def _columns(terms: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(terms)
     if "models" in values:

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Executable, Row, delete, insert, select, update
 
 from telebot.call.errors import ConfigError, Local
 from telebot.call.ports import Clock, WallClock
@@ -69,6 +69,24 @@ class Opened:
 
     key: StoredKey
     secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A provider's key as it is to be; without a `secret` the one that is there keeps its own."""
+
+    owner: str
+    provider: str
+    label: str
+    position: int
+    fallback: bool
+    allowed_models: tuple[str, ...]
+    secret: str | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """No two keys have the same one."""
+        return (self.owner, self.provider, self.label)
 
 
 class Vault:
@@ -175,6 +193,50 @@ class Vault:
                 await connection.execute(update(provider_keys).where(mine).values(**sealed))
                 done += 1
         return done
+
+    async def every(self) -> list[StoredKey]:
+        """The keys of all owners."""
+        order = (provider_keys.c.owner, provider_keys.c.position, provider_keys.c.id)
+        async with self._store.reading() as connection:
+            rows = await connection.execute(select(provider_keys).order_by(*order))
+            return [_stored(row) for row in rows]
+
+    def statements(self, wanted: Brought, row: Row[Any] | None) -> list[Executable]:
+        """What makes the key of a row (None: there is none) the wanted one; nothing where it is."""
+        now, secret = self._now(), wanted.secret
+        if row is not None and (secret is None or self._opens_as(row, secret)):
+            secret = None
+            same = (wanted.position, wanted.fallback, wanted.allowed_models)
+            known = _stored(row)
+            if same == (known.position, known.fallback, known.allowed_models):
+                return []
+        row_id = secrets.token_hex(8) if row is None else str(row.id)
+        values: dict[str, Any] = {
+            "position": wanted.position,
+            "fallback": wanted.fallback,
+            "allowed_models": orjson.dumps(list(wanted.allowed_models)).decode(),
+            "updated_at": now,
+        }
+        if secret is not None:
+            values |= self._sealed(secret, wanted.owner, wanted.provider, row_id)
+            values["masked"] = _masked(secret)
+        if row is not None:
+            mine = provider_keys.c.id == row_id
+            return [update(provider_keys).where(mine).values(**values)]
+        owner, provider, label = wanted.name
+        named = {"id": row_id, "owner": owner, "provider": provider, "label": label}
+        return [insert(provider_keys).values(created_at=now, **named, **values)]
+
+    def _opens_as(self, row: Row[Any], secret: str) -> bool:
+        try:
+            return self._secret(row) == secret
+        except SealedElsewhere:
+            return False
+
+    def refresh(self) -> None:
+        """Read everything anew: it was changed past this object."""
+        self._changes += 1
+        self._read.clear()
 
     async def note(self, owner: str, action: str, fields: Mapping[str, Any]) -> None:
         """Write a change of the configuration down: who did what, without secrets."""

@@ -10,12 +10,14 @@ from telebot.api.voice.compatible import Compatible
 from telebot.api.voice.flags import FlagsApi
 from telebot.api.voice.intents import IntentsApi
 from telebot.api.voice.lists import Lists
+from telebot.api.voice.portable import PortableApi
 from telebot.api.voice.preferences import PreferencesApi
 from telebot.api.voice.synthesize import Synthesize
 from telebot.api.voice.transcribe import Transcribe, WhoAsks
 from telebot.call.ports import WallClock
 from telebot.dialog.brain import Brain
 from telebot.records.choices import Choices
+from telebot.records.portable import Portable
 from telebot.voice.service import Voice
 
 
@@ -31,6 +33,11 @@ def parts(
         Compatible(voice, who, once),
         IntentsApi(voice, who, once, brains, now),
     ]
+
+
+def portable(portable: Portable, voice: Voice, who: WhoAsks, now: WallClock) -> HasEndpoints:
+    """All of the configuration, out and in."""
+    return PortableApi(portable, voice, who, now)
 
 
 def choosing(choices: Choices, voice: Voice, who: WhoAsks) -> list[HasEndpoints]:
