@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes the three locks from pyproject.toml: what builds, what serves, what tests. Each is good for
-# every supported platform and Python, and holds hashes but no word of the index it came from.
+# Makes the three locks from pyproject.toml: what builds, what serves, what tests; and that of the
+# gateway which the benchmark compares with. Each is good for every supported platform and Python,
+# and holds hashes but no word of the index it came from.
 # Arguments go to uv (--upgrade moves pins that would otherwise stay).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -38,3 +39,4 @@ compile requirements-build.lock --no-annotate "$@" "$build_requirements"
 compile requirements.lock "$@" pyproject.toml
 # The tools may not pull the server's own pins along: what is tested is what is served.
 compile requirements-dev.lock --constraint requirements.lock --extra dev "$@" pyproject.toml
+compile bench/litellm.lock "$@" bench/litellm.in

@@ -1,5 +1,5 @@
 """`python -m bench [WHAT] …`: run (the default), ramp, noise, offline, failover, sip, sip-media,
-profile, load."""
+profile, load, gateway (its load and its upstream: gateway-load, gateway-upstream)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ MODULES = {
     "sip-load": "bench.sip_load",
     "sip-media": "bench.sip_media",
     "sip-media-server": "bench.sip_media_server",
+    "gateway": "bench.gateway",
+    "gateway-load": "bench.gateway_load",
+    "gateway-upstream": "bench.gateway_upstream",
 }
 
 
