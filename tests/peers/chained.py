@@ -13,7 +13,9 @@ from service_line import Line, running
 from simulated import Simulated
 
 from telebot.agent_settings import AgentSpeech
+from telebot.providers.chain import Chain
 from telebot.providers.failure import Failure
+from telebot.providers.link import Patience
 from telebot.providers.registry import Kind, Spec
 from telebot.settings import VendorLimits
 from telebot.speech.chains import Chains, plans
@@ -25,9 +27,12 @@ def _vendor(spec: Spec) -> str:
     return spec if isinstance(spec, str) else str(spec["service"])
 
 
+PATIENT = {"start_s": 30, "first_s": 30, "stall_s": 30}
+
+
 def _patient(spec: Spec) -> dict[str, Any]:
     bare = {"service": spec} if isinstance(spec, str) else dict(spec)
-    return {"start_s": 30, "first_s": 30, "stall_s": 30, **bare}
+    return {**PATIENT, **bare}
 
 
 @dataclass
@@ -58,6 +63,12 @@ class Chained:
     told: Told
     chains: Chains
     chain: FrameProcessor
+
+    def well_again(self) -> None:
+        """The fault is over: from now on nobody is left by a deadline."""
+        assert isinstance(self.chain, Chain)
+        for port in self.chain._ports:
+            port.link.patience = Patience(**PATIENT)
 
 
 @asynccontextmanager

@@ -76,6 +76,7 @@ async def test_it_goes_back_to_the_first_once_that_is_well_again(vendor):
     async with chained(vendor, "llm", ["openai", "anthropic"], hasty="openai") as chain:
         await reply(chain)
         vendor.fault()
+        chain.well_again()
         breaker = next(iter(chain.chains.breakers))
         breaker._until = 0.0  # its time is up
         assert await reply(chain) == WHOLE  # by the second, while the first is tried beside it

@@ -162,6 +162,7 @@ async def test_a_recogniser_without_a_place_is_gone_back_to_once_there_is_one(ve
         assert chain.told.failed == [("deepgram", "paced")], "said once"
         assert "deepgram" not in asked(vendor), "no stream was opened"
         slot.release()
+        chain.well_again()
         await utterance(chain, audio)
         await vendor.until(lambda: pace.running == 1)
         await utterance(chain, audio)

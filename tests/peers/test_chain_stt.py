@@ -98,6 +98,7 @@ async def test_a_vendor_that_lost_the_line_is_used_again_once_it_is_well(vendor,
     vendor.fault("deepgram.stt=drop@middle x1")
     async with chained(vendor, "stt", ["deepgram", "local"], hasty="deepgram") as chain:
         assert await understood(chain, spoken) == plain(SAID)
+        chain.well_again()
         breaker = next(iter(chain.chains.breakers))
         breaker._until = 0.0  # its time is up
         assert await understood(chain, spoken) == plain(SAID)
