@@ -1,24 +1,22 @@
 """One call's media over RTP (RFC 3550, 3551): caller audio to the `MediaSink`, bot audio out.
 
 Packets come in through `arrived` (the hot path), which tells ours from others' (`source.py`), and
-go to `caller.py`; what comes out of it goes to the sink in the call's one media task. The process'
+go to `caller.py`; what comes out of it goes to the sink by way of `feeding.py`. The process'
 beat (`beats.py`) sends what `rtp_out.py` holds. A call has no timer of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-
-import structlog
 
 from telebot.audio import g711
 from telebot.call.events import MediaSink
-from telebot.sip.caller import KEY, MARK, Caller
+from telebot.sip.caller import MARK, Caller
+from telebot.sip.feeding import Feeding
 from telebot.sip.packets import HEADER, LEAST, MOST, PLAIN, RTCP_FIRST, RTCP_LAST, payload
 from telebot.sip.ports import Ports
 from telebot.sip.rtcp import Reports
@@ -30,10 +28,6 @@ from telebot.sip.stats import RtpStats, gather
 SILENT_S, LONGEST_WAIT_S = 20.0, 0.2
 UNKNOWN_S = 3.0  # a peer behind NAT has to send first; until then what the bot says waits
 WATCH_BEATS = 10  # a look at every call each 100 ms
-MOST_WAITING = 512  # pieces of caller audio that a slow sink may leave
-KEPT_BEFORE = 100  # of them are kept until there is a sink (2 s)
-
-log = structlog.get_logger(__name__)
 
 
 def _nothing() -> None:
@@ -110,18 +104,15 @@ class RtpStream:
         self._rtcp: asyncio.DatagramTransport | None = None
         self._open: list[_Port] = []
         self._clock = time.monotonic
-        self._caller = Caller(self._say, ports.beats, self._clock)
+        self._junk: Counter[str] = Counter()
+        self._feeding = Feeding(self._junk, self._failed)
+        self._caller = Caller(self._feeding.put, ports.beats, self._clock)
         self._out = RtpOut(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
         self._negotiated: Negotiated | None = None
         self._reports = Reports(self._out.ssrc, f"{local.session_id:x}@telebot", time.time)
         self._report_at = 0.0
         self._used_at = self._alive_at = 0.0
         self._said_silent = False
-        self._junk: Counter[str] = Counter()
-        self._queue: deque[tuple[bytes | str, int]] = deque(maxlen=MOST_WAITING)
-        self._wake: asyncio.Future[None] | None = None
-        self._sink: MediaSink | None = None
-        self._feeding: asyncio.Task[None] | None = None
         self._closed = False
 
     # --- what signalling says ------------------------------------------------------------------
@@ -147,11 +138,7 @@ class RtpStream:
     def begin(self, sink: MediaSink) -> None:
         """From now on what the caller says and keys goes to `sink`, the last two seconds first.
         Another sink takes the place of the one before."""
-        while len(self._queue) > KEPT_BEFORE:
-            self._queue.popleft()
-        self._sink = sink
-        if self._feeding is None and not self._closed:
-            self._feeding = asyncio.create_task(self._feed())
+        self._feeding.begin(sink)
 
     def stats(self) -> RtpStats:
         """What was counted so far; good after `close` too."""
@@ -163,19 +150,16 @@ class RtpStream:
         if self._closed:
             return
         self._closed = True
+        self._feeding.stop()
         self._beats.leave(self._beat)
         self._beats.leave(self._watch)
         self._caller.close()
         self._send_report(self._reports.goodbye())
-        task, self._feeding = self._feeding, None
         try:
             for transport in (self._rtp, self._rtcp):
                 if transport is not None:
                     transport.close()
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await self._feeding.close()
             for port in self._open:
                 await port.closed.wait()
         finally:
@@ -185,9 +169,13 @@ class RtpStream:
 
     def _let_go(self) -> None:
         """Know nobody any more, so that what a call was goes at once, not with the next cycles."""
-        self._sink = self._rtp = self._rtcp = None
+        self._rtp = self._rtcp = None
+        self._feeding.let_go()
         self.on_silent = self.on_failed = _nothing
         self._open.clear()
+
+    def _failed(self) -> None:
+        self.on_failed()
 
     # --- the bot's side ------------------------------------------------------------------------
 
@@ -229,7 +217,7 @@ class RtpStream:
             self._rtp.sendto(packet, self._source.target)
 
     def _played(self, name: str) -> None:
-        self._say(name, MARK)
+        self._feeding.put(name, MARK)
 
     # --- the caller's side ---------------------------------------------------------------------
 
@@ -285,30 +273,3 @@ class RtpStream:
         port = self._rtp if negotiated is not None and negotiated.mux else self._rtcp
         if port is not None and target is not None:
             port.sendto(report, target)
-
-    def _say(self, what: bytes | str, at_ms: int) -> None:
-        """For the sink: audio and its time in ms, a key and `KEY`, a mark's name and `MARK`."""
-        if len(self._queue) == MOST_WAITING:
-            self._junk["unheard"] += 1
-        self._queue.append((what, at_ms))
-        if (wake := self._wake) is not None and not wake.done():
-            wake.set_result(None)
-
-    async def _feed(self) -> None:
-        """The call's media task."""
-        queue, loop = self._queue, asyncio.get_running_loop()
-        try:
-            while not self._closed:
-                while queue and (sink := self._sink) is not None:
-                    what, at_ms = queue.popleft()
-                    if isinstance(what, bytes):
-                        await sink.audio(what, at_ms)
-                    elif at_ms == KEY:
-                        await sink.digit(what)
-                    else:
-                        await sink.played(what)
-                self._wake = loop.create_future()
-                await self._wake
-        except Exception:  # the boundary of the call's media task
-            log.exception("media_failed")
-            self.on_failed()

@@ -39,7 +39,7 @@ BOUNDARIES = {
     "telebot/voice/filters.py": "an added package's own code, at the start",
     "telebot/voice/attempts.py": "one provider's work in a request, an added package's too",
     "telebot/sip/beats.py": "one call's beat in the beat of all",
-    "telebot/sip/rtp.py": "the call's media task",
+    "telebot/sip/feeding.py": "the call's media task",
     "telebot/speech/effects.py": "the call's own task",
     "telebot/speech/vad.py": "one call's detector, in the inference of all",
     "telebot/speech/voice.py": "one call's voice, in the ticker of all",
