@@ -26,7 +26,6 @@ from telebot.sip.stats import COUNTED, MEASURED
 from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.speech.turn_model import TurnModelProcess
-from telebot.voice.service import Voice
 from telebot.web.metrics import Metrics
 
 SIP_COUNTED = {
@@ -60,27 +59,15 @@ def measure(
     metrics.total("tts_cache_misses", "Sentences synthesised", lambda: cache().misses)
     metrics.gauge("tts_cache_sentences", "Sentences kept", lambda: cache().entries)
     metrics.gauge("tts_cache_bytes", "Audio kept", lambda: cache().size_bytes)
-    _cache(metrics, "kept_replies", "Models' first replies", chains.kept_replies.stats)
+    measure_cache(metrics, "kept_replies", "Models' first replies", chains.kept_replies.stats)
     if chains.kept_voice is not None:
-        _cache(metrics, "kept_voice", "Fixed sentences of vendors' voices", chains.kept_voice.stats)
+        measure_cache(
+            metrics, "kept_voice", "Fixed sentences of vendors' voices", chains.kept_voice.stats
+        )
     log, recorder = archive.log, archive.recorder
     metrics.gauge("records_waiting_rows", "Rows not written yet", lambda: log.waiting_rows)
     metrics.total("records_lost_rows", "Rows that could not be kept", lambda: log.lost_rows)
     metrics.total("recordings_failed", "Recordings stopped by a fault", lambda: recorder.failed)
-
-
-def measure_voice(metrics: Metrics, voice: Voice) -> None:
-    """What voice work that is no call counts."""
-    if voice.sounds is not None:
-        _cache(metrics, "kept_sounds", "Sounds of `/v1/voice`", voice.sounds.stats)
-    counts = voice.filters.counts
-    metrics.family(
-        CounterMetricFamily,
-        "content_filter_texts",
-        "Texts that content filters judged, by what came of it",
-        ("outcome",),
-        lambda: [((outcome,), count) for outcome, count in counts.items()],
-    )
 
 
 def measure_registrations(metrics: Metrics, registered: Callable[[], dict[str, bool]]) -> None:
@@ -187,7 +174,9 @@ def _providers(metrics: Metrics, breakers: Breakers) -> None:
     )
 
 
-def _cache(metrics: Metrics, name: str, what: str, stats: Callable[[], CacheStats]) -> None:
+def measure_cache(metrics: Metrics, name: str, what: str, stats: Callable[[], CacheStats]) -> None:
+    """How well what is kept is used."""
+
     def hit_rate() -> float:
         now = stats()
         return now.hits / max(1, now.hits + now.misses)

@@ -29,7 +29,6 @@ from telebot.call.admission import ANY_NUMBER
 from telebot.call.ports import WallClock
 from telebot.console import pages
 from telebot.console.sessions import Sessions
-from telebot.measures import measure_voice
 from telebot.providers.kept_files import KeptFiles
 from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
@@ -45,6 +44,7 @@ from telebot.voice.kept_sounds import SUFFIX, KeptSounds
 from telebot.voice.permits import Permit, permit_of
 from telebot.voice.service import Voice
 from telebot.voice.tailoring import Tailor
+from telebot.voice_measures import measure_voice
 from telebot.web.auth import Gate
 from telebot.web.bearers import Askers, Bearers
 from telebot.web.key_budgets import KeyBudgets

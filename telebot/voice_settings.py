@@ -74,6 +74,15 @@ class VoiceSettings(Row):
     max_characters: int = row(
         100_000, "a longer text is refused", unit="characters", ge=1, le=10_000_000
     )
+    at_once: int = row(64, "pieces of work at once; more wait", unit="requests", ge=1, le=10_000)
+    large_at_once: int = row(
+        8, "of them, with uploads above 8 MiB or fetched by URL", unit="requests", ge=1, le=1000
+    )
+    queue_length: int = row(256, "that may wait; more are a 503", unit="requests", ge=1, le=10_000)
+    queue_s: float = row(30.0, "what has waited for so long is a 503", unit="s", ge=0, le=600)
+    media_threads: int = row(
+        2, "threads that decode, clean and encode sound", unit="threads", ge=1, le=64
+    )
     kept_answers_mb: int = row(
         64, "answers kept for requests with an Idempotency-Key", unit="MiB", ge=1, le=65_536
     )

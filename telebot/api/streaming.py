@@ -11,7 +11,12 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 TAKEN_WITHIN_S = 60.0  # of the next piece; who takes none for so long has gone
-UNLIKE = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
+WAITED_HEADER = "x-queue-wait-ms"
+WAITED = web.RequestKey("waited", str)
+# what an answer that is given again has of its own
+UNLIKE = frozenset(
+    {"connection", "content-length", "date", "server", "transfer-encoding", WAITED_HEADER}
+)
 
 
 class TooSlow(ConnectionError):
@@ -51,7 +56,9 @@ class Stream(web.StreamResponse):
     stands still would hold its work's place for ever."""
 
     def __init__(self, request: web.Request, headers: Mapping[str, str]) -> None:
-        super().__init__(headers=headers)
+        waited = request.get(WAITED)
+        told = {} if waited is None else {WAITED_HEADER: waited}
+        super().__init__(headers={**headers, **told})
         self._asked = request
         self._tape = request.get(TAPE)
 

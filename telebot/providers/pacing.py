@@ -53,7 +53,7 @@ class Slot:
 
 @dataclass(slots=True, order=True)
 class _Waiter:
-    priority: Priority
+    priority: int
     start: float  # each of those who ask gets a turn (self-clocked fair queueing)
     number: int
     characters: int = field(compare=False)
@@ -64,8 +64,11 @@ class Pace:
     """The limits of one vendor or model. A request counts when it is let through, its characters
     with it; one of more characters than the limit is let through alone."""
 
-    def __init__(self, name: str, limits: VendorLimits, clock: Clock) -> None:
+    def __init__(
+        self, name: str, limits: VendorLimits, clock: Clock, most_waiting: int = MOST_WAITING
+    ) -> None:
         self.name = name
+        self._most_waiting = most_waiting
         self._limits = limits
         self._clock = clock
         self._recent: deque[tuple[float, int]] = deque()  # when, characters: of the last minute
@@ -84,8 +87,11 @@ class Pace:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    def waiting_of(self, priority: int) -> int:
+        return sum(waiter.priority == priority for waiter in self._waiting)
+
     async def slot(
-        self, who: Hashable, wait_s: float, characters: int = 0, priority: Priority = Priority.LIVE
+        self, who: Hashable, wait_s: float, characters: int = 0, priority: int = Priority.LIVE
     ) -> Slot:
         """A place for one request, after at most `wait_s`. `who` asks: those who ask for much do
         not hold up the others. Raises `TurnedAway`; a cancelled wait leaves nothing behind."""
@@ -119,16 +125,14 @@ class Pace:
 
     # the queue
 
-    def _line_up(
-        self, who: Hashable, characters: int, priority: Priority, wait_s: float
-    ) -> _Waiter:
+    def _line_up(self, who: Hashable, characters: int, priority: int, wait_s: float) -> _Waiter:
         start = max(self._virtual, self._finish.get(who, 0.0))
         granted = asyncio.get_running_loop().create_future()
         waiter = _Waiter(priority, start, next(self._numbers), characters, granted)
         ahead = bisect.bisect(self._waiting, waiter)
         if self._least_wait_s(ahead, characters) > wait_s:
             raise self._no_place()
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) >= self._most_waiting:
             last = self._waiting[-1]
             if last < waiter:
                 raise self._no_place()

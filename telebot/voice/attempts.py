@@ -6,11 +6,12 @@ go before this work in the queue. Next: `transcribing.py`, `speaking.py`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
@@ -21,7 +22,9 @@ from telebot.providers.pacing import Pacing, Priority, Slot, TurnedAway
 from telebot.voice.offers import Offer
 from telebot.voice.routing import Router
 from telebot.voice.tailoring import PLAINLY, Under
+from telebot.voice.threads import Threads
 
+P = ParamSpec("P")
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -66,6 +69,7 @@ class Attempts:
     told_how: frozenset[str] = frozenset()
     asking: Offer | None = None  # the last one that was asked
     under: Under = PLAINLY  # what its user and the flags chose
+    threads: Threads | None = None  # for what keeps a processor busy; the loop's own without
     _doubted: list[tuple[Offer, Failure]] = field(default_factory=list)
     _kept: Slot | None = None
 
@@ -103,6 +107,12 @@ class Attempts:
             self.made.append(Attempt(offer.name, None, "", took_s * 1000, offer.own_key))
             return offer, done
         raise self.given_up(last)
+
+    async def beside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work`, which keeps a processor busy, gives."""
+        if self.threads is None:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        return await self.threads.run(work, *args, **kwargs)
 
     def let_go(self) -> None:
         """The work that was kept is over. Idempotent."""

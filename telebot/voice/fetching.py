@@ -15,14 +15,15 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from telebot.call.errors import ApiError
+from telebot.voice.threads import Threads
 
 WITHIN_S = 30.0
 CONNECT_S = 5.0
 REDIRECTS = 3
+LOOK_UPS = 4  # of names at once
 MOST_URL = 2048
 _UNICAST = ip_network("2000::/3")  # all that is public of IPv6 (RFC 4291 section 2.4)
 
@@ -126,19 +127,37 @@ class _PublicResolver(AbstractResolver):
 
     def __init__(self, hosts: Collection[str]) -> None:
         self._hosts = hosts
-        self._resolver = ThreadedResolver()
+        self._threads = Threads(LOOK_UPS, "look-up")  # one that hangs holds up no call's
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
+        infos = await self._threads.run(
+            socket.getaddrinfo,
+            host,
+            port,
+            family=family,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_ADDRCONFIG,
+        )
+        found = [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=family,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for family, _, proto, _, address in infos
+        ]
         if host.lower() not in self._hosts:
             for each in found:
                 _public(each["host"])
         return found
 
     async def close(self) -> None:
-        await self._resolver.close()
+        self._threads.close()
 
 
 def _public(address: str) -> None:

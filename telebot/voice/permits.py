@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from telebot.providers import registry
-from telebot.records.keys import ApiKey, Scope
+from telebot.records.keys import ApiKey, Scope, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Permit:
 
     models: tuple[str, ...] = ()
     may_spend: bool = True
+    tier: Tier = Tier.NORMAL
 
     def opens(self, provider: str, model: str) -> bool:
         """Whether this model of this provider may be asked."""
@@ -51,4 +52,4 @@ def permit_of(key: ApiKey | None) -> Permit:
     if key is None:
         return Permit(may_spend=False)
     may_spend = key.scope.allows(Scope.OPERATOR) or key.monthly_budget is not None
-    return Permit(key.models, may_spend)
+    return Permit(key.models, may_spend, key.tier)

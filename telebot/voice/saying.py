@@ -8,7 +8,6 @@ next provider says that sentence and the rest. Written down once for each provid
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -114,7 +113,7 @@ class Saying:
         """The last bytes of the sound."""
         if self._encoder is None:
             return b""
-        return await asyncio.to_thread(self._encoder.finish)
+        return await self._voice.threads.run(self._encoder.finish)
 
     def write_down(self, *, cancelled: bool) -> None:
         """At its end; nothing where no sentence came. Idempotent."""
@@ -164,7 +163,7 @@ class Saying:
             return encoder.feed(at_once)
 
         heavy = self._manner.format in CONTAINERS or rate_hz != from_hz
-        return await asyncio.to_thread(encode) if heavy else encoder.feed(pcm16)
+        return await self._voice.threads.run(encode) if heavy else encoder.feed(pcm16)
 
 
 def _in_short(made: list[Attempt]) -> list[Attempt]:

@@ -24,11 +24,13 @@ from telebot.voice.attempts import Attempt, Attempts
 from telebot.voice.fetching import Fetcher
 from telebot.voice.filters import Filters
 from telebot.voice.kept_sounds import KeptSounds
+from telebot.voice.line import Line
 from telebot.voice.offers import WORKS, Offer, Offers
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.pricing import FREE, Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router
 from telebot.voice.tailoring import PLAINLY, Kept, Tailor, Under
+from telebot.voice.threads import Threads
 from telebot.voice_settings import VoiceSettings
 
 HIT, MISS = "hit", "miss"
@@ -124,6 +126,8 @@ class Voice:
         self.router = Router(self.offers, breakers)
         self.fetcher = Fetcher(settings.fetch_hosts, most_bytes=settings.max_upload_mb << 20)
         self.tailor = Tailor(kept)
+        self.line = Line(settings, clock)
+        self.threads = Threads(settings.media_threads, "media")
         self.filters = filters or Filters((), settings.filters)
         self.sounds = sounds
         self.clock = clock
@@ -137,7 +141,7 @@ class Voice:
     async def keys(self, key_id: str = "") -> Keys:
         """Whose keys a request of this API key's owner may use, in the order of trying: its own,
         the house's, its own that are for fallback. Raises `ApiError` where they do not open."""
-        permit = ANY if self._permit is None or not key_id else await self._permit(key_id)
+        permit = await self.permit(key_id)
         house = KeySource(self.offers.resources, permit=permit)
         if not key_id or self._stored is None:
             return [house]
@@ -148,6 +152,10 @@ class Voice:
         before = [self._source(each, permit) for each in stored if not each.key.fallback]
         after = [self._source(each, permit) for each in stored if each.key.fallback]
         return [*before, house, *after]
+
+    async def permit(self, key_id: str) -> Permit:
+        """What an owner may use, and how urgent it is."""
+        return ANY if self._permit is None or not key_id else await self._permit(key_id)
 
     async def ready(self, key_id: str = "") -> list[Offer]:
         """Every provider that a request of this API key's owner could use, of all work."""
@@ -179,7 +187,9 @@ class Voice:
 
     def attempts(self, key_id: str, under: Under = PLAINLY) -> Attempts:
         """For one request of the owner of this API key."""
-        return Attempts(self.router, self._pacing, key_id, self.clock, under=under)
+        return Attempts(
+            self.router, self._pacing, key_id, self.clock, under=under, threads=self.threads
+        )
 
     def cost(self, offer: Offer, uses: tuple[Use, ...]) -> Cost:
         """What it costs the house; nothing where the owner's own key pays."""
@@ -229,6 +239,7 @@ class Voice:
 
     async def close(self) -> None:
         """Close the connections that fetch recordings, and write down what is kept."""
+        self.threads.close()
         await self.fetcher.close()
         if self.sounds is not None:
             await self.sounds.close()

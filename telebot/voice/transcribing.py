@@ -59,7 +59,11 @@ async def transcribe(
     recording: Recording, offers: list[Offer], attempts: Attempts, prefers: Preferences
 ) -> Transcribed:
     """The text, by the first of `offers` that hears it. Raises `ApiError`."""
-    return await _by_one(recording, offers, attempts, prefers, _whole)
+
+    async def hear(hears: Transcriber, asked: Recording) -> Transcript:
+        return await _whole(hears, asked, attempts)
+
+    return await _by_one(recording, offers, attempts, prefers, hear)
 
 
 async def _by_one(
@@ -82,7 +86,7 @@ async def _by_one(
         except TimeoutError:
             raise lost(Cause.STALLED, f"no transcript within {within_s:.0f} s") from None
         if not heard.text and loud is None:
-            loud = await asyncio.to_thread(_sounds, recording)
+            loud = await attempts.beside(_sounds, recording)
         if not heard.text and loud:
             raise lost(Cause.EMPTY, "no words for a recording that is clearly loud")
         return heard
@@ -105,7 +109,7 @@ async def stream(
     async def hear(hears: Transcriber, asked: Recording) -> Transcript:
         if isinstance(hears, Streams) and asked.sound.seconds <= hears.longest_s:
             return await _shown(hears, asked, latest)
-        return await _whole(hears, asked)
+        return await _whole(hears, asked, attempts)
 
     async def all_of_it() -> None:
         try:
@@ -161,11 +165,11 @@ async def _shown(hears: Streams, recording: Recording, latest: _Latest) -> Trans
     return last
 
 
-async def _whole(hears: Transcriber, recording: Recording) -> Transcript:
+async def _whole(hears: Transcriber, recording: Recording, attempts: Attempts) -> Transcript:
     """The text of a recording of any length. Raises `ClipFailed`."""
     if recording.sound.seconds <= hears.longest_s:
         return await hears.transcribe(recording)
-    parts = await asyncio.to_thread(_parts, recording.sound, hears.longest_s)
+    parts = await attempts.beside(_parts, recording.sound, hears.longest_s)
     heard, at_s, prompt = [], 0.0, recording.prompt
     for part in parts:
         each = await hears.transcribe(replace(recording, sound=part, prompt=prompt))

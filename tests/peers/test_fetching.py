@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import socket
 
 import pytest
 from aiohttp import web
@@ -177,14 +177,12 @@ async def test_a_name_that_changes_its_mind_is_judged_where_it_connects(
 ):
     """The resolver's own answer is what is connected to: there is no second look-up."""
     url, asked = server
-    from aiohttp.resolver import ThreadedResolver
+    real = socket.getaddrinfo
 
-    async def resolve(self, host, port=0, family=0):
-        await asyncio.sleep(0)
-        found = {"hostname": host, "host": HOST, "port": port, "family": 2, "proto": 0, "flags": 0}
-        return [found]
+    def look_up(host, port=0, *args, **kwargs):
+        return real(HOST if host == "public.example" else host, port, *args, **kwargs)
 
-    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     port = url.rpartition(":")[2]
     error = await refused(strict, f"http://public.example:{port}/good")
     assert (error.code, asked) == ("url_forbidden", [])

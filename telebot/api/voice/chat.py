@@ -3,7 +3,6 @@ whole, or as it comes (`transcript`, `delta`, `audio`, then `done` or `error`)."
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -12,7 +11,7 @@ from aiohttp import web
 
 from telebot.api.answers import answer
 from telebot.api.calls import EVENTS, Endpoint
-from telebot.api.idempotency import TOLD, Once
+from telebot.api.idempotency import TOLD
 from telebot.api.voice.chat_shapes import (
     ChatAnswer,
     ChatRequest,
@@ -22,6 +21,7 @@ from telebot.api.voice.chat_shapes import (
 from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.transcribe import WhoAsks
+from telebot.api.voice.turns import InTurn
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.files import Encoder
 from telebot.audio.resample import resample
@@ -47,7 +47,7 @@ class ChatApi:
         self._voice = voice
         self._chat = chat
         self._who = who
-        self._once = Once(voice.clock, who, most_bytes=voice.settings.kept_answers_mb << 20)
+        self._once = InTurn(voice, who)
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -133,8 +133,7 @@ class ChatApi:
         if sent:
             sound = await sound_of(
                 form,
-                self._voice.settings,
-                self._voice.fetcher,
+                self._voice,
                 audio=asked.audio,
                 url=asked.url,
                 media_type=asked.media_type,
@@ -170,7 +169,7 @@ class ChatApi:
         told = ChatAnswer.of(end, self._ms(began), self._voice.currency)
         if end.saying is not None and end.saying.encoder is not None:
             from_hz = end.saying.encoder.rate_hz
-            file = await asyncio.to_thread(_file, bytes(sound), from_hz, asked)
+            file = await self._voice.threads.run(_file, bytes(sound), from_hz, asked)
             told = told.with_sound(*file)
         return answer(told)
 

@@ -234,8 +234,8 @@ class Compatible:
             diarize=asked.response_format == "diarized_json",
         )
         wish = await meant(self._voice, self._who(request), wish, "stt")
-        sound = await sound_of(form, self._voice.settings, self._voice.fetcher)
-        recording = await recording_of(wish, sound)
+        sound = await sound_of(form, self._voice)
+        recording = await recording_of(self._voice, wish, sound)
         if asked.stream:
             return await unless_gone(request, self._streamed(request, wish, recording))
         heard, done = await unless_gone(

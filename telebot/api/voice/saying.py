@@ -190,7 +190,7 @@ class Job:
             raise
         body, encoder = sound, self._encoder(spoken)
         if spoken.kind == speaking.PCM:
-            body, encoder = await asyncio.to_thread(self._coded, sound, spoken.rate_hz)
+            body, encoder = await self._voice.threads.run(self._coded, sound, spoken.rate_hz)
         self._keep(body, encoder, spoken.offer)
         done = self._finish(spoken)
         headers = self._headers(spoken, encoder) | {"x-attempts": str(len(done.attempts))}
@@ -267,7 +267,9 @@ class Job:
         async for piece in spoken.pieces:
             self._first_at = self._first_at or self._voice.clock()
             data = (
-                await asyncio.to_thread(encoder.feed, piece) if compressed else encoder.feed(piece)
+                await self._voice.threads.run(encoder.feed, piece)
+                if compressed
+                else encoder.feed(piece)
             )
             if data:
                 if self._cache and len(whole) <= MOST_BYTES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from telebot.api.calls import HasEndpoints
-from telebot.api.idempotency import Once
 from telebot.api.voice.compatible import Compatible
 from telebot.api.voice.flags import FlagsApi
 from telebot.api.voice.intents import IntentsApi
@@ -14,6 +13,7 @@ from telebot.api.voice.portable import PortableApi
 from telebot.api.voice.preferences import PreferencesApi
 from telebot.api.voice.synthesize import Synthesize
 from telebot.api.voice.transcribe import Transcribe, WhoAsks
+from telebot.api.voice.turns import InTurn
 from telebot.call.ports import WallClock
 from telebot.dialog.brain import Brain
 from telebot.records.choices import Choices
@@ -25,7 +25,7 @@ def parts(
     voice: Voice, who: WhoAsks, brains: Mapping[str, Brain], now: WallClock
 ) -> list[HasEndpoints]:
     """For `api.calls.setup`. `who` gives the id of a request's owner; `brains` are the agents'."""
-    once = Once(voice.clock, who, most_bytes=voice.settings.kept_answers_mb << 20)
+    once = InTurn(voice, who)
     return [
         Transcribe(voice, who, once),
         Synthesize(voice, who, once),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -63,14 +62,9 @@ class Transcribe:
     ) -> web.StreamResponse:
         asked = await meant(self._voice, self._who(request), asked, "stt")
         sound = await sound_of(
-            form,
-            self._voice.settings,
-            self._voice.fetcher,
-            audio=asked.audio,
-            url=asked.url,
-            media_type=asked.media_type,
+            form, self._voice, audio=asked.audio, url=asked.url, media_type=asked.media_type
         )
-        recording = await recording_of(asked, sound)
+        recording = await recording_of(self._voice, asked, sound)
         if asked.stream:
             return await unless_gone(request, self._streamed(request, asked, recording))
         heard, done = await unless_gone(
@@ -100,13 +94,13 @@ class Transcribe:
         return events.response
 
 
-async def recording_of(asked: TranscribeRequest, sound: Sound) -> Recording:
+async def recording_of(voice: Voice, asked: TranscribeRequest, sound: Sound) -> Recording:
     """The recording as it is to be heard."""
     pcm16 = sound.pcm16
     if asked.denoise:
-        pcm16 = await asyncio.to_thread(denoised, pcm16, sound.rate_hz)
+        pcm16 = await voice.threads.run(denoised, pcm16, sound.rate_hz)
     if asked.normalize:
-        pcm16 = await asyncio.to_thread(normalised, pcm16)
+        pcm16 = await voice.threads.run(normalised, pcm16)
     return Recording(
         Sound(pcm16, sound.rate_hz),
         asked.language,

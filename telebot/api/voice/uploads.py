@@ -23,7 +23,8 @@ from telebot.api.voice.multipart import BrokenForm, Part, boundary_of, parts
 from telebot.audio import files
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Sound
-from telebot.voice.fetching import Fetcher
+from telebot.voice.service import Voice
+from telebot.voice.threads import Threads
 from telebot.voice_settings import VoiceSettings
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,6 +33,7 @@ MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS = 64
 SORTED = orjson.OPT_SORT_KEYS
 SMALL = 1 << 20  # bytes that are read sooner than a thread takes them up
+BROUGHT = web.RequestKey("brought", int)  # bytes of the upload, or of what is to be fetched
 JSON_FIELDS = frozenset({"provider", "logprobs", "include"})  # objects inside a form
 
 
@@ -61,6 +63,13 @@ class Form:
 
 async def form_of(request: web.Request, settings: VoiceSettings) -> Form:
     """A multipart form or a JSON object. Raises `ApiError` (400, 408, 413, 415)."""
+    form = await _form_of(request, settings)
+    if "url" in form.fields:
+        request[BROUGHT] = settings.max_upload_mb << 20
+    return form
+
+
+async def _form_of(request: web.Request, settings: VoiceSettings) -> Form:
     most = settings.max_upload_mb << 20
     kind = request.content_type
     try:
@@ -87,6 +96,7 @@ async def _body(request: web.Request, most: int) -> bytes:
         body += piece
         if len(body) > most:
             raise _too_large(most)
+    request[BROUGHT] = len(body)
     return bytes(body)
 
 
@@ -146,8 +156,7 @@ def _put(fields: dict[str, Any], name: str, value: bytes) -> None:
 
 async def sound_of(
     form: Form,
-    settings: VoiceSettings,
-    fetcher: Fetcher,
+    voice: Voice,
     *,
     audio: str | None = None,
     url: str | None = None,
@@ -158,24 +167,24 @@ async def sound_of(
     given = [name for name, value in (("file", form.file), ("audio", audio), ("url", url)) if value]
     if len(given) != 1:
         raise ApiError(400, "invalid_parameter", "Send one of file, audio and url.", "audio")
-    data, kind = form.file or b"", media_type or form.media_type
+    settings, data, kind = voice.settings, form.file or b"", media_type or form.media_type
     if audio is not None:
-        data = await asyncio.to_thread(_from_base64, audio, settings.max_upload_mb << 20)
+        data = await voice.threads.run(_from_base64, audio, settings.max_upload_mb << 20)
     elif url is not None:
-        data, fetched = await fetcher.fetch(url)
+        data, fetched = await voice.fetcher.fetch(url)
         kind = media_type or fetched
     try:
-        pcm16, rate_hz = await _decoded(data, kind, settings.max_recording_s)
+        pcm16, rate_hz = await _decoded(voice.threads, data, kind, settings.max_recording_s)
     except files.NoAudio as error:
         status = 413 if "longer" in str(error) else 422
         raise ApiError(status, "invalid_audio", f"{given[0]}: {error}.", given[0]) from None
     return Sound(pcm16, rate_hz)
 
 
-async def _decoded(data: bytes, kind: str, longest_s: float) -> tuple[bytes, int]:
+async def _decoded(threads: Threads, data: bytes, kind: str, longest_s: float) -> tuple[bytes, int]:
     if len(data) < SMALL and files.plain(data) is not None:
         return files.decoded(data, kind, longest_s=longest_s)
-    return await asyncio.to_thread(files.decoded, data, kind, longest_s=longest_s)
+    return await threads.run(files.decoded, data, kind, longest_s=longest_s)
 
 
 def _from_base64(audio: str, most: int) -> bytes:
