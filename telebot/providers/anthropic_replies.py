@@ -79,7 +79,7 @@ class AnthropicReplier:
                         stop = event.delta.stop_reason
                     elif event.type == "content_block_delta" and event.delta.type == "text_delta":
                         yield event.delta.text
-        yield Finished(_uses(counted), cut=stop == "max_tokens")
+        yield Finished(_uses(counted) if counted else None, cut=stop == "max_tokens")
 
     def _asked(self, question: Question) -> dict[str, Any]:
         body: dict[str, Any] = {key: dict(told) for key, told in self._at_once().items()}

@@ -160,9 +160,9 @@ def _text(candidate: Any) -> str:
     return "".join(part.text for part in parts if part.text and not part.thought)
 
 
-def _uses(usage: Any) -> tuple[Use, ...]:
+def _uses(usage: Any) -> tuple[Use, ...] | None:
     """Thoughts are billed as what is said."""
     if usage is None:
-        return ()
+        return None
     said = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
     return tokens(usage.prompt_token_count or 0, said, usage.cached_content_token_count or 0)

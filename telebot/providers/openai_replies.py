@@ -61,7 +61,7 @@ class OpenAIReplier:
             async for piece in self._at_once(question):
                 yield piece
             return
-        uses: tuple[Use, ...] = ()
+        uses: tuple[Use, ...] | None = None
         finish = None
         with failing(self._who):
             stream: Any = await self._client.chat.completions.create(
@@ -86,9 +86,9 @@ class OpenAIReplier:
         choice = whole.choices[0]
         if choice.message.content:
             yield choice.message.content
-        yield self._finished(choice.finish_reason, _uses(whole.usage) if whole.usage else ())
+        yield self._finished(choice.finish_reason, _uses(whole.usage) if whole.usage else None)
 
-    def _finished(self, finish: str | None, uses: tuple[Use, ...]) -> Finished:
+    def _finished(self, finish: str | None, uses: tuple[Use, ...] | None) -> Finished:
         if finish == "content_filter":
             raise lost(Cause.ERROR, f"{self._who} declines to answer")
         return Finished(uses, cut=finish == "length")

@@ -64,9 +64,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a reply: what the vendor bills, and whether the text was cut at `most_tokens`."""
+    """The end of a reply: what the vendor bills (None: it does not say), and whether the text was
+    cut at `most_tokens`."""
 
-    uses: tuple[Use, ...]
+    uses: tuple[Use, ...] | None
     cut: bool = False
 
 

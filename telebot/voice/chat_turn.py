@@ -212,6 +212,8 @@ class Turn:
             if model not in (None, LOCAL):
                 raise wrong("model", f"{agent.name} has no prompt for a model, only its own brain")
             prefers = prefers.model_copy(update={"order": ()})
+        if not agent.asks and model is None:
+            raise wrong("agent", f"what answers for {agent.name} answers calls alone")
         return Wish("llm", model, prefers, usual=agent.asks, local=local)
 
     async def _may_answer(self, wish: Wish) -> None:

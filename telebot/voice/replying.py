@@ -142,7 +142,7 @@ class Reply:
                 yield first
                 async for piece in _in_time(rest, STALL_S):
                     if isinstance(piece, Finished):
-                        self.uses, self.cut = piece.uses or None, piece.cut
+                        self.uses, self.cut = piece.uses, piece.cut
                         break
                     self.text += piece
                     if len(self.text) > most:

@@ -6,7 +6,9 @@ import asyncio
 import base64
 import io
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,7 +20,9 @@ from voice_server import SECRET, VoiceServer, voice_server
 
 from telebot.audio import files, resample, wav
 from telebot.dialog.brain import Brain
+from telebot.records.choices import Choices
 from telebot.records.keys import ApiKey, Scope
+from telebot.records.store import Store
 from telebot.voice.chat_agents import ChatAgent
 
 pytestmark = pytest.mark.peers
@@ -43,10 +47,15 @@ class TwoKeys(OneKey):
 def agents():
     brain = Brain.load(AGENT)
     zone = ZoneInfo("Europe/London")
+    calls_alone = ChatAgent("calls-alone", brain, zone, ())
     prompted = ChatAgent(
         "prompted", brain, zone, ("openai", "anthropic", "local"), "You answer for Harbour Street."
     )
-    return {"front-desk": ChatAgent("front-desk", brain, zone), "prompted": prompted}
+    return {
+        "front-desk": ChatAgent("front-desk", brain, zone),
+        "prompted": prompted,
+        "calls-alone": calls_alone,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +94,7 @@ async def ask(server: VoiceServer, **asked: object) -> tuple[int, dict]:
 
 async def test_this_machine_alone_hears_answers_and_speaks(speech, agents, question):
     async with voice_server(speech, agents=agents) as server:
-        sent = aiohttp.FormData({"format": "wav"})
+        sent = aiohttp.FormData({"format": "wav", "model": '{"stt": "local", "tts": "local"}'})
         sent.add_field("file", io.BytesIO(question), filename="a.wav")
         status, told, _ = await server.post(PATH, data=sent)
         assert status == 200, told
@@ -341,6 +350,47 @@ async def test_who_goes_away_ends_the_vendors_work(speech, agents, stream):
         assert [(done.work, done.error) for done in server.done] == [("llm", "cancelled")]
 
 
+async def test_what_a_user_prefers_holds_where_the_request_says_nothing(speech, agents, tmp_path):
+    store = Store("", tmp_path)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        await store.open()
+        choices = Choices(store, lambda: datetime.now(UTC), time.monotonic)
+        server = await stack.enter_async_context(
+            voice_server(speech, "openai", agents=agents, choices=choices)
+        )
+        url = f"{server.url}/v1/voice/preferences?user=anna"
+        wanted = {
+            "agent": "prompted",
+            "format": "flac",
+            "provider": {"llm": {"order": ["openai"]}, "tts": {"only": ["local"]}},
+            "privacy": {"keep": False},
+        }
+        async with server.session.put(url, json=wanted) as answer:
+            assert answer.status == 200, await answer.text()
+        _, told = await ask(server, text=QUESTION, user="anna")
+        assert told["session"] is None
+        assert told["media_type"] == "audio/flac"
+        providers = {work["kind"]: work["provider"] for work in told["works"]}
+        assert providers == {"llm": "openai/gpt-6-luna", "tts": "local"}
+        assert {done.user for done in server.done} == {"anna"}
+        _, other = await ask(server, text=QUESTION, user="bob", answer="text")
+        assert other["works"][0]["provider"] == "local"
+        assert other["session"] is not None
+
+
+async def test_a_turn_that_is_sent_again_is_done_once(speech, agents):
+    async with voice_server(speech, agents=agents) as server:
+        body = {"text": QUESTION, "answer": "text"}
+        again = {"Idempotency-Key": "turn-1"}
+        _, first, _ = await server.post(PATH, json=body, headers=again)
+        _, second, headers = await server.post(PATH, json=body, headers=again)
+        assert first == second
+        assert headers["Idempotent-Replayed"] == "true"
+        assert len(server.done) == 1
+        assert len((await server.get(f"{PATH}/sessions"))[1]["data"]) == 1
+
+
 async def test_nothing_is_kept_where_that_is_not_wanted(speech, agents):
     async with voice_server(speech, agents=agents) as server:
         _, told = await ask(server, text=QUESTION, answer="text", store=False)
@@ -355,6 +405,8 @@ async def test_nothing_is_kept_where_that_is_not_wanted(speech, agents):
         ({"text": "Hi.", "url": "http://example.com/a.wav"}, 400, "text"),
         ({"text": ""}, 400, "text"),
         ({"text": "Hi.", "agent": "nobody"}, 404, "agent"),
+        ({"text": "Hi.", "agent": "calls-alone"}, 400, "agent"),
+        ({"text": "Hi.", "model": "{"}, 400, "model"),
         ({"text": "Hi.", "agent": "front-desk", "instructions": "x"}, 400, "instructions"),
         ({"text": "Hi.", "agent": "front-desk", "model": "openai"}, 400, "model"),
         ({"text": "Hi.", "session": "chat_none"}, 404, "session"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -15,6 +16,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     Tag,
+    field_validator,
 )
 
 from telebot.api.voice.shapes import AttemptAnswer, Language, Text, UsageAnswer
@@ -91,6 +93,17 @@ class ChatRequest(BaseModel):
         None, description="whose preferences hold where the request says nothing: an id of yours"
     )
     _under: Under = PrivateAttr(PLAINLY)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _in_a_form(cls, model: Any) -> Any:
+        """A form has texts alone: an object is JSON in it."""
+        if isinstance(model, str) and model.startswith("{"):
+            try:
+                return orjson.loads(model)
+            except ValueError:
+                raise ValueError("neither a name nor JSON") from None
+        return model
 
     @property
     def under(self) -> Under:
