@@ -179,7 +179,8 @@ def add_pages(
     brains = {name: agent.brain for name, agent in agents.items()}
     works = voice_api.parts(voice, parts.gate.who, brains, now)
     work = [*more, *works, reports, config, keys]
-    work += voice_api.choosing(archive.choices, voice, parts.gate.who)
+    forget = [archive.retention.forget, *(it.forget_user for it in more if isinstance(it, ChatApi))]
+    work += voice_api.choosing(archive.choices, voice, parts.gate.who, forget)
     work.append(voice_api.portable(archive.portable, voice, parts.gate.who, now))
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)

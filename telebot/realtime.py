@@ -6,6 +6,7 @@ A part of the composition root (`app.py`), which hands in what it has built.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -14,6 +15,8 @@ from aiohttp import web
 from telebot.api.calls import HasEndpoints
 from telebot.api.voice.realtime import RealtimeSessions, Vendors
 from telebot.call.admission import ANY_NUMBER
+from telebot.call.errors import ApiError
+from telebot.call.model import Call
 from telebot.call.ports import WallClock
 from telebot.providers.credentials import Wanted
 from telebot.records.archive import Archive
@@ -23,7 +26,7 @@ from telebot.speech.factory import Speech
 from telebot.speech.wishes import KeySource
 from telebot.voice.credentials import Given, given
 from telebot.voice.service import Voice
-from telebot.voice.sessions import Promises, SessionRequest
+from telebot.voice.sessions import Promises, SessionRequest, preferred
 from telebot.web.auth import KEY
 from telebot.web.key_budgets import KeyBudgets
 from telebot.web.media_socket import SOCKETS
@@ -63,7 +66,7 @@ def add(app: web.Application, parts: Parts, behind: Behind) -> HasEndpoints:
         promises, Origins(settings.voice.origins, base), settings.voice, budgets.check, _new_id
     )
     prices = Prices(voice.offers.resources.catalogue.price, settings.records.currency)
-    house = House(behind.speech, keys, prices, time.monotonic)
+    house = House(behind.speech, keys, prices, time.monotonic, _meant(behind))
     sockets = RealtimeSockets(
         door,
         house,
@@ -91,6 +94,20 @@ def _new_id() -> str:
     return uuid4().hex
 
 
+def _meant(behind: Behind) -> Callable[[Call, SessionRequest], Awaitable[SessionRequest]]:
+    """What a session's user prefers and forbids, known before anything is said."""
+
+    async def meant(call: Call, asked: SessionRequest) -> SessionRequest:
+        owner, user = call.offer.key_id, asked.user or ""
+        prefers = await behind.voice.tailor.preferences(owner, user)
+        call.keeps_words = prefers.privacy.keep
+        if user and prefers.privacy.link:
+            behind.archive.log.linked(call, user)
+        return preferred(asked, prefers)
+
+    return meant
+
+
 def _vendors(parts: Parts, behind: Behind) -> Vendors:
     """What makes vendors' own credentials, for the agent that a session names, or that answers
     where none is named."""
@@ -99,6 +116,10 @@ def _vendors(parts: Parts, behind: Behind) -> Vendors:
 
     async def vendors(key_id: str, asked: SessionRequest) -> Given:
         name = asked.agent or of_all
+        prefers = await behind.voice.tailor.preferences(key_id, asked.user or "")
+        if prefers.privacy.data_collection == "deny":
+            message = "This user lets nothing leave this machine."
+            raise ApiError(400, "no_provider", message, "target")
         agent = behind.speech.agent(name) if name else None
         own = [] if agent is None else [plan.spec for plan in agent.plans["realtime"]]
         links = [{"service": spec} if isinstance(spec, str) else dict(spec) for spec in own]

@@ -87,7 +87,7 @@ class CallOffer:
 @dataclass(slots=True)
 class Call:
     """The whole conversation, from the offer on. `metadata` is what whoever had us make the call
-    wants to find in its record."""
+    wants to find in its record. `keeps_words` False: nothing that is said is kept."""
 
     id: str
     offer: CallOffer
@@ -98,6 +98,7 @@ class Call:
     state: State = State.RINGING
     termination: Termination | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    keeps_words: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,17 @@ class Retention:
         log.info("calls_deleted", count=1, scrubbed=await self._store.scrub())
         return True
 
+    async def forget(self, owner: str, user: str) -> int:
+        """Delete what was recorded of a user's sessions that are over; returns how many. What lies
+        on another server's disk its own retention takes away."""
+        mine = (calls.c.key_id == owner, calls.c.user_id == user, calls.c.ended_at.is_not(None))
+        async with self._store.reading() as connection:
+            found = (await connection.execute(select(*_COLUMNS).where(*mine))).all()
+        if found:
+            await self._delete(found)
+            await self._store.scrub()
+        return len(found)
+
     async def _due(self, cutoff: datetime) -> Sequence[Row[*tuple[object, ...]]]:
         query = select(*_COLUMNS).where(calls.c.ended_at < cutoff)
         # recordings lie on the server that took the call: each deletes its own

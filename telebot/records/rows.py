@@ -74,6 +74,11 @@ def dialled(call: Call) -> Row:
     return Row("dialled", {"b_id": call.id, "carrier_call_id": named})
 
 
+def linked(call: Call, user: str) -> Row:
+    told = {"key_id": clean(call.offer.key_id, ID_CHARS), "user_id": clean(user, ID_CHARS)}
+    return Row("linked", {"b_id": call.id} | told)
+
+
 def turn(call_id: str, turn: Turn, cost_micros: int | None = None) -> Row:
     latency, providers = turn.latency_ms, turn.providers
     return Row(

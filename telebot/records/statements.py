@@ -24,7 +24,7 @@ INSERTS = {
 }
 # Within one batch the order below is as good as the order of arrival: the updates touch columns of
 # their own, a state never overwrites an ending, and the latest state of a call is the one kept.
-ORDER = (*INSERTS, "dialled", "answered", "state", "recording", "closed", "key_used")
+ORDER = (*INSERTS, "dialled", "linked", "answered", "state", "recording", "closed", "key_used")
 
 
 class Statements:
@@ -40,6 +40,9 @@ class Statements:
             "dialled": update(calls)
             .where(one)
             .values(carrier_call_id=bindparam("carrier_call_id")),
+            "linked": update(calls)
+            .where(one)
+            .values({name: bindparam(name) for name in ("key_id", "user_id")}),
             "answered": update(calls).where(one).values(answered_at=bindparam("answered_at")),
             "state": update(calls).where(one, live).values(state=bindparam("state")),
             "recording": update(calls)

@@ -12,7 +12,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,9 @@ class CallWriter:
         if tally is not None:
             tally.use.add(turn)
             cost_micros = tally.use.turn_micros(turn, self._pricing)
+        if not call.keeps_words:
+            said = None if turn.caller_text is None else ""
+            turn = replace(turn, caller_text=said, bot_text="", bot_text_heard="")
         self._put(rows.turn(call.id, turn, cost_micros))
 
     def used(self, call: Call, usage: Usage) -> None:
@@ -111,6 +114,8 @@ class CallWriter:
             log.warning("use_after_the_end", call_id=call.id, **asdict(usage))
 
     def note(self, call: Call, note: Note) -> None:
+        if not call.keeps_words:
+            note = replace(note, fields={})
         self._put(rows.note(call.id, next(self._seq), note))
 
     def event(self, call: Call, event: WireEvent) -> None:
@@ -119,6 +124,8 @@ class CallWriter:
             tally.events += 1
             if tally.events > EVENTS_PER_CALL:
                 return
+        if not call.keeps_words:
+            event = replace(event, fields={})
         self._put(rows.event(call.id, next(self._seq), event))
 
     def closed(self, call: Call, termination: Termination) -> None:
@@ -133,6 +140,10 @@ class CallWriter:
         self._put(
             Row("closed", {"b_id": call.id, "ended_at": end, "reason": termination.reason} | values)
         )
+
+    def linked(self, call: Call, user: str) -> None:
+        """A session's record is this user's of its key's owner."""
+        self._put(rows.linked(call, user))
 
     # --- others of this room -----------------------------------------------------------------
 

@@ -277,7 +277,7 @@ class Speech:
         """Both directions of a call's audio, and its recording where it is wanted."""
         media, records = self._settings.media, agent.settings.call.record
         wanted = self._settings.records.recording if records is None else records
-        recording = self._recorder.start(call) if wanted else None
+        recording = self._recorder.start(call) if wanted and call.keeps_words else None
         ear = Ear(self._clock, recording, self._smart(agent))
         voice = Voice(
             wire,

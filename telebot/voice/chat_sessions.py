@@ -35,6 +35,7 @@ class Session:
     state: DialogState | None = field(default=None, repr=False)
     turns: int = 0
     used_at: datetime | None = None
+    user: str = ""  # of the owner's, who began it
 
     @property
     def characters(self) -> int:
@@ -67,6 +68,10 @@ class Sessions(Protocol):
 
     async def drop(self, owner: str, id: str) -> bool:
         """Forget it; whether there was one. A turn that is under way leaves nothing behind."""
+        ...
+
+    async def forget(self, owner: str, user: str) -> int:
+        """Forget all that one of an owner's users began; how many they were."""
         ...
 
     async def all(self, owner: str) -> list[tuple[Session, float]]:
@@ -131,6 +136,13 @@ class MemorySessions:
         found = self._owners.get(owner, OrderedDict()).pop(id, None) is not None
         self._tidy(owner)
         return found
+
+    async def forget(self, owner: str, user: str) -> int:
+        owned = self._owners.get(owner, OrderedDict())
+        theirs = [id for id, kept in owned.items() if kept.session.user == user]
+        for id in theirs:
+            await self.drop(owner, id)
+        return len(theirs)
 
     async def all(self, owner: str) -> list[tuple[Session, float]]:
         self._forget_idle()

@@ -53,6 +53,7 @@ class Said:
     keep: bool = True
     at_once: bool = False  # nobody reads it before its end: another model may begin again
     under: Under = PLAINLY
+    user: str = ""
 
     def model(self, work: Work) -> str | None:
         return self.models.get(work)

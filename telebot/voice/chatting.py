@@ -67,7 +67,8 @@ class Chat:
             raise ApiError(404, "agent_not_found", f"No agent {said.agent!r}.", "agent")
         named = said.model("llm") not in (None, LOCAL)
         agent = said.agent or ("" if said.instructions or named else self._usual)
-        return Session(new_session_id(), key_id, self._now(), agent, said.instructions)
+        now = self._now()
+        return Session(new_session_id(), key_id, now, agent, said.instructions, user=said.user)
 
     def _same(self, session: Session, said: Said) -> Session:
         """The one that goes on. Raises `ApiError` where the request would change who answers."""

@@ -20,6 +20,7 @@ from telebot.call.ports import Clock
 from telebot.call.tokens import StreamTokens
 from telebot.providers.registry import Kind
 from telebot.records.keys import ApiKey
+from telebot.voice.defaults import UserId, UserPreferences
 from telebot.voice.preferences import PLAIN, Name, Names
 
 AUDIENCE = "realtime"  # of the tokens, and the carrier of such calls
@@ -89,6 +90,9 @@ class SessionRequest(Strict):
     target: Literal["telebot", "vendor"] = Field(
         "telebot", description="vendor: a credential for the vendor's own endpoint"
     )
+    user: UserId | None = Field(
+        None, description="whose preferences hold where the request says nothing: an id of yours"
+    )
     origin: Origin | None = Field(None, description="the token is good for this web origin alone")
 
     @property
@@ -113,6 +117,30 @@ class SessionRequest(Strict):
         if "target" in added or "origin" in added:
             raise BadStart("invalid_message", "target and origin belong to the token.")
         return self.model_copy(update=added)
+
+
+def preferred(asked: SessionRequest, prefers: UserPreferences) -> SessionRequest:
+    """A session as its user prefers it where it says nothing. Privacy binds."""
+    said, who = asked.model_fields_set, asked.provider
+    changed: dict[str, Any] = {}
+    if asked.language is None and prefers.language is not None:
+        changed["language"] = prefers.language
+    named = {
+        kind: model for kind in ("stt", "llm", "tts") if (model := getattr(prefers.model, kind))
+    }
+    if asked.model is not None:
+        named.pop("llm", None)
+    if not who.model_fields_set & {"order", "only", "sort", "realtime"}:
+        told = {kind: model for kind, model in named.items() if getattr(who, kind) is None}
+        who = who.model_copy(update=told)
+    if prefers.privacy.data_collection == "deny":
+        who = who.model_copy(update={"data_collection": "deny"})
+        who.model_fields_set.add("data_collection")
+    changed["provider"] = who
+    spoken = (who.tts or "").partition("/")[0]
+    if "voice" not in said and spoken in prefers.voice:
+        changed["voice"] = prefers.voice[spoken]
+    return asked.model_copy(update=changed)
 
 
 class BadStart(Local):

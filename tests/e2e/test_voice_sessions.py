@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 from serving import Server
 from session_client import SessionClient
@@ -159,3 +160,42 @@ async def test_who_may_and_who_may_not(server: Server, speech: LocalSpeech) -> N
         await one.of("ready")
         await one.ws.send_bytes(bytes(100_000))
         assert await one.until_closed() == 1009
+
+
+async def test_what_a_user_forbids_is_not_kept_and_of_a_deleted_user_nothing_is(
+    server: Server, speech: LocalSpeech
+) -> None:
+    path = f"{server.url}/v1/voice/preferences"
+    headers = {"Authorization": f"Bearer {key_of(server)}"}
+
+    async def talked(user: str) -> str:
+        async with client(server, speech, agent="front-desk", user=user) as session:
+            ready = await session.of("ready")
+            await session.of("turn", turn=0)
+            await session.ask("text", text="Where can I park?")
+            await session.of("turn", turn=1)
+            await session.send(type="end")
+            assert await session.until_closed() == 1000
+        return str(ready["session"])
+
+    async with aiohttp.ClientSession(headers=headers) as http:
+        private = {"privacy": {"keep": False, "data_collection": "deny"}}
+        async with http.put(path, params={"user": "anna"}, json=private) as answer:
+            assert answer.status == 200
+        anna, ben = await asyncio.gather(talked("anna"), talked("ben"))
+        record = await server.record(anna)
+        assert len(record["turns"]) == 2
+        assert {turn["bot_text"] + turn["bot_text_heard"] for turn in record["turns"]} == {""}
+        assert {turn["caller_text"] for turn in record["turns"]} == {None, ""}
+        assert record["recording"]["state"] == "off"
+        record = await server.record(ben)
+        assert "park" in record["turns"][1]["caller_text"]
+        assert record["recording"]["state"] != "off"
+        call = f"{server.url}/v1/calls/{record['id']}"
+        async with http.delete(path, params={"user": "ben"}) as answer:
+            assert answer.status == 204
+        async with http.get(call) as answer:
+            assert answer.status == 404
+        vendor = {"target": "vendor", "user": "anna"}
+        async with http.post(f"{server.url}/v1/voice/realtime/session", json=vendor) as answer:
+            assert (answer.status, (await answer.json())["error"]["code"]) == (400, "no_provider")

@@ -104,6 +104,10 @@ class ChatApi:
             raise ApiError(404, "session_not_found", "There is no such session.", "session")
         return web.Response(status=204)
 
+    async def forget_user(self, owner: str, user: str) -> int:
+        """Forget all conversations of an owner's user; how many they were."""
+        return await self._chat.sessions.forget(owner, user)
+
     async def chat(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request, self._voice.settings)
         asked = form.read(ChatRequest)
@@ -153,6 +157,7 @@ class ChatApi:
             keep=asked.store,
             at_once=not asked.stream,
             under=asked.under,
+            user=asked.user or "",
         )
 
     async def _whole(self, asked: ChatRequest, turn: Turn, began: float) -> web.Response:

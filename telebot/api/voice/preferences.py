@@ -6,7 +6,7 @@ its own. Nothing can be said here that a request of the same key could not say, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from telebot.voice.offers import WORKS
 from telebot.voice.service import Voice
 
 PATH = "/v1/voice/preferences"
+Forgets = Callable[[str, str], Awaitable[int]]  # an owner's user; how many things they were
 DEEPEST = 8  # a tree of preferences has fewer
 
 
@@ -76,7 +77,11 @@ class PreferencesPatch(BaseModel):
 class PreferencesApi:
     """The endpoints."""
 
-    def __init__(self, choices: Choices, voice: Voice, who: WhoAsks) -> None:
+    def __init__(
+        self, choices: Choices, voice: Voice, who: WhoAsks, others: Sequence[Forgets] = ()
+    ) -> None:
+        """`others` forget what else is kept of a user."""
+        self._others = others
         self._choices = choices
         self._voice = voice
         self._who = who
@@ -123,14 +128,13 @@ class PreferencesApi:
         return await self._changed(request, changed, "preferences_changed")
 
     async def forget_user(self, request: web.Request) -> web.Response:
-        user, owner, sounds = (
-            parsed(UserQuery, request).user,
-            self._who(request),
-            self._voice.sounds,
-        )
-        if sounds is not None:
-            await sounds.forget(owner, user or "")
-        if not await self._choices.forget(owner, user or ""):
+        owner, user = self._who(request), parsed(UserQuery, request).user or ""
+        sounds = self._voice.sounds
+        gone = 0 if sounds is None else await sounds.forget(owner, user)
+        for forgets in self._others if user else ():
+            gone += await forgets(owner, user)
+        gone += await self._choices.forget(owner, user)
+        if not gone:
             raise ApiError(404, "no_such_user", "Nothing is kept of this user.", "user")
         return web.Response(status=204, headers=PRIVATE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from telebot.api.calls import HasEndpoints
 from telebot.api.voice.compatible import Compatible
@@ -10,7 +10,7 @@ from telebot.api.voice.flags import FlagsApi
 from telebot.api.voice.intents import IntentsApi
 from telebot.api.voice.lists import Lists
 from telebot.api.voice.portable import PortableApi
-from telebot.api.voice.preferences import PreferencesApi
+from telebot.api.voice.preferences import Forgets, PreferencesApi
 from telebot.api.voice.synthesize import Synthesize
 from telebot.api.voice.transcribe import Transcribe, WhoAsks
 from telebot.api.voice.turns import InTurn
@@ -40,6 +40,9 @@ def portable(portable: Portable, voice: Voice, who: WhoAsks, now: WallClock) -> 
     return PortableApi(portable, voice, who, now)
 
 
-def choosing(choices: Choices, voice: Voice, who: WhoAsks) -> list[HasEndpoints]:
-    """What is chosen beside the requests: by users, and by an operator."""
-    return [PreferencesApi(choices, voice, who), FlagsApi(choices, voice, who)]
+def choosing(
+    choices: Choices, voice: Voice, who: WhoAsks, forget: Sequence[Forgets] = ()
+) -> list[HasEndpoints]:
+    """What is chosen beside the requests: by users, and by an operator. `forget` takes away what
+    else is kept of a user."""
+    return [PreferencesApi(choices, voice, who, forget), FlagsApi(choices, voice, who)]

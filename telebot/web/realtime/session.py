@@ -49,12 +49,13 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class House:
     """What every session works with. `keys` gives the ways to build providers of an API key's
-    owner, in the order of trying."""
+    owner, in the order of trying; `meant` a request with what its user prefers."""
 
     speech: Speech
     keys: Callable[[str], Awaitable[list[KeySource]]]
     prices: Prices
     clock: Clock
+    meant: Callable[[Call, SessionRequest], Awaitable[SessionRequest]]
 
 
 class SessionCalls:
@@ -72,15 +73,17 @@ class SessionCalls:
         base = self._house.speech.agent(call.agent)
         try:
             market = Market(await self._house.keys(self._key_id), self._house.prices)
-            wishes = wishes_of(self._codec.request)
+            request = await self._house.meant(call, self._codec.request)
+            wishes = wishes_of(request)
             agent = await planned(base, wishes, market)
         except (ProviderConfigError, ApiError) as fault:
             code = fault.code if isinstance(fault, ApiError) else "no_provider"
             self._codec.fault = code, f"{fault}."
             raise BadWire(str(fault), BAD_START) from None
-        tell(ready(self._codec.request, call, agent, wishes))
+        tell(ready(request, call, agent, wishes))
         conversation = await self._house.speech.start(call, wire, Follows(agent, Teller(tell)))
-        plan = Planning(base, market, wishes, agent)
+        private = request.provider.data_collection == "deny"
+        plan = Planning(base, market, wishes, agent, private)
         return LiveSession(conversation, plan, tell, self._house.clock)
 
 
@@ -148,12 +151,14 @@ async def planned(base: Agent, wishes: Wishes, market: Market) -> Agent:
 
 @dataclass(slots=True)
 class Planning:
-    """Who speaks in a session now, and how another one is planned."""
+    """Who speaks in a session now, and how another one is planned. `private`: whatever is asked
+    later, nothing leaves this machine."""
 
     base: Agent
     market: Market
     wishes: Wishes
     agent: Agent
+    private: bool = False
 
 
 class LiveSession:
@@ -228,6 +233,8 @@ class LiveSession:
             await self._changing.afresh(planning.agent)
         else:
             wishes = wished(order, planning.wishes)
+            if planning.private:
+                wishes = replace(wishes, ours_only=True)
             agent = await planned(planning.base, wishes, planning.market)
             await self._changing.to(agent)
             planning.wishes, planning.agent = wishes, agent

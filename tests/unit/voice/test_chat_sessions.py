@@ -106,6 +106,16 @@ async def test_nobody_takes_or_drops_anothers():
     assert await ids(sessions) == ["a"]
 
 
+async def test_a_forgotten_user_leaves_none_of_theirs():
+    sessions, _ = kept()
+    for id, user in (("a", "anna"), ("b", "ben"), ("c", "anna")):
+        await sessions.put(replace(session(id), user=user))
+    await sessions.put(replace(session("d", owner="other"), user="anna"))
+    assert await sessions.forget("me", "anna") == 2
+    assert (await ids(sessions), await ids(sessions, "other")) == (["b"], ["d"])
+    assert await sessions.forget("me", "anna") == 0
+
+
 def talked(*turns: str) -> Session:
     said = tuple(
         message for turn in turns for message in (Message("user", turn), Message("assistant", turn))
