@@ -22,6 +22,7 @@ from telebot.voice.chat_agents import BrainReplier, ChatAgent, told
 from telebot.voice.chat_history import Bound
 from telebot.voice.chat_sessions import Session
 from telebot.voice.filters import About
+from telebot.voice.going_on import GoingOn
 from telebot.voice.hearing import heard
 from telebot.voice.offers import LOCAL, Work
 from telebot.voice.preferences import ANYBODY, Preferences
@@ -172,19 +173,18 @@ class Turn:
                     async for piece in pieces:
                         yield came.noting(piece)
                 return
-            reply = await replying.begun(self._voice, self._key_id, asked)
+            reply = GoingOn(self._voice, self._key_id, asked)
             try:
                 async with (
-                    aclosing(reply),
-                    aclosing(filters.by_sentence(reply.pieces, about)) as said,
+                    aclosing(reply.pieces()) as words,
+                    aclosing(filters.by_sentence(words, about)) as said,
                     aclosing(spoken_along(said, saying)) as pieces,
                 ):
                     async for piece in pieces:
                         yield came.noting(piece)
             finally:
-                if reply.done is not None:
-                    self._works.append(reply.done)
-            came.cut, came.provider = reply.cut, reply.offer.name
+                self._works += reply.written
+            came.cut, came.provider = reply.cut, reply.provider
         finally:
             if saying is not None:
                 self._works += saying.written

@@ -1,8 +1,8 @@
 """A conversation to its next reply, by whichever language model can: `whole`, or `begun`.
 
 Until the first word has come another model may take over; `whole` goes on to the next one after
-that too, and begins again. Written down once, whatever happens: also what was given up is paid.
-Next: `chatting.py`, `api/voice/`.
+that too, and begins again (`going_on.py` goes on where it broke off). Written down once, whatever
+happens: also what was given up is paid. Next: `chat_turn.py`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ async def whole(voice: Voice, key_id: str, asked: Asked) -> Replied:
     """The reply at once, for the owner of an API key. Raises `ApiError`. Cancelling it ends the
     vendor's request."""
     ledger = _Ledger(voice, key_id, asked.under)
-    left = await _offers(voice, key_id, asked)
+    left = await who_may(voice, key_id, asked)
     while True:
         reply = await _begun(ledger, asked, left)
         try:
@@ -84,10 +84,15 @@ async def whole(voice: Voice, key_id: str, asked: Asked) -> Replied:
             raise
 
 
-async def begun(voice: Voice, key_id: str, asked: Asked) -> Reply:
-    """A reply whose first word has come. Close it (`aclosing`). Raises `ApiError`."""
+async def begun(
+    voice: Voice, key_id: str, asked: Asked, offers: list[Offer] | None = None
+) -> Reply:
+    """A reply whose first word has come, by one of `offers` (else of all that may). Close it
+    (`aclosing`). Raises `ApiError`."""
     ledger = _Ledger(voice, key_id, asked.under)
-    reply = await _begun(ledger, asked, await _offers(voice, key_id, asked))
+    if offers is None:
+        offers = await who_may(voice, key_id, asked)
+    reply = await _begun(ledger, asked, offers)
     reply.ledger = ledger
     return reply
 
@@ -207,7 +212,8 @@ class _Ledger:
         )
 
 
-async def _offers(voice: Voice, key_id: str, asked: Asked) -> list[Offer]:
+async def who_may(voice: Voice, key_id: str, asked: Asked) -> list[Offer]:
+    """Who may answer, the first one first. Raises `ApiError`."""
     return voice.router.ordered(asked.wish, await voice.keys(key_id))
 
 

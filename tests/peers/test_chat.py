@@ -23,6 +23,7 @@ from telebot.dialog.brain import Brain
 from telebot.records.choices import Choices
 from telebot.records.keys import ApiKey, Scope
 from telebot.records.store import Store
+from telebot.simulate.brain import plain
 from telebot.voice.chat_agents import ChatAgent
 
 pytestmark = pytest.mark.peers
@@ -259,21 +260,40 @@ async def test_a_summary_that_fails_loses_nothing(speech, agents):
         assert any("First." in message["content"] for message in seen[-1])
 
 
-async def test_a_model_that_breaks_off_is_told_or_followed_by_the_next(speech, agents):
-    async with voice_server(speech, "openai", "anthropic", agents=agents) as server:
-        asked = {"text": QUESTION, "answer": "text", **PLAIN}
+async def test_a_model_that_breaks_off_is_followed_by_one_that_goes_on(speech, agents):
+    asked = {"text": QUESTION, "answer": "text", **PLAIN}
+    whole = plain([{"role": "user", "content": QUESTION}])
+    for stream in (True, False):
+        async with voice_server(speech, "openai", "anthropic", agents=agents) as server:
+            server.vendors.fault("openai.llm=drop@middle")
+            if stream:
+                came = [each async for each in events(server, **asked)]
+                told = came[-1][1]
+                shown = "".join(each["text"] for name, each in came if name == "delta")
+                assert shown.strip() == told["text"]
+                works = [(each["provider"], each["attempts"][0]["cause"]) for each in told["works"]]
+                assert works == [
+                    ("openai/gpt-6-luna", "unreachable"), ("anthropic/claude-haiku-5-5", None),
+                ]  # fmt: skip
+            else:
+                _, told = await ask(server, **asked)
+                (work,) = told["works"]
+                assert work["provider"] == "anthropic/claude-haiku-5-5"
+                assert [made["cause"] for made in work["attempts"]] == ["unreachable", None]
+            assert told["text"] == whole
+            assert told["turn"] == 1
+
+
+async def test_where_nobody_can_go_on_the_turn_ends_in_an_error(speech, agents):
+    async with voice_server(speech, "openai", agents=agents) as server:
         server.vendors.fault("openai.llm=drop@middle")
-        came = [each async for each in events(server, **asked)]
+        came = [each async for each in events(server, text=QUESTION, answer="text", **PLAIN)]
         assert [name for name, _ in came][-1] == "error"
-        assert came[-1][1]["error"]["code"] == "all_providers_failed"
-        assert came[-1][1]["error"]["metadata"]["attempts"][0]["provider"] == "openai/gpt-6-luna"
-        _, listed = await server.get(f"{PATH}/sessions")
-        assert listed["data"] == []
-    async with voice_server(speech, "openai", "anthropic", agents=agents) as server:
-        server.vendors.fault("openai.llm=drop@middle")
-        status, told = await ask(server, **asked)
-        assert (status, told["works"][0]["provider"]) == (200, "anthropic/claude-haiku-5-5")
-        assert [made["cause"] for made in told["works"][0]["attempts"]] == ["unreachable", None]
+        error = came[-1][1]["error"]
+        assert error["code"] == "all_providers_failed"
+        assert error["metadata"]["attempts"][0]["provider"] == "openai/gpt-6-luna"
+        assert (await server.get(f"{PATH}/sessions"))[1]["data"] == []
+        assert [(done.work, done.error) for done in server.done] == [("llm", error["code"])]
 
 
 async def test_a_turn_that_fails_leaves_its_session_as_it_was(speech, agents):
@@ -290,7 +310,6 @@ async def test_a_turn_that_fails_leaves_its_session_as_it_was(speech, agents):
 async def test_an_agent_answers_by_its_models_then_by_its_own_brain(speech, agents):
     async with voice_server(speech, "openai", "anthropic", agents=agents) as server:
         seen = []
-        plain = server.vendors.sim.answers.answer
 
         def answer(messages):
             seen.append(messages[0]["content"])

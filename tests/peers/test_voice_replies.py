@@ -162,3 +162,37 @@ async def test_models_and_providers_tell_who_answers(speech):
         (row,) = [row for row in rows["data"] if row["id"] == "openai-llm"]
         assert (row["available"], row["health"][0]["kind"]) == (True, "llm")
         assert row["abilities"] == {"llm": ["schema", "temperature"]}
+
+
+ACME = """
+from telebot.providers.replies import Finished
+
+class Acme:
+    model, abilities = "one", frozenset()
+    async def reply(self, question):
+        yield f"acme read {question.messages[-1].text}"
+        yield Finished(None)
+
+def build(options, resources):
+    return Acme()
+"""
+
+
+async def test_a_package_of_the_users_own_answers(speech, installed):
+    installed("acme_replies", ACME, "[telebot.repliers]\nacme = acme_replies:build\n")
+    async with voice_server(speech) as server:
+        replied = await replying.whole(server.voice, "me", asked("acme"))
+        assert (replied.text, replied.done.provider) == ("acme read Where can I park?", "acme/one")
+        assert replied.done.values()["tokens_out"] > 0  # an estimate: it does not say
+
+
+@pytest.mark.parametrize(
+    "wrong", ["raise OSError(5, 'away')", "return", "yield 'half of it'; return"]
+)
+async def test_a_package_that_fails_is_followed_by_the_next(speech, installed, wrong):
+    source = ACME.replace('yield f"acme', f'{wrong}\n        yield f"acme')
+    installed("failing_replies", source, "[telebot.repliers]\nfailing = failing_replies:build\n")
+    async with voice_server(speech, "openai") as server:
+        replied = await replying.whole(server.voice, "me", asked(order=["failing", "openai"]))
+        assert replied.done.provider == "openai/gpt-6-luna"
+        assert replied.done.attempts[0].cause is not None
