@@ -180,8 +180,8 @@ def add_pages(
     works = voice_api.parts(voice, parts.gate.who, brains, now)
     work = [*more, *works, reports, config, keys]
     forget = [archive.retention.forget, *(it.forget_user for it in more if isinstance(it, ChatApi))]
-    work += voice_api.choosing(archive.choices, voice, parts.gate.who, forget)
-    work.append(voice_api.portable(archive.portable, voice, parts.gate.who, now))
+    work += voice_api.choosing(archive.choices, voice, parts.gate.who, agents, forget)
+    work.append(voice_api.portable(archive.portable, voice, parts.gate.who, now, agents))
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     openapi.setup(app, endpoints, telebot.__version__)
     logins = Sessions(archive.keys, secret_key(settings), now)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from telebot.records.choices import Stored
 from telebot.voice.defaults import NOTHING, OPEN, Defaults, Privacy, UserPreferences
 from telebot.voice.flags import Flag
+from telebot.voice.offers import WORKS, Work
 from telebot.voice.preferences import ANYBODY, Preferences
 
-Work = Literal["stt", "llm", "tts"]
+BY_WORK = frozenset({"model", "provider"})
 # who does it is chosen as a whole
 WHO = frozenset({"model", "provider", "voice"})
 WHOM = frozenset({"order", "only", "sort"})  # of `provider`: whom to ask, as a model names it
@@ -98,7 +99,16 @@ class Tailor:
 
     def __init__(self, kept: Kept | None = None) -> None:
         self._kept = kept
-        self._read: dict[str, tuple[Stored, Flag | None]] = {}  # each as it was read last
+        self._read: dict[str, _Read] = {}  # each as it was read last
+
+    async def plainly(self, owner: str, user: str | None) -> Under | None:
+        """What a request runs under for which nothing is chosen, whatever it says; None where
+        something may be. Most requests are such."""
+        if self._kept is None:
+            return Under(user) if user else PLAINLY
+        if await self.preferences(owner, user or "") is not NOTHING or await self._flags():
+            return None
+        return Under(user) if user else PLAINLY
 
     async def chosen(
         self, owner: str, user: str | None, works: Sequence[Work], said: frozenset[str],
@@ -109,20 +119,19 @@ class Tailor:
             return Chosen(NOTHING, (), Under(user=user or ""))
         whose = await self.preferences(owner, user or "")
         privacy = whose.privacy
-        closed = said | _touched([whose], works, fields)
-        if closed & {"model", "provider"} or privacy.data_collection == "deny":
-            closed |= {"model", "provider"}
-        if "voice" in said:
-            closed |= WHO
+        wanted = _keys(fields, works)
+        closed = _closing(_keys(said, works) | _touched(whose))
+        if "voice" in said or privacy.data_collection == "deny":
+            closed |= _keys(WHO, works)
         tried: list[Defaults] = []
         variants: list[str] = []
-        for name, flag in (await self._flags()) if privacy.experiments else ():
-            touched = _touched([each.settings for each in flag.variants], works, fields)
+        for read in (await self._flags()) if privacy.experiments else ():
+            touched = read.touched & wanted
             if not touched or touched & closed:
                 continue
-            closed |= touched
-            variant, settings = flag.drawn(name, owner, user or "")
-            variants.append(f"{name}:{variant}")
+            closed |= _closing(touched)
+            variant, settings = read.flag.drawn(read.stored.name, owner, user or "")
+            variants.append(f"{read.stored.name}:{variant}")
             if settings is not None:
                 tried.append(settings)
         voices: dict[str, str] = {}
@@ -136,7 +145,10 @@ class Tailor:
         whose = await self.preferences(owner, user)
         if self._kept is None or not whose.privacy.experiments:
             return {}
-        return {name: flag.drawn(name, owner, user)[0] for name, flag in await self._flags()}
+        return {
+            read.stored.name: read.flag.drawn(read.stored.name, owner, user)[0]
+            for read in await self._flags()
+        }
 
     async def preferences(self, owner: str, user: str) -> UserPreferences:
         """The user's, over what holds for all of the owner's users. Privacy adds up: what either
@@ -146,20 +158,41 @@ class Tailor:
         general = await self._kept.preferences(owner, "")
         own = await self._kept.preferences(owner, user) if user else None
         if general is None or own is None:
-            return UserPreferences.model_validate(general or own or {})
+            found = general or own
+            return UserPreferences.model_validate(found) if found else NOTHING
         merged = UserPreferences.model_validate(_over(general, own))
         every = (UserPreferences.model_validate(each).privacy for each in (general, own))
         return merged.model_copy(update={"privacy": _strictest(*every)})
 
-    async def _flags(self) -> list[tuple[str, Flag]]:
+    async def _flags(self) -> list[_Read]:
+        """Those that are on. One of another version acts on nobody."""
         if self._kept is None:
             return []
         kept = await self._kept.flags()
-        for name, each in kept.items():
-            if name not in self._read or self._read[name][0] is not each:
-                self._read[name] = (each, _flag(each.tree))
-        found = [(name, self._read[name][1]) for name in kept]
-        return [(name, flag) for name, flag in found if flag is not None and flag.enabled]
+        if any(self._read.get(name) is None or self._read[name].stored is not each
+               for name, each in kept.items()) or len(kept) != len(self._read):  # fmt: skip
+            self._read = {name: _read(each) for name, each in kept.items()}
+        return [read for read in self._read.values() if read.touched and read.flag.enabled]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A flag as it was read, with all that its variants choose something for."""
+
+    stored: Stored
+    flag: Flag
+    touched: frozenset[str]
+
+
+NO_FLAG = Flag.model_validate({"enabled": False, "variants": [{"name": "none"}]})
+
+
+def _read(stored: Stored) -> _Read:
+    try:
+        flag = Flag.model_validate(stored.tree)
+    except ValidationError:
+        return _Read(stored, NO_FLAG, frozenset())
+    return _Read(stored, flag, _touched(*(variant.settings for variant in flag.variants)))
 
 
 def tailored(asked: A, chosen: Chosen, work: Work) -> A:
@@ -186,19 +219,31 @@ def _said(prefers: Preferences) -> dict[str, Any]:
     return {name: getattr(prefers, name) for name in prefers.model_fields_set}
 
 
-def _touched(
-    several: Sequence[Defaults], works: Sequence[Work], fields: frozenset[str]
-) -> frozenset[str]:
-    """The fields of a request that these would choose something for."""
+def _touched(*several: Defaults) -> frozenset[str]:
+    """What these choose something for, as `_keys` names it."""
     found: set[str] = set()
     for each in several:
-        for name in ("model", "provider"):
-            if any(getattr(getattr(each, name), work) is not None for work in works):
-                found.add(name)
+        for work in WORKS:
+            if getattr(each.model, work) is not None:
+                found.add(f"model.{work}")
+            if getattr(each.provider, work) is not None:
+                found.add(f"provider.{work}")
         if each.voice:
             found.add("voice")
         found |= {name for name in PLAIN_FIELDS if getattr(each, name) is not None}
-    return frozenset(found) & fields
+    return frozenset(found)
+
+
+def _keys(names: frozenset[str], works: Sequence[Work]) -> frozenset[str]:
+    """Fields of a request, `model` and `provider` by kind of work."""
+    by_work = {f"{name}.{work}" for name in names & BY_WORK for work in works}
+    return (names - BY_WORK) | by_work
+
+
+def _closing(keys: frozenset[str]) -> frozenset[str]:
+    """With a model its provider is chosen, and the other way round."""
+    works = {key.partition(".")[2] for key in keys if "." in key}
+    return keys | {f"{name}.{work}" for name in BY_WORK for work in works}
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,11 +266,3 @@ def _strictest(one: Privacy, other: Privacy) -> Privacy:
         link=one.link and other.link,
         experiments=one.experiments and other.experiments,
     )
-
-
-def _flag(tree: Mapping[str, Any]) -> Flag | None:
-    """None for one of another version, which acts on nobody."""
-    try:
-        return Flag.model_validate(tree)
-    except ValidationError:
-        return None

@@ -224,6 +224,7 @@ async def test_of_a_deleted_user_nothing_is_left(server, store):
         ({"nothing": 1}, 400, "nothing"),
         ({"model": {"tts": "nobody"}}, 404, "model.tts"),
         ({"voice": {"nobody": "x"}}, 404, "voice"),
+        ({"agent": "nobody"}, 404, "agent"),
         ({"language": "?"}, 400, "language"),
         ({"privacy": {"data_collection": "maybe"}}, 400, "privacy.data_collection"),
         ({"provider": {"tts": {"options": {"openai": {"api_key": "x"}}}}}, 400, "provider"),

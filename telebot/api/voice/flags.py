@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from aiohttp import web
@@ -50,7 +51,10 @@ class MyFlags(BaseModel):
 class FlagsApi:
     """The endpoints."""
 
-    def __init__(self, choices: Choices, voice: Voice, who: WhoAsks) -> None:
+    def __init__(
+        self, choices: Choices, voice: Voice, who: WhoAsks, *, agents: Collection[str] = ()
+    ) -> None:
+        self._agents = agents
         self._choices = choices
         self._voice = voice
         self._who = who
@@ -95,7 +99,7 @@ class FlagsApi:
             raise ApiError(400, "invalid_parameter", f"id: no flag is called {MINE}.", "id")
         flag = read(Flag, await body_of(request))
         for number, variant in enumerate(flag.variants):
-            check_names(variant.settings, self._voice, f"variants.{number}.settings.")
+            check_names(variant.settings, self._voice, self._agents, f"variants.{number}.settings.")
         try:
             stored = await self._choices.put_flag(name, tree(flag), self._who(request))
         except TooMany as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -56,7 +56,16 @@ M = TypeVar("M", bound=BaseModel)
 class PortableApi:
     """The endpoints."""
 
-    def __init__(self, portable: Portable, voice: Voice, who: WhoAsks, now: WallClock) -> None:
+    def __init__(
+        self,
+        portable: Portable,
+        voice: Voice,
+        who: WhoAsks,
+        now: WallClock,
+        *,
+        agents: Collection[str] = (),
+    ) -> None:
+        self._agents = agents
         self._portable = portable
         self._voice = voice
         self._who = who
@@ -68,7 +77,7 @@ class PortableApi:
         return [
             Endpoint("GET", f"{PATH}/export", self.export_config, admin,
                      "All of the configuration that is kept; secrets sealed, or left out",
-                     Document, failures=(400,), headers=((PASSPHRASE, why),)),
+                     Document, failures=(400, 409), headers=((PASSPHRASE, why),)),
             Endpoint("POST", f"{PATH}/import", self.import_config, admin,
                      "Put a document in, whole or not at all", ImportAnswer,
                      failures=(400, 408, 413, 422), body=ImportRequest),
@@ -79,7 +88,11 @@ class PortableApi:
         if passphrase is not None and not LEAST_CHARS <= len(passphrase) <= MOST_CHARS:
             why = f"{PASSPHRASE}: {LEAST_CHARS} to {MOST_CHARS} characters."
             raise ApiError(400, "invalid_parameter", why, PASSPHRASE)
-        document = await self._document(passphrase)
+        try:
+            document = await self._document(passphrase)
+        except ValidationError:
+            message = "Something was kept by another version: put it anew, or delete it."
+            raise ApiError(409, "config_of_another_version", message) from None
         await self._portable.exported(self._who(request), secrets=passphrase is not None)
         told = answer(document)
         told.headers["Content-Disposition"] = 'attachment; filename="telebot-config.json"'
@@ -182,7 +195,7 @@ class PortableApi:
 
     def _names(self, chosen: Defaults, where: str, faults: _Faults) -> None:
         try:
-            check_names(chosen, self._voice, where)
+            check_names(chosen, self._voice, self._agents, where)
         except ApiError as error:
             faults.add(error.param or where, str(error))
 

@@ -6,7 +6,7 @@ its own. Nothing can be said here that a request of the same key could not say, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -78,9 +78,16 @@ class PreferencesApi:
     """The endpoints."""
 
     def __init__(
-        self, choices: Choices, voice: Voice, who: WhoAsks, others: Sequence[Forgets] = ()
+        self,
+        choices: Choices,
+        voice: Voice,
+        who: WhoAsks,
+        *,
+        agents: Collection[str] = (),
+        others: Sequence[Forgets] = (),
     ) -> None:
-        """`others` forget what else is kept of a user."""
+        """`agents` may be named; `others` forget what else is kept of a user."""
+        self._agents = agents
         self._others = others
         self._choices = choices
         self._voice = voice
@@ -148,7 +155,7 @@ class PreferencesApi:
 
         def tree_of(known: Tree | None) -> Tree:
             prefers = changed(known)
-            check_names(prefers, self._voice)
+            check_names(prefers, self._voice, self._agents)
             return tree(prefers)
 
         try:
@@ -163,9 +170,12 @@ def tree(settings: BaseModel) -> Tree:
     return settings.model_dump(mode="json", exclude_defaults=True)
 
 
-def check_names(chosen: Defaults, voice: Voice, under: str = "") -> None:
-    """Raises `ApiError` (404) on a model or a provider that there is not: every request would fail
-    by it."""
+def check_names(chosen: Defaults, voice: Voice, agents: Collection[str], under: str = "") -> None:
+    """Raises `ApiError` (404) on a model, a provider or an agent that there is not: every request
+    would fail by it."""
+    if chosen.agent is not None and chosen.agent not in agents:
+        message = f"No agent {chosen.agent!r}."
+        raise ApiError(404, "agent_not_found", message, f"{under}agent")
     for work in WORKS:
         if named := getattr(chosen.model, work):
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from telebot.api.calls import HasEndpoints
 from telebot.api.voice.compatible import Compatible
@@ -35,14 +35,23 @@ def parts(
     ]
 
 
-def portable(portable: Portable, voice: Voice, who: WhoAsks, now: WallClock) -> HasEndpoints:
+def portable(
+    portable: Portable, voice: Voice, who: WhoAsks, now: WallClock, agents: Collection[str]
+) -> HasEndpoints:
     """All of the configuration, out and in."""
-    return PortableApi(portable, voice, who, now)
+    return PortableApi(portable, voice, who, now, agents=agents)
 
 
 def choosing(
-    choices: Choices, voice: Voice, who: WhoAsks, forget: Sequence[Forgets] = ()
+    choices: Choices,
+    voice: Voice,
+    who: WhoAsks,
+    agents: Collection[str],
+    forget: Sequence[Forgets] = (),
 ) -> list[HasEndpoints]:
-    """What is chosen beside the requests: by users, and by an operator. `forget` takes away what
-    else is kept of a user."""
-    return [PreferencesApi(choices, voice, who, forget), FlagsApi(choices, voice, who)]
+    """What is chosen beside the requests: by users, and by an operator. `agents` may be named;
+    `forget` takes away what else is kept of a user."""
+    return [
+        PreferencesApi(choices, voice, who, agents=agents, others=forget),
+        FlagsApi(choices, voice, who, agents=agents),
+    ]

@@ -133,6 +133,25 @@ async def test_two_flags_never_choose_the_same_thing():
     assert whole.format == "wav"
 
 
+async def test_a_model_and_its_provider_are_one_choice():
+    ordered = {"provider": {"tts": {"order": ["other"]}}}
+    flags = {"a": TRIAL, "b": {"variants": [{"name": "on", "settings": ordered}]}}
+    whole, under = await meant(Kept(flags=flags), speak(user="u"))
+    assert under.variant.partition(":")[0] == "a"
+    assert "b:" not in under.variant
+    assert whole.provider.order == ()
+
+
+async def test_where_nothing_is_chosen_a_request_stays_as_it_is():
+    tailor = Tailor(Kept({"anna": {"speed": 2.0}}))
+    assert (await tailor.plainly("key", None)).user == ""
+    assert (await tailor.plainly("key", "ben")).user == "ben"
+    assert await tailor.plainly("key", "anna") is None
+    off = {"a": {**TRIAL, "enabled": False}}
+    assert await Tailor(Kept(flags=off)).plainly("key", None) is not None
+    assert await Tailor(Kept(flags={"a": TRIAL})).plainly("key", None) is None
+
+
 async def test_a_flag_that_is_off_or_of_another_version_acts_on_nobody():
     flags = {"a": {**TRIAL, "enabled": False}, "b": {"variants": "?"}}
     assert (await meant(Kept(flags=flags), speak()))[1].variant == ""
