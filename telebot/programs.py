@@ -27,6 +27,7 @@ from telebot.api.voice.trials import Trials
 from telebot.call import local_access
 from telebot.call.admission import ANY_NUMBER
 from telebot.call.ports import WallClock
+from telebot.config_file import SettingsError, did_you_mean, told
 from telebot.console import pages
 from telebot.console.sessions import Sessions
 from telebot.providers.kept_files import KeptFiles
@@ -42,7 +43,7 @@ from telebot.voice.chat_sessions import MemorySessions
 from telebot.voice.chatting import Chat
 from telebot.voice.kept_sounds import SUFFIX, KeptSounds
 from telebot.voice.permits import Permit, permit_of
-from telebot.voice.service import Voice
+from telebot.voice.service import Done, Voice
 from telebot.voice.tailoring import Tailor
 from telebot.voice_measures import measure_voice
 from telebot.web.auth import Gate
@@ -75,9 +76,9 @@ def gate(askers: Askers) -> Gate:
     return Gate(askers, OPEN_PATHS)
 
 
-def behind_keys(archive: Archive, wall_clock: WallClock) -> Sequence[Middleware]:
+def behind_keys(archive: Archive) -> Sequence[Middleware]:
     """What is asked once it is known whose request it is."""
-    return (KeyBudgets(archive.reports, time.monotonic, wall_clock).middleware,)
+    return (KeyBudgets(archive.spending).middleware,)
 
 
 async def voice(
@@ -93,6 +94,11 @@ async def voice(
     """Voice work that is no call, on the calls' own breakers and limits. Raises ConfigError: a
     content filter that cannot be built."""
 
+    def ledger(done: Done) -> None:
+        values = done.values()
+        archive.log.worked(values)
+        archive.spending.note(done.key_id, done.at, values["amount_nanos"] or 0)
+
     async def permit(key_id: str) -> Permit:
         return permit_of(await askers.by_id(key_id))
 
@@ -104,15 +110,25 @@ async def voice(
         currency=settings.records.currency,
         clock=time.monotonic,
         wall_clock=now,
-        ledger=lambda done: archive.log.worked(done.values()),
+        ledger=ledger,
         stored=archive.vault.open,
         kept=archive.choices,
         permit=permit,
+        spending=archive.spending,
         filters=filters.build(settings.voice.filters),
         sounds=await _kept_sounds(settings, now),
     )
     stack.push_async_callback(found.close)
     return found
+
+
+def check_endpoints(settings: Settings, endpoints: Sequence[calls_api.Endpoint]) -> None:
+    """Raises `SettingsError` on a limit of an endpoint that there is not."""
+    known = {name for each in endpoints for name in (each.path, f"{each.method} {each.path}")}
+    for name in settings.limits.endpoints:
+        if name not in known:
+            why = f"no such endpoint{did_you_mean(name, known)}"
+            raise SettingsError(told(settings.sources, f"limits.endpoints.{name}", why))
 
 
 def talks(parts: Parts, voice: Voice, speech: Speech, clock: WallClock) -> ChatApi:
@@ -183,6 +199,7 @@ def add_pages(
     work += voice_api.choosing(archive.choices, voice, parts.gate.who, agents, forget)
     work.append(voice_api.portable(archive.portable, voice, parts.gate.who, now, agents))
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
+    check_endpoints(settings, endpoints)
     openapi.setup(app, endpoints, telebot.__version__)
     logins = Sessions(archive.keys, secret_key(settings), now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, logins))

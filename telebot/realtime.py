@@ -61,7 +61,7 @@ def add(app: web.Application, parts: Parts, behind: Behind) -> HasEndpoints:
         return [*await voice.keys(key_id)]
 
     promises = Promises(parts.admission.tokens, time.monotonic, _new_id)
-    budgets = KeyBudgets(behind.archive.reports, time.monotonic, behind.wall_clock)
+    budgets = KeyBudgets(behind.archive.spending)
     door = Door(
         promises, Origins(settings.voice.origins, base), settings.voice, budgets.check, _new_id
     )

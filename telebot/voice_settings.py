@@ -5,11 +5,24 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from telebot.setting_types import Origins, Row, row
+
+ENDPOINT = re.compile(r"((GET|POST|PUT|PATCH|DELETE) )?/v1/\S{1,200}")
+
+
+def _endpoints(value: Any) -> Any:
+    for name in value if isinstance(value, dict) else ():
+        if not ENDPOINT.fullmatch(str(name)):
+            raise ValueError(f"write METHOD /v1/… or /v1/… (got {name!r})")
+    return value
+
+
+Amount = Annotated[int, Field(ge=1, le=1_000_000)]
+Endpoints = Annotated[dict[str, Amount], BeforeValidator(_endpoints)]
 
 
 class LimitSettings(Row):
@@ -17,6 +30,11 @@ class LimitSettings(Row):
 
     requests_per_minute: int = row(
         600, "of `/v1/voice` and `/v1/audio`, by each key", unit="requests", ge=1, le=1_000_000
+    )
+    endpoints: Endpoints = row(
+        {},
+        'requests to one endpoint, by each key: {"POST /v1/voice/chat": 20, "/v1/calls": 60}',
+        unit="requests",
     )
     failures_per_minute: int = row(
         60, "requests without a good key, from one address", unit="requests", ge=1, le=1_000_000

@@ -29,6 +29,7 @@ from telebot.records.recording import FileRecorder
 from telebot.records.recovery import recover
 from telebot.records.reports import Reports
 from telebot.records.retention import Retention
+from telebot.records.spending import Spending
 from telebot.records.store import RecordsAway, Store
 from telebot.records.vault import Vault, vault_keys
 from telebot.records.writer import CallWriter
@@ -72,6 +73,7 @@ class Archive:
         self.choices = Choices(self.store, now, clock, self.written)
         self.comparing = Comparing(self.store)
         self.reports = Reports(self.store, settings.currency)
+        self.spending = Spending(self.reports, self.written, clock, now)
         self.keys = Keys(self.store, data, now, clock, used=self.log.key_used, admin_key=admin_key)
         self.portable = Portable(self.store, now, self.choices, self.keys, self.vault)
         self.retention = Retention(self.store, data, self._server, settings.retention_days, now)

@@ -11,6 +11,8 @@ from contextlib import aclosing
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Recording, Use
 from telebot.voice import transcribing
+from telebot.voice.attempts import Attempts
+from telebot.voice.offers import Offer
 from telebot.voice.preferences import Preferences
 from telebot.voice.routing import Wish
 from telebot.voice.service import Done, Voice
@@ -34,6 +36,33 @@ async def heard(
     began, attempts = voice.clock(), voice.attempts(key_id, under)
     wish = Wish("stt", model, prefers, transcribing.needs(recording))
     offers = voice.router.ordered(wish, await voice.keys(key_id))
+    about = (Use(round(recording.sound.seconds, 3), "s"),)
+    async with voice.within_budget(key_id, offers, about):
+        return await _heard(
+            voice,
+            key_id,
+            recording,
+            offers=offers,
+            prefers=prefers,
+            attempts=attempts,
+            began=began,
+            show=show,
+            ready=ready,
+        )
+
+
+async def _heard(
+    voice: Voice,
+    key_id: str,
+    recording: Recording,
+    *,
+    offers: list[Offer],
+    prefers: Preferences,
+    attempts: Attempts,
+    began: float,
+    show: Callable[[str], Awaitable[None]] | None,
+    ready: Callable[[], Awaitable[None]] | None,
+) -> tuple[Transcribed, Done]:
     first_at, whole = None, list[Transcribed]()
     try:
         if ready is not None:

@@ -20,11 +20,14 @@ class Permit:
     models: tuple[str, ...] = ()
     may_spend: bool = True
     tier: Tier = Tier.NORMAL
+    monthly_budget: float | None = None
 
     def opens(self, provider: str, model: str) -> bool:
         """Whether this model of this provider may be asked."""
         if not self.may_spend and provider not in registry.OURS:
             return False
+        if provider in registry.OURS - {"local"}:
+            return True  # an agent's own brain, which is no provider
         return not self.models or any(
             name == provider or fnmatchcase(f"{provider}/{model}", name) for name in self.models
         )
@@ -52,4 +55,4 @@ def permit_of(key: ApiKey | None) -> Permit:
     if key is None:
         return Permit(may_spend=False)
     may_spend = key.scope.allows(Scope.OPERATOR) or key.monthly_budget is not None
-    return Permit(key.models, may_spend, key.tier)
+    return Permit(key.models, may_spend, key.tier, key.monthly_budget)

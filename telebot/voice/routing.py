@@ -34,6 +34,10 @@ class KeySource:
     permit: Permit = ANY
 
     def opens(self, provider: str, model: str) -> bool:
+        """Whether that model may be asked by this key, for this owner."""
+        return self.fits(provider, model) and self.permit.opens(provider, model)
+
+    def fits(self, provider: str, model: str) -> bool:
         """Whether this key is for that model."""
         if not self.own:
             return True
@@ -97,7 +101,7 @@ class Router:
         for source in keys:
             try:
                 offer = self._offer(wish, wish.model, source)
-                if source.opens(offer.provider, offer.model):
+                if source.fits(offer.provider, offer.model):
                     offers.append(offer)
             except ProviderConfigError as error:
                 why = str(error)
@@ -122,7 +126,7 @@ class Router:
                     offer = self._offer(wish, name, source)
                 except ProviderConfigError:
                     continue
-                if source.opens(offer.provider, offer.model):
+                if source.fits(offer.provider, offer.model):
                     found.append(offer)
         return found
 
@@ -140,7 +144,7 @@ class Router:
                 local=wish.local,
                 provider=source.provider,
             )
-            found += [offer for offer in ready if source.opens(offer.provider, offer.model)]
+            found += [offer for offer in ready if source.fits(offer.provider, offer.model)]
         return sorted(_once(found), key=lambda offer: offer.provider in registry.OURS)
 
     def _sorted(self, offers: list[Offer], prefers: Preferences) -> list[Offer]:

@@ -6,7 +6,8 @@ Owned by `app.py`; the endpoints of `api/voice/` hold one. Next: `transcribing.p
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,9 @@ from telebot.providers.breaker import Breakers
 from telebot.providers.clips import Use
 from telebot.providers.pacing import Pacing
 from telebot.providers.resources import Resources
+from telebot.records.spending import Spending
 from telebot.records.vault import Opened
+from telebot.voice import budgets
 from telebot.voice.attempts import Attempt, Attempts
 from telebot.voice.fetching import Fetcher
 from telebot.voice.filters import Filters
@@ -115,6 +118,7 @@ class Voice:
         stored: Callable[[str], Awaitable[Sequence[Opened]]] | None = None,
         kept: Kept | None = None,
         permit: Callable[[str], Awaitable[Permit]] | None = None,
+        spending: Spending | None = None,
         filters: Filters | None = None,
         sounds: KeptSounds | None = None,
     ) -> None:
@@ -137,6 +141,7 @@ class Voice:
         self._ledger = ledger
         self._stored = stored
         self._permit = permit
+        self._spending = spending
 
     async def keys(self, key_id: str = "") -> Keys:
         """Whose keys a request of this API key's owner may use, in the order of trying: its own,
@@ -157,6 +162,21 @@ class Voice:
         """What an owner may use, and how urgent it is."""
         return ANY if self._permit is None or not key_id else await self._permit(key_id)
 
+    @asynccontextmanager
+    async def within_budget(
+        self, key_id: str, offers: Sequence[Offer], uses: tuple[Use, ...]
+    ) -> AsyncIterator[None]:
+        """Work that will use about so much of the first of `offers`: counted against its owner's
+        budget from now on. Raises `ApiError` (402) where that has no room for it."""
+        budget = (await self.permit(key_id)).monthly_budget
+        if budget is None or self._spending is None:
+            yield
+            return
+        paid = [offer for offer in offers[:1] if not offer.own_key]
+        estimate = sum(self.cost(offer, uses).nanos or 0 for offer in paid)
+        async with budgets.within(self._spending, key_id, budget, estimate):
+            yield
+
     async def ready(self, key_id: str = "") -> list[Offer]:
         """Every provider that a request of this API key's owner could use, of all work."""
         return [
@@ -167,7 +187,6 @@ class Voice:
                 work, source.resources, own=source.own, provider=source.provider
             )
             if source.opens(offer.provider, offer.model)
-            and source.permit.opens(offer.provider, offer.model)
         ]
 
     def _source(self, opened: Opened, permit: Permit) -> KeySource:

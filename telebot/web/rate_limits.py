@@ -1,4 +1,5 @@
-"""How many requests a key may make a minute, and how many an address without a good key.
+"""How many requests a key may make a minute, in all and to one endpoint, and how many an address
+without a good key.
 
 A sliding window by the package `limits`, in this process or, with a Redis, for all servers at once
 (https://limits.readthedocs.io/en/stable/strategies.html). Answers tell what is left in OpenAI's
@@ -9,7 +10,7 @@ requests pass: a limit that cannot be counted must not stop the work.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -23,7 +24,7 @@ from limits.util import WindowStats
 from redis.asyncio import ConnectionPool
 
 from telebot.call.errors import ApiError
-from telebot.records.keys import NoKey
+from telebot.records.keys import ApiKey, NoKey
 from telebot.voice_settings import LimitSettings
 from telebot.web.auth import KEY
 from telebot.web.errors import Handler
@@ -82,19 +83,38 @@ class RateLimits:
 
     @web.middleware
     async def after_keys(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Goes behind the gate: a key's requests. Raises `ApiError` (429)."""
+        """Goes behind the gate: a key's requests, those to an endpoint with a limit of its own too.
+        Raises `ApiError` (429)."""
         key = request.get(KEY)
-        if key is None or not request.path.startswith(LIMITED):
-            return await handler(request)
-        amount = key.requests_per_minute or self._settings.requests_per_minute
-        item = self._per_minute(amount)
-        passed = await self._hit(item, "key", key.id)
-        stats = await self._stats(item, "key", key.id)
-        if stats is not None:
-            request[TOLD] = (amount, stats)
-            if not passed:
-                raise _too_many(stats, f"This key may make {amount} requests a minute.")
+        if key is not None:
+            for amount, where in self._limits_of(request, key):
+                await self._count(request, amount, where, key.id)
         return await handler(request)
+
+    def _limits_of(self, request: web.Request, key: ApiKey) -> Iterator[tuple[int, str]]:
+        """How many a minute, and to where; "": to all that is limited."""
+        resource = request.match_info.route.resource
+        path = resource.canonical if resource else ""
+        method = "GET" if request.method == "HEAD" else request.method
+        for where in (f"{method} {path}", path):
+            if amount := self._settings.endpoints.get(where):
+                yield amount, where
+        if request.path.startswith(LIMITED):
+            yield key.requests_per_minute or self._settings.requests_per_minute, ""
+
+    async def _count(self, request: web.Request, amount: int, where: str, key_id: str) -> None:
+        item = self._per_minute(amount)
+        names = ("key", key_id, where) if where else ("key", key_id)
+        passed = await self._hit(item, *names)
+        stats = await self._stats(item, *names)
+        if stats is None:
+            return
+        told = request.get(TOLD)
+        if told is None or stats.remaining < told[1].remaining or not passed:
+            request[TOLD] = (amount, stats)
+        if not passed:
+            to = f" to {where}" if where else ""
+            raise _too_many(stats, f"This key may make {amount} requests a minute{to}.")
 
     async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
         """For `on_response_prepare`: what is left of the limit."""

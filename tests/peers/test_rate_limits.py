@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from decimal import Decimal
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from edge_server import OneKey
-from records_server import RecordsServer, records_server
+from records_server import records_server
 from redis_server import redis_server
 
-from telebot.providers.clips import Use
 from telebot.records.keys import ApiKey, Scope
-from telebot.voice.pricing import Cost
-from telebot.voice.service import Done, new_id
 from telebot.voice_settings import LimitSettings
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
-from telebot.web.key_budgets import KeyBudgets
 from telebot.web.rate_limits import RateLimits
 
 pytestmark = pytest.mark.peers
@@ -45,7 +41,7 @@ async def limited(
     redis_url: str = "",
     own: int | None = None,
     peer: Callable[[web.Request], str] = lambda request: request.remote or "",
-    **settings: int,
+    **settings: Any,
 ):
     limits = RateLimits(LimitSettings(**settings), redis_url, peer)
     keys = Limited("good")
@@ -132,41 +128,6 @@ async def test_a_redis_that_is_away_stops_nothing(http):
             assert (await get(http, f"{url}/v1/voice/models")).status == 200
 
 
-async def test_a_keys_budget_of_a_month(tmp_path, http):
-    async with records_server(tmp_path) as records:
-        key, _ = await records.archive.keys.create("p", Scope.VIEWER, monthly_budget=0.5)
-        spend(records, key, "0.3")
-        times = iter(range(0, 1000, 100))
-        now = lambda: datetime.now(UTC)  # noqa: E731
-        budgets = KeyBudgets(records.archive.reports, lambda: next(times), now)
-        await records.archive.written()
-        await budgets.check(key)
-        spend(records, key, "0.3")
-        await records.archive.written()
-        with pytest.raises(Exception, match=r"0\.60 of its 0\.50 USD") as raised:
-            await budgets.check(key)
-        assert raised.value.status == 402
-        other, _ = await records.archive.keys.create("q", Scope.VIEWER)
-        await budgets.check(other)
-
-
-def spend(records: RecordsServer, key: ApiKey, amount: str) -> None:
-    done = Done(
-        id=new_id(),
-        at=datetime.now(UTC),
-        key_id=key.id,
-        work="stt",
-        provider="deepgram/nova-3",
-        own_key=False,
-        uses=(Use(60.0, "s"),),
-        cost=Cost(Decimal(amount), "USD", True),
-        ms=1.0,
-        first_ms=None,
-        attempts=(),
-    )
-    records.archive.log.worked(done.values())
-
-
 async def test_a_key_gets_a_new_secret_and_stays_what_it_is(tmp_path):
     async with records_server(tmp_path) as records:
         keys = records.archive.keys
@@ -187,3 +148,35 @@ async def test_a_network_of_one_host_is_one_guesser(http):
         bad = {"Authorization": "Bearer bad"}
         answers = [await get(http, f"{url}/v1/voice/models", bad) for _ in range(5)]
         assert [answer.status for answer in answers] == [401, 401, 429, 401, 401]
+
+
+async def test_an_endpoint_with_a_limit_of_its_own(http, counted):
+    limits = {"/v1/voice/models": 2, "GET /v1/calls": 1}
+    async with limited(counted, requests_per_minute=50, endpoints=limits) as url:
+        key = {"Authorization": "Bearer good"}
+        answers = [await get(http, f"{url}/v1/voice/models", key) for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 429]
+        assert [answer.headers["x-ratelimit-limit-requests"] for answer in answers] == 3 * ["2"]
+        assert answers[0].headers["x-ratelimit-remaining-requests"] == "1"
+        assert 0 < int(answers[2].headers["Retry-After"]) <= 60
+        statuses = [(await get(http, f"{url}/v1/calls", key)).status for _ in range(2)]
+        assert statuses == [200, 429]
+        assert (await get(http, f"{url}/v1/nothing", key)).status == 404
+
+
+async def test_two_servers_count_an_endpoint_together(http, redis_url):
+    limits = {"/v1/voice/models": 3}
+    async with (
+        limited(redis_url, own=1000, endpoints=limits) as one,
+        limited(redis_url, own=1000, endpoints=limits) as other,
+    ):
+        answers = [await get(http, f"{url}/v1/voice/models") for url in (one, other, one, other)]
+        assert [answer.status for answer in answers][-1] == 429
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"/v2/x": 1}, {"TRACE /v1/calls": 1}, {"/v1/calls": 0}, {"v1/calls": 1}]
+)
+def test_limits_of_no_endpoint_are_refused(wrong):
+    with pytest.raises(ValueError):
+        LimitSettings(endpoints=wrong)

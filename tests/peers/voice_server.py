@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,10 +77,13 @@ async def voice_server(
     agents: Mapping[str, ChatAgent] | None = None,
     key_store: KeyStore | None = None,
     sounds: KeptSounds | None = None,
+    ledger: Callable[[Done], None] = lambda done: None,
+    owners: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[VoiceServer]:
     """A server whose vendors are simulated; `environ` replaces their variables. With a `vault`
-    providers' keys may be stored; the first of `agents` answers chats that name none."""
+    providers' keys may be stored; the first of `agents` answers chats that name none; `ledger` is
+    told what was done, `owners` are `Voice`'s `permit` and `spending`."""
     async with simulated(speech, vendors) as sim:
         known = {f"{vendor.upper()}_{end}" for vendor in vendors for end in ("BASE_URL", "API_KEY")}
         found = {name: sim.environ[name] for name in known if name in sim.environ}
@@ -95,11 +98,12 @@ async def voice_server(
             currency="USD",
             clock=time.monotonic,
             wall_clock=lambda: datetime.now(UTC),
-            ledger=done.append,
+            ledger=lambda one: (done.append(one), ledger(one))[0],
             stored=vault.open if vault else None,
             kept=choices,
             filters=filters.build(found_settings.filters),
             sounds=sounds,
+            **(owners or {}),
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])

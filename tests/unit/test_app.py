@@ -10,13 +10,18 @@ from pathlib import Path
 
 import pytest
 import structlog.testing
+from aiohttp import web
 
 from telebot import app, outgoing, programs
+from telebot.api.calls import Endpoint
 from telebot.call.errors import ConfigError
 from telebot.call.local_access import load_secret
 from telebot.call.model import Call, CallOffer
 from telebot.carriers.registry import Carriers
+from telebot.config_file import SettingsError
+from telebot.records.keys import Scope
 from telebot.settings import Settings, load
+from telebot.voice_settings import LimitSettings
 
 pytestmark = pytest.mark.unit
 
@@ -93,3 +98,16 @@ def test_a_configuration_without_agents_starts_nothing(tmp_path: Path) -> None:
         asyncio.run(start())
     assert not isinstance(raised.value, ConfigError), "a setting: the command exits with 2"
     assert not (tmp_path / "data").exists()
+
+
+def test_a_limit_of_an_endpoint_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    endpoints = [Endpoint("POST", "/v1/calls", handler, Scope.OPERATOR, "a call", None)]
+    limits = LimitSettings(endpoints={"POST /v1/calls": 1, "/v1/calls": 1})
+    settings = settings_of(tmp_path)
+    programs.check_endpoints(settings.model_copy(update={"limits": limits}), endpoints)
+    wrong = LimitSettings(endpoints={"POST /v1/call": 1})
+    with pytest.raises(SettingsError, match="did you mean 'POST /v1/calls'"):
+        programs.check_endpoints(settings.model_copy(update={"limits": wrong}), endpoints)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,13 +55,14 @@ async def spoken_to(
     await job.may_be_said()
     if kept := await job.kept():
         return await job.again(request, kept, bare=bare)
-    if not asked.stream:
-        return await unless_gone(request, job.whole())
-    with while_there(request):
-        async with aclosing(await job.begun()) as spoken:
-            if asked.events:
-                return await job.as_events(request, spoken, bare=bare)
-            return await job.as_bytes(request, spoken)
+    async with job.within_budget():
+        if not asked.stream:
+            return await unless_gone(request, job.whole())
+        with while_there(request):
+            async with aclosing(await job.begun()) as spoken:
+                if asked.events:
+                    return await job.as_events(request, spoken, bare=bare)
+                return await job.as_bytes(request, spoken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,11 @@ class Job:
             raise
         self._changed = text != self._asked.text
         self._script = replace(self._script, text=text)
+
+    def within_budget(self) -> AbstractAsyncContextManager[None]:
+        """While it is made. Raises `ApiError` (402) where its owner may not spend so much."""
+        about = self._offers[0].speaks.uses(self._script)
+        return self._voice.within_budget(self._key_id, self._offers, about)
 
     async def kept(self) -> Kept | None:
         """The same, made before, by somebody who may still be asked."""
