@@ -50,6 +50,7 @@ def steering(parts: Parts, speech: Speech, sockets: MediaSockets) -> SteeringApi
 
     def give_up(call: Call) -> None:
         parts.hang_ups.begin(parts.carriers.get(call.offer.carrier), call)
+        sockets.stop(call, "operator_hangup")
 
     async def send_digits(call: Call, digits: str) -> None:
         carrier = parts.carriers.get(call.offer.carrier)
@@ -58,7 +59,13 @@ def steering(parts: Parts, speech: Speech, sockets: MediaSockets) -> SteeringApi
         else:
             sockets.send_digits(call, digits)
 
-    return SteeringApi(parts.admission, lambda call: speech.live.get(call.id), give_up, send_digits)
+    return SteeringApi(
+        parts.admission,
+        lambda call: speech.live.get(call.id),
+        give_up,
+        send_digits,
+        parts.gate.sees,
+    )
 
 
 def ways(

@@ -180,7 +180,7 @@ def add_pages(
     elsewhere."""
     measure_voice(parts.metrics, voice)
     settings = parts.settings
-    calls = calls_api.CallsApi(archive.reader, archive.retention)
+    calls = calls_api.CallsApi(archive.reader, archive.retention, parts.gate.sees)
     control = ControlApi(outgoing.dialling(parts), archive.written, time.monotonic, parts.gate.who)
     reports = ReportsApi(
         archive.reports,

@@ -32,6 +32,7 @@ from telebot.web.key_budgets import KeyBudgets
 from telebot.web.media_socket import SOCKETS
 from telebot.web.origins import Origins
 from telebot.web.public_url import PublicUrl
+from telebot.web.realtime.direct import DirectCalls
 from telebot.web.realtime.door import Door
 from telebot.web.realtime.session import House
 from telebot.web.realtime.socket import PATH, RealtimeSockets
@@ -66,7 +67,8 @@ def add(app: web.Application, parts: Parts, behind: Behind) -> HasEndpoints:
         promises, Origins(settings.voice.origins, base), settings.voice, budgets.check, _new_id
     )
     prices = Prices(voice.offers.resources.catalogue.price, settings.records.currency)
-    house = House(behind.speech, keys, prices, time.monotonic, _meant(behind))
+    direct = DirectCalls(behind.speech, parts.admission, time.monotonic, behind.wall_clock)
+    house = House(behind.speech, keys, prices, time.monotonic, _meant(behind), direct)
     sockets = RealtimeSockets(
         door,
         house,

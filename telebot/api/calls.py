@@ -63,11 +63,18 @@ class HasEndpoints(Protocol):
 
 
 class CallsApi:
-    """The handlers, on the records they read."""
+    """The handlers, on the records they read. `sees` tells the key whose sessions alone a request
+    may see, None where it may see all."""
 
-    def __init__(self, reader: CallReader, retention: Retention) -> None:
+    def __init__(
+        self,
+        reader: CallReader,
+        retention: Retention,
+        sees: Callable[[web.Request], str | None] = lambda request: None,
+    ) -> None:
         self._reader = reader
         self._retention = retention
+        self._sees = sees
 
     def endpoints(self) -> list[Endpoint]:
         one, page = "/v1/calls/{id}", (400,)
@@ -126,13 +133,15 @@ class CallsApi:
     async def calls(self, request: web.Request) -> web.Response:
         query = parsed(CallQuery, request)
         try:
-            page = await self._reader.page(query.filter(), query.limit, query.cursor)
+            page = await self._reader.page(
+                query.filter(), query.limit, query.cursor, sees=self._sees(request)
+            )
         except BadCursor as error:
             raise _bad_cursor(error) from None
         return answer(page)
 
     async def call(self, request: web.Request) -> web.Response:
-        call = await self._reader.call(call_id_of(request))
+        call = await self._reader.call(call_id_of(request), sees=self._sees(request))
         if call is None:
             raise no_call()
         return answer(call)
@@ -140,7 +149,7 @@ class CallsApi:
     async def recording(self, request: web.Request) -> web.StreamResponse:
         call_id = call_id_of(request)
         try:
-            path = await self._reader.recording(call_id)
+            path = await self._reader.recording(call_id, sees=self._sees(request))
         except NoRecording as error:
             raise ApiError(404, f"recording_{error.code}", _UNHEARD[error.code]) from None
         if path is None:
@@ -150,7 +159,9 @@ class CallsApi:
     async def events(self, request: web.Request) -> web.Response:
         query = parsed(EventQuery, request)
         try:
-            page = await self._reader.events(call_id_of(request), query.limit, query.cursor)
+            page = await self._reader.events(
+                call_id_of(request), query.limit, query.cursor, sees=self._sees(request)
+            )
         except BadCursor as error:
             raise _bad_cursor(error) from None
         if page is None:

@@ -57,11 +57,13 @@ class SteeringApi:
         conversation: Callable[[Call], Conversation | None],
         give_up: Callable[[Call], None],
         send_digits: Callable[[Call, str], Awaitable[None]],
+        sees: Callable[[web.Request], str | None] = lambda request: None,
     ) -> None:
         self._admission = admission
         self._conversation = conversation
         self._give_up = give_up
         self._send_digits = send_digits
+        self._sees = sees
 
     def endpoints(self) -> list[Endpoint]:
         one, operator = "/v1/calls/{id}", Scope.OPERATOR
@@ -143,7 +145,8 @@ class SteeringApi:
 
     def _live(self, request: web.Request) -> Call:
         call = self._admission.live.get(call_id_of(request))
-        if call is None:
+        sees = self._sees(request)
+        if call is None or (call.offer.key_id and sees is not None and call.offer.key_id != sees):
             raise ApiError(404, "not_live", "There is no such live call on this server.", "id")
         return call
 

@@ -69,6 +69,11 @@ class CallOffer:
     key_id: str = ""
 
     @property
+    def billed(self) -> str:
+        """The carrier that bills the leg; "" where there is none."""
+        return "" if self.key_id else self.carrier
+
+    @property
     def outbound(self) -> bool:
         """True where we are the caller."""
         return self.direction == "outbound"
@@ -163,12 +168,14 @@ class Usage:
     `kind`: stt, llm, tts or realtime; `provider`: provider and model as in a turn
     (``deepgram/nova-3``). Units: ``s`` of audio, ``socket_s`` of an open connection,
     ``characters``, ``tokens_in``, ``tokens_out``; a realtime model's also ``text_`` and
-    ``audio_tokens_in`` and ``_out``, tokens it had cached ``cached_tokens_in``."""
+    ``audio_tokens_in`` and ``_out``, tokens it had cached ``cached_tokens_in``. `own_key`: a key of
+    whoever talks pays for it, not the house."""
 
     kind: str
     provider: str
     quantity: float
     unit: str
+    own_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

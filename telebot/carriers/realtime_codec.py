@@ -62,6 +62,7 @@ class RealtimeCodec(PlainCodec):
         self.request = request
         self.wide = False
         self.fault: tuple[str, str] | None = None  # why the session ends, for its client
+        self.reason: Callable[[], str | None] = lambda: None  # for which we have hung up
         self._started = False
         self._faults = 0
         self._hear = Narrow(8000)
@@ -145,7 +146,11 @@ class RealtimeCodec(PlainCodec):
 
     def goodbye(self, reason: str) -> Sequence[bytes]:
         """Why it ends; a fault that ends it is told before."""
-        ended = dumps({"type": "ended", "reason": reason})
+        ours = self.reason() or reason
+        if ours in RealtimeCodec.close_codes:
+            code = RealtimeCodec.close_codes[ours]
+            self.close_codes = MappingProxyType({**self.close_codes, reason: code})
+        ended = dumps({"type": "ended", "reason": ours})
         if self.fault is None:
             return (ended,)
         return error(*self.fault, fatal=True), ended

@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from telebot.call.model import Result
 from telebot.console import client, view
 from telebot.console.sessions import COOKIE, PATH, Sessions, TooMany, from_elsewhere, set_cookie
-from telebot.records.keys import Keys, NoKey, WrongScope
+from telebot.records.keys import Keys, NoKey, Scope, WrongScope
 from telebot.records.reading import BadCursor, CallFilter, CallReader, NoRecording
 from telebot.records.shape import rfc3339
 from telebot.records.store import RecordsAway
@@ -45,6 +45,7 @@ PROTECT = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+SEES = web.RequestKey("sees", str)  # the key whose realtime sessions alone may be seen; "": all
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -108,7 +109,10 @@ class Console:
         }
         try:
             page = await self._reader.page(
-                replace(CallFilter(), **chosen), PAGE_CALLS, request.query.get("cursor") or None
+                replace(CallFilter(), **chosen),
+                PAGE_CALLS,
+                request.query.get("cursor") or None,
+                sees=_sees(request),
             )
         except BadCursor:
             raise web.HTTPFound(f"{PATH}/") from None
@@ -125,7 +129,7 @@ class Console:
 
     async def call(self, request: web.Request) -> web.Response:
         call_id = request.match_info["id"]
-        call = await self._reader.call(call_id)
+        call = await self._reader.call(call_id, sees=_sees(request))
         if call is None:
             return self._no_call()
         turns = view.turn_views(call.turns)
@@ -148,7 +152,10 @@ class Console:
         call_id = request.match_info["id"]
         try:
             page = await self._reader.events(
-                call_id, PAGE_EVENTS, request.query.get("cursor") or None
+                call_id,
+                PAGE_EVENTS,
+                request.query.get("cursor") or None,
+                sees=_sees(request),
             )
         except BadCursor:
             raise web.HTTPFound(f"{PATH}/calls/{call_id}/events") from None
@@ -158,7 +165,7 @@ class Console:
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         try:
-            path = await self._reader.recording(request.match_info["id"])
+            path = await self._reader.recording(request.match_info["id"], sees=_sees(request))
         except NoRecording as error:
             return self._notice("Nothing to hear", f"The recording is {error.code}.", 404)
         if path is None:
@@ -173,6 +180,8 @@ class Console:
                 session = await self._sessions.find(request)
                 if session is None:
                     return self._login(request, status=401, next_path=_next(request.path_qs))
+                key = session[0]
+                request[SEES] = "" if key.scope.allows(Scope.ADMIN) else key.id
                 response = await handler(request)
             except RecordsAway:
                 return self._notice("Just a moment", "The database does not answer.", 503)
@@ -217,6 +226,11 @@ class Console:
             charset="utf-8",
             headers=PROTECT,
         )
+
+
+def _sees(request: web.Request) -> str | None:
+    """Of whom it is, as the records want it."""
+    return request.get(SEES) or None
 
 
 def setup(app: web.Application, console: Console) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-BYTES_PER_MS = 8  # of mu-law
+BYTES_PER_MS = 8  # of mu-law, as a telephone has it
 
 
 @dataclass(slots=True)
@@ -24,7 +24,8 @@ class _Item:
 class Responses:
     """One session's responses: one at a time; what comes of a cut one is not to be heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_per_ms: int = BYTES_PER_MS) -> None:
+        self._bytes_per_ms = bytes_per_ms
         self._asked = self._begun = 0
         self._cut_before = 0  # responses up to this one are over for the caller
         self._name: str | None = None  # of the one that is to be heard
@@ -55,6 +56,11 @@ class Responses:
         return name is not None and name == self._name
 
     @property
+    def owed(self) -> bool:
+        """Another one is wanted, and none is under way."""
+        return self._owed and not self.active
+
+    @property
     def spoken(self) -> bool:
         """The last one has said something."""
         return bool(self._items)
@@ -83,7 +89,7 @@ class Responses:
         left_ms = int(heard_s * 1000)
         items, self._items = self._items, []
         for item in items:
-            length_ms = item.said // BYTES_PER_MS
+            length_ms = item.said // self._bytes_per_ms
             if left_ms < length_ms:
                 yield item.name, item.index, left_ms
             left_ms = max(0, left_ms - length_ms)

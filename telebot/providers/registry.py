@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from telebot.providers.clips import Speaker, Transcriber
     from telebot.providers.credentials import Credential, Wanted
+    from telebot.providers.direct import DirectSession
     from telebot.providers.replies import Replier
 
 log = structlog.get_logger(__name__)
@@ -127,6 +128,13 @@ REPLIERS: dict[str, str] = {
     "groq": "telebot.providers.groq_replies:build_replier",
     "openai": "telebot.providers.openai_replies:build_replier",
     "openai-compatible": "telebot.providers.openai_compatible_replies:build_replier",
+}
+
+# Speech to speech at the full band (`direct.py`): name → a function (options, resources) →
+# DirectSession.
+DIRECT: dict[str, str] = {
+    "openai": "telebot.providers.openai_direct:build",
+    "gemini": "telebot.providers.gemini_direct:build",
 }
 
 # Credentials of vendors' own realtime endpoints (`credentials.py`): name → a coroutine function
@@ -343,6 +351,20 @@ def _parts(kind: Kind, spec: Spec) -> tuple[str, dict[str, Any]]:
             f'`{kind}: {{service: "pipecat.services.VENDOR.{kind}:CLASS", …}}`'
         )
     return service, options
+
+
+def build_direct(spec: Spec, resources: Resources) -> DirectSession:
+    """A session at the full band, for the spec of a realtime service. Raises ProviderConfigError,
+    also where that service has none."""
+    service, options = _parts("realtime", spec)
+    if service not in DIRECT:
+        raise ProviderConfigError(f"{service} has no sessions at the full band")
+    gone = resources.catalogue.gone(*_vendor_model(service, options), resources.today(), "realtime")
+    if gone is not None:
+        raise ProviderConfigError(gone)
+    path, _, function = DIRECT[service].partition(":")
+    build_it = getattr(importlib.import_module(path), function)
+    return cast("DirectSession", build_it(options, resources))
 
 
 async def credential(

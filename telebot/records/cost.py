@@ -7,7 +7,7 @@ the currency (`micros`), so that sums are exact.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,12 +85,15 @@ class CallUse:
     Recognisers hear the whole call, so those that report nothing and took part are charged its
     answered seconds."""
 
+    own: set[tuple[str, str]] = field(default_factory=set)  # who is paid by whoever talks
     reported: Uses = field(default_factory=lambda: defaultdict(float))
     guessed: Counter[tuple[str, str]] = field(default_factory=Counter)
     _fresh: Uses = field(default_factory=lambda: defaultdict(float))  # since the last turn
 
     def used(self, usage: Usage) -> None:
         """Count what a provider reports."""
+        if usage.own_key:
+            self.own.add((usage.kind, usage.provider))
         key = (usage.kind, usage.provider, usage.unit)
         self.reported[key] += usage.quantity
         self._fresh[key] += usage.quantity
@@ -107,7 +110,7 @@ class CallUse:
         """What was used since the turn before this one; None where any of it is not known, as the
         hearing of a recogniser that reports nothing. Call it once a turn."""
         fresh, self._fresh = self._fresh, defaultdict(float)
-        amounts = [item.amount_micros for item in _items(fresh, pricing)]
+        amounts = [item.amount_micros for item in _items(fresh, pricing, self.own)]
         for kind, name, quantity in _guesses(turn.providers.get, turn.bot_text):
             if self._reports(kind, name):
                 continue
@@ -124,9 +127,9 @@ class CallUse:
             if not self._reports(kind, name):
                 quantity = answered_s if GUESSED[kind] == "s" else count
                 uses[kind, name, GUESSED[kind]] = quantity
-        if answered_s > 0:
+        if answered_s > 0 and carrier:
             uses["carrier", carrier, GUESSED["carrier"]] = answered_s
-        return list(_items(uses, pricing))
+        return list(_items(uses, pricing, self.own))
 
     def _reports(self, kind: str, name: str) -> bool:
         """Whether this provider said what it used; a model stands behind its provider's name."""
@@ -145,9 +148,10 @@ def _guesses(
             yield kind, name, quantity
 
 
-def _items(uses: Uses, pricing: Pricing) -> Iterator[CostItem]:
-    """A line for each use. Of several measures of one provider's work the vendor bills one: where
-    the price of that one is known, the others cost nothing."""
+def _items(uses: Uses, pricing: Pricing, own: Set[tuple[str, str]]) -> Iterator[CostItem]:
+    """A line for each use; whom somebody else pays (`own`) costs nothing. Of several measures of
+    one provider's work the vendor bills one: where the price of that one is known, the others cost
+    nothing."""
     amounts = {key: pricing.micros(*key, quantity) for key, quantity in uses.items()}
     billed = {
         (kind, name)
@@ -156,7 +160,8 @@ def _items(uses: Uses, pricing: Pricing) -> Iterator[CostItem]:
     }
     for kind, name, unit in sorted(uses):
         amount = amounts[kind, name, unit]
-        if amount is None and unit in MEASURES and (kind, name) in billed:
+        measured = amount is None and unit in MEASURES and (kind, name) in billed
+        if measured or (kind, name) in own:
             amount = 0
         yield CostItem(kind, name, round(uses[kind, name, unit], 3), unit, amount)
 

@@ -72,7 +72,8 @@ class CallFilter:
 
 
 class CallReader:
-    """Reads the records of a store. Every method raises `RecordsAway`."""
+    """Reads the records of a store. Every method raises `RecordsAway`. `sees`: by whose API key; a
+    session is seen by the key that opened it, and where this is None (an admin, the server)."""
 
     def __init__(self, store: Store, data: Path, server: str, currency: str) -> None:
         self._store = store
@@ -81,10 +82,16 @@ class CallReader:
         self._currency = currency
 
     async def page(
-        self, wanted: CallFilter, limit: int, cursor: str | None = None
+        self,
+        wanted: CallFilter,
+        limit: int,
+        cursor: str | None = None,
+        *,
+        sees: str | None = None,
     ) -> shape.CallPage:
-        """Up to `limit` calls, newest first, from `cursor` on. Raises `BadCursor`."""
-        query = select(calls).where(*wanted.conditions())
+        """Up to `limit` calls, newest first, from `cursor` on; `sees` as everywhere here. Raises
+        `BadCursor`."""
+        query = select(calls).where(*wanted.conditions(), *_seen(sees))
         if cursor is not None:
             at, call_id = _call_cursor(cursor)
             older = and_(calls.c.created_at == at, calls.c.id < call_id)
@@ -102,10 +109,11 @@ class CallReader:
             next_cursor=_encode(last.created_at.isoformat(), last.id) if last else None,
         )
 
-    async def call(self, call_id: str) -> shape.CallDetail | None:
+    async def call(self, call_id: str, *, sees: str | None = None) -> shape.CallDetail | None:
         """One call, live or ended; None where there is none."""
+        query = select(calls).where(calls.c.id == call_id, *_seen(sees))
         async with self._store.reading() as connection:
-            row = (await connection.execute(select(calls).where(calls.c.id == call_id))).first()
+            row = (await connection.execute(query)).first()
             if row is None:
                 return None
             said = await _all(connection, select(turns).order_by(turns.c.index), call_id)
@@ -120,14 +128,15 @@ class CallReader:
         )
 
     async def events(
-        self, call_id: str, limit: int, cursor: str | None = None
+        self, call_id: str, limit: int, cursor: str | None = None, *, sees: str | None = None
     ) -> shape.EventPage | None:
         """Up to `limit` events, oldest first; None where there is no such call."""
         query = select(events).where(events.c.call_id == call_id).order_by(events.c.seq)
         if cursor is not None:
             query = query.where(events.c.seq > _event_cursor(cursor))
         async with self._store.reading() as connection:
-            if (await connection.execute(select(calls.c.id).filter_by(id=call_id))).first() is None:
+            there = select(calls.c.id).where(calls.c.id == call_id, *_seen(sees))
+            if (await connection.execute(there)).first() is None:
                 return None
             found = (await connection.execute(query.limit(limit + 1))).all()
         more, found = len(found) > limit, found[:limit]
@@ -144,11 +153,12 @@ class CallReader:
             next_cursor=_encode(found[-1].seq) if more else None,
         )
 
-    async def recording(self, call_id: str) -> Path | None:
+    async def recording(self, call_id: str, *, sees: str | None = None) -> Path | None:
         """The WAV file of a call; None where there is no such call. Raises `NoRecording`."""
         columns = (calls.c.recording, calls.c.recording_path, calls.c.server)
+        query = select(*columns).where(calls.c.id == call_id, *_seen(sees))
         async with self._store.reading() as connection:
-            row = (await connection.execute(select(*columns).where(calls.c.id == call_id))).first()
+            row = (await connection.execute(query)).first()
         if row is None:
             return None
         if row.recording in (RecordingState.OFF, RecordingState.LIVE):
@@ -175,6 +185,11 @@ class CallReader:
                 for item in items
             ],
         )
+
+
+def _seen(sees: str | None) -> list[Any]:
+    """What a call fulfils that this key may see: none but its own sessions."""
+    return [] if sees is None else [or_(calls.c.key_id.is_(None), calls.c.key_id == sees)]
 
 
 async def _all(connection: AsyncConnection, query: Select[Any], call_id: str) -> list[Row[Any]]:

@@ -30,8 +30,8 @@ POSTGRES = {"hour": 'YYYY-MM-DD"T"HH24:00:00', "day": "YYYY-MM-DD", "month": "YY
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which work is meant: from `since` up to `until`, of one key where `key_id` says so. Calls
-    belong to no key."""
+    """Which work is meant: from `since` up to `until`, of one key where `key_id` says so: of
+    calls its realtime sessions."""
 
     since: datetime
     until: datetime
@@ -102,8 +102,7 @@ class Reports:
         found: dict[tuple[str, ...], Sum] = defaultdict(Sum)
         async with self._store.reading() as connection:
             rows = (await connection.execute(self._of_work(range_, by, period))).all()
-            if range_.key_id is None:
-                rows = [*rows, *(await connection.execute(self._of_calls(range_, by, period)))]
+            rows = [*rows, *(await connection.execute(self._of_calls(range_, by, period)))]
         for row in rows:
             key = tuple("" if part is None else str(part) for part in row[: len(by) + 1])
             found[key].add(_sum(row, len(by) + 1))
@@ -180,8 +179,10 @@ class Reports:
             counted("tokens_in"),
             counted("tokens_out"),
         ).select_from(costs.join(calls, costs.c.call_id == calls.c.id))
-        within = (calls.c.created_at >= range_.since, calls.c.created_at < range_.until)
-        return query.where(*within).group_by(*groups)
+        query = query.where(calls.c.created_at >= range_.since, calls.c.created_at < range_.until)
+        if range_.key_id is not None:
+            query = query.where(calls.c.key_id == range_.key_id)
+        return query.group_by(*groups)
 
     def _period(self, at: ColumnElement[Any], period: Period | None) -> ColumnElement[Any]:
         if period is None:
@@ -221,7 +222,7 @@ def _call_column(by: By) -> ColumnElement[Any]:
     columns: dict[By, ColumnElement[Any]] = {
         "provider": costs.c.provider,
         "model": costs.c.provider,
-        "key": literal(""),
+        "key": func.coalesce(calls.c.key_id, ""),
         "kind": costs.c.kind,
         "agent": calls.c.agent,
         "user": literal(""),

@@ -65,6 +65,7 @@ def opened(call: Call, server: str) -> Row:
             "created_at": call.created_at,
             "recording": "off",
             "metadata": to_json(call.metadata) if call.metadata else None,
+            "key_id": clean(offer.key_id, ID_CHARS) or None,
         },
     )
 

@@ -88,8 +88,8 @@ calls = Table(
     Column("recording_s", Float),
     Column("recording_error", String(NAME_CHARS)),
     Column("metadata", Text),  # JSON, of whoever had us make the call
-    Column("key_id", String(ID_CHARS)),  # of a session whose user is known, with
-    Column("user_id", String(ID_CHARS)),  # which of the key's owner's users it is
+    Column("key_id", String(ID_CHARS)),  # of a session: whose it is, and who alone may see it
+    Column("user_id", String(ID_CHARS)),  # which of the key's owner's users it is, where known
     Index(None, "created_at", "id"),
     Index(None, "key_id", "user_id"),
     Index(None, "carrier", "carrier_call_id"),

@@ -134,7 +134,7 @@ class CallWriter:
             return  # closed before
         end: datetime = call.ended_at or call.created_at
         answered_s = (end - call.answered_at).total_seconds() if call.answered_at else 0.0
-        for item in tally.use.items(call.offer.carrier, answered_s, self._pricing):
+        for item in tally.use.items(call.offer.billed, answered_s, self._pricing):
             self._put(rows.cost(call.id, next(self._seq), item, self._pricing.currency))
         values = {"state": "ended", "result": termination.result.value}
         self._put(

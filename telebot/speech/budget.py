@@ -113,7 +113,8 @@ class Budget:
     def begin(self, payer: Payer) -> None:
         """The call is answered: its carrier's clock runs."""
         self._payer, self._began = payer, self._clock()
-        self._carrier_per_s = self._prices.of("carrier", self._carrier, 3600, "s") / 3600
+        if self._carrier:
+            self._carrier_per_s = self._prices.of("carrier", self._carrier, 3600, "s") / 3600
         self._steps = [(LOW, self._low), (1.0, self._over)]
         self._look()
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from pipecat.pipeline.pipeline import Pipeline
@@ -20,7 +20,7 @@ from telebot.audio import music
 from telebot.call.admission import Admission
 from telebot.call.events import MediaWire
 from telebot.call.model import Call
-from telebot.call.ports import CallLog, Clock, Recorder, WallClock
+from telebot.call.ports import CallLog, Clock, Recorder, Recording, WallClock
 from telebot.call.session import Session
 from telebot.records.cost import Price, built_in
 from telebot.settings import Settings
@@ -56,6 +56,14 @@ class Follows:
     audience: Audience
 
 
+class SaysGoodbye(Protocol):
+    """A call whose turns are somebody else's."""
+
+    def goodbye(self, reason: str) -> None:
+        """End it, as politely as it can be."""
+        ...
+
+
 class Speech:
     """Everything that speaks and listens in this process. `start` is called for every call."""
 
@@ -75,7 +83,7 @@ class Speech:
         self._settings = settings
         self._agents = agents
         self._admission = admission
-        self._log = call_log
+        self.log = call_log
         self._recorder = recorder
         self._clock = clock
         self._wall_clock = wall_clock
@@ -85,6 +93,7 @@ class Speech:
         self.ticker = Ticker(settings.media.piece_ms / 1000, clock)
         self.turn_model: TurnModelProcess | None = None
         self.live: dict[str, Conversation] = {}
+        self.beside: set[SaysGoodbye] = set()  # calls that are no conversations of ours
         self._ticking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -132,6 +141,8 @@ class Speech:
 
     def goodbye(self, reason: str) -> None:
         """Have every live conversation end with a spoken goodbye."""
+        for one in list(self.beside):
+            one.goodbye(reason)
         for conversation in list(self.live.values()):
             conversation.goodbye(reason)
 
@@ -141,7 +152,7 @@ class Speech:
         """A conversation on `wire`; its greeting is on the way when this returns. `follows`: by
         another agent than the call names, and somebody listens to it."""
         agent = self._agents[call.agent] if follows is None else follows.agent
-        call_log: CallLog = self._log
+        call_log: CallLog = self.log
         if follows is not None:
             call_log = OverheardLog(call_log, follows.audience)
         gist = Gist(call_log, call.offer.phone_person, agent.summary, self._wall_clock)
@@ -235,7 +246,7 @@ class Speech:
         self, conversation: Conversation, call: Call, agent: Agent, call_log: CallLog
     ) -> Failovers:
         failovers = Failovers(call, call_log, agent.providers)
-        failovers.budget = self._budget(call, agent)
+        failovers.budget = self.budget(call, agent)
         failovers.note_event = conversation.note_event
         failovers.exhausted = conversation.provider_exhausted
         return failovers
@@ -264,20 +275,25 @@ class Speech:
         failovers.current = lambda: replies.current
         return replies
 
-    def _budget(self, call: Call, agent: Agent) -> Budget | None:
+    def budget(self, call: Call, agent: Agent) -> Budget | None:
+        """What a call of this agent may cost."""
         limit = agent.settings.call.budget
         if limit is None:
             return None
         later = asyncio.get_running_loop().call_later
         return Budget(
-            limit, self._prices, carrier=call.offer.carrier, clock=self._clock, later=later
+            limit, self._prices, carrier=call.offer.billed, clock=self._clock, later=later
         )
+
+    def recording(self, call: Call, agent: Agent) -> Recording | None:
+        """A call's recording, where one is wanted."""
+        records = agent.settings.call.record
+        wanted = self._settings.records.recording if records is None else records
+        return self._recorder.start(call) if wanted and call.keeps_words else None
 
     def _sound(self, call: Call, agent: Agent, wire: MediaWire) -> tuple[Ear, Voice]:
         """Both directions of a call's audio, and its recording where it is wanted."""
-        media, records = self._settings.media, agent.settings.call.record
-        wanted = self._settings.records.recording if records is None else records
-        recording = self._recorder.start(call) if wanted and call.keeps_words else None
+        media, recording = self._settings.media, self.recording(call, agent)
         ear = Ear(self._clock, recording, self._smart(agent))
         voice = Voice(
             wire,

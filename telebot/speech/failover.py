@@ -26,6 +26,7 @@ class Failovers:
         self._call = call
         self._call_log = call_log
         self.providers = providers
+        self.own: set[tuple[str, str]] = set()  # kind and name of links that the caller pays
         self.current: Callable[[], Reply | None] = lambda: None
         self.note_event: Callable[..., None] = lambda name, **fields: None
         self.exhausted: Callable[[str], None] = lambda kind: None
@@ -46,9 +47,10 @@ class Failovers:
 
     def link_used(self, kind: str, name: str, quantity: float, unit: str) -> None:
         # a model or voice whose kept work was used says 0, or the bill would guess at it
+        own = (kind, name) in self.own
         if quantity > 0 or kind != "stt":
-            self._call_log.used(self._call, Usage(kind, name, quantity, unit))
-        if quantity > 0 and self.budget is not None:
+            self._call_log.used(self._call, Usage(kind, name, quantity, unit, own))
+        if quantity > 0 and self.budget is not None and not own:
             self.budget.used(kind, name, quantity, unit)
 
     def chain_exhausted(self, kind: str) -> None:

@@ -34,9 +34,20 @@ class KeySource(Protocol):
         """It is the owner's, who pays the provider."""
         ...
 
+    @property
+    def permit(self) -> Permit:
+        """What the owner may use at all."""
+        ...
+
     def opens(self, provider: str, model: str) -> bool:
         """Whether it is for that model."""
         ...
+
+
+class Permit(Protocol):
+    """What an owner may use."""
+
+    def opens(self, provider: str, model: str) -> bool: ...
 
 
 class Prices(Protocol):
@@ -196,7 +207,9 @@ def _by_keys(
             faults.append(str(error))
             continue
         provider, _, model = plan.name.partition("/")
-        if source.opens(provider, model):
+        if plan.name != DIALOG and not source.permit.opens(provider, model):
+            faults.append(f"this API key may not use {plan.name}")
+        elif source.opens(provider, model):
             yield replace(plan, resources=source.resources, own_key=source.own)
 
 

@@ -81,6 +81,8 @@ class WorksBuilder:
     def build(self, agent: Agent) -> Works:
         """New services and their pipeline, not started."""
         replies, audience = self.replies, self.audience
+        plans = [plan for planned in agent.plans.values() for plan in planned]
+        self.failovers.own |= {(plan.kind, plan.name) for plan in plans if plan.own_key}
         made = services(
             agent,
             self.failovers,

@@ -41,6 +41,9 @@ async def given(
         for source in keys:
             if not source.opens(name, model) or not _may(request, name, model):
                 continue
+            if not source.permit.opens(name, model):
+                tried.append(_told(name, source, "not_allowed", source.permit.told()))
+                continue
             try:
                 made = await registry.credential(
                     name, options, _for(wanted, model), source.resources
@@ -53,7 +56,7 @@ async def given(
                 return Given(name, made, source.own, tried)
     told = {"attempts": tried}
     why = f": {tried[0]['message']}" if tried else ""
-    keyless = all(each["cause"] == "no_key" for each in tried)
+    keyless = all(each["cause"] in ("no_key", "not_allowed") for each in tried)
     status, code = (400, "no_provider") if keyless else (502, "all_providers_failed")
     raise ApiError(status, code, f"No provider gives a credential{why}.", metadata=told)
 

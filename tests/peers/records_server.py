@@ -126,7 +126,7 @@ async def records_server(
     )
     gate = Gate(archive.keys)
     app = web.Application(middlewares=[errors, gate.middleware])
-    parts = calls.CallsApi(archive.reader, archive.retention)
+    parts = calls.CallsApi(archive.reader, archive.retention, gate.sees)
     settled = VoiceSettings(monthly_budget=BUDGET)
     own = own_budget(Tailor(archive.choices), gate)
     trials = Trials(archive.comparing, archive.choices)

@@ -138,6 +138,39 @@ async def test_keys_decide_who_may_do_what(http, sqlite):
         assert (await response.json())["error"]["code"] == "wrong_scope"
 
 
+async def test_a_session_is_its_owners_alone(http, records):
+    mine, secret = await records.archive.keys.create("mine", Scope.OPERATOR)
+    _, other = await records.archive.keys.create("other", Scope.OPERATOR)
+    at = datetime.now(UTC)
+    session = records.open_call("session", at, carrier="realtime", key_id=mine.id)
+    records.record(session)
+    records.use(session, "llm", "local", 5, "tokens_in")
+    records.end_call(session)
+    records.end_call(records.open_call("call", at))
+    await until_listed(
+        http, records, "/v1/calls/session", lambda call: call["recording"]["available"]
+    )
+    url = records.url
+    pages = ("", "/recording", "/events")
+    for bearer, seen in ((ADMIN, True), (secret, True), (other, False)):
+        key = {"Authorization": f"Bearer {bearer}"}
+        async with http.get(f"{url}/v1/calls", headers=key) as answer:
+            rows = {row["id"] for row in (await answer.json())["data"]}
+            assert rows == ({"session", "call"} if seen else {"call"})
+        for page in pages:
+            async with http.get(f"{url}/v1/calls/session{page}", headers=key) as answer:
+                assert (answer.status == 200) is seen, (page, answer.status)
+        async with http.get(f"{url}/v1/voice/usage?by=key", headers=key) as answer:
+            told = await answer.json()
+            assert (mine.id in str(told)) is seen, told
+    for bearer, status in ((secret, 200), (other, 404)):
+        form = {"key": bearer}
+        async with http.post(f"{url}/console/login", data=form, allow_redirects=False) as login:
+            worn = {name: morsel.value for name, morsel in login.cookies.items()}
+        async with http.get(f"{url}/console/calls/session", cookies=worn) as page:
+            assert page.status == status
+
+
 async def test_one_call_in_full_while_it_is_up_and_after(http, records):
     call = records.open_call("call-1", START)
     records.talk(

@@ -49,6 +49,8 @@ BOUNDARIES = {
     "telebot/web/errors.py": "a request's task",
     "telebot/web/hangups.py": "a hang-up's task",
     "telebot/web/media_stream.py": "the call's task",
+    "telebot/speech/direct.py": "the task of a session that a vendor leads",
+    "telebot/web/realtime/direct.py": "a session's own task, one of its client's orders at a time",
     "telebot/web/realtime/session.py": "a session's own task, one of its client's orders at a time",
     "telebot/web/webhooks.py": "a webhook's task: the caller hears an apology",
 }

@@ -27,17 +27,17 @@ from telebot.speech.changing import Changing
 from telebot.speech.conversation import Conversation
 from telebot.speech.factory import Follows, Speech
 from telebot.speech.wishes import KeySource, Market, Prices, Wishes, load_files, varied
+from telebot.voice.permits import ANY
 from telebot.voice.sessions import (
     Interrupt,
     Order,
     Reset,
-    SessionProviders,
     SessionRequest,
-    SetLanguage,
-    SetProvider,
     Text,
 )
+from telebot.web.realtime.direct import DirectCalls
 from telebot.web.realtime.teller import Tell, Teller
+from telebot.web.realtime.wishing import wished, wishes_of
 
 MOST_WAITING = 8  # orders that are not done yet
 LOOK_S = 0.1
@@ -56,6 +56,7 @@ class House:
     prices: Prices
     clock: Clock
     meant: Callable[[Call, SessionRequest], Awaitable[SessionRequest]]
+    direct: DirectCalls
 
 
 class SessionCalls:
@@ -75,13 +76,27 @@ class SessionCalls:
             market = Market(await self._house.keys(self._key_id), self._house.prices)
             request = await self._house.meant(call, self._codec.request)
             wishes = wishes_of(request)
+            if request.mode == "direct":
+                await asyncio.to_thread(load_files, wishes)
+                live = await self._house.direct.begun(
+                    call,
+                    wire,
+                    self._codec,
+                    agent=base,
+                    market=market,
+                    wishes=wishes,
+                    tell=tell,
+                )
+                if live is not None:
+                    return live
             agent = await planned(base, wishes, market)
-        except (ProviderConfigError, ApiError) as fault:
+        except (ProviderConfigError, ProviderError, ApiError) as fault:
             code = fault.code if isinstance(fault, ApiError) else "no_provider"
             self._codec.fault = code, f"{fault}."
             raise BadWire(str(fault), BAD_START) from None
         tell(ready(request, call, agent, wishes))
         conversation = await self._house.speech.start(call, wire, Follows(agent, Teller(tell)))
+        self._codec.reason = lambda: conversation.closing.reason
         private = request.provider.data_collection == "deny"
         plan = Planning(base, market, wishes, agent, private)
         return LiveSession(conversation, plan, tell, self._house.clock)
@@ -110,40 +125,11 @@ def now_is(agent: Agent, wishes: Wishes) -> dict[str, Any]:
     }
 
 
-def wishes_of(request: SessionRequest) -> Wishes:
-    """What a session wants of its agent."""
-    wishes = otherwise(Wishes({}), request.provider)
-    return replace(
-        wishes,
-        named=request.named,
-        language=request.language or "",
-        voice=request.voice or "",
-        instructions=request.instructions or "",
-    )
-
-
-def otherwise(wishes: Wishes, asked: SessionProviders) -> Wishes:
-    """`wishes` with what is asked; what it does not name stays."""
-    told: dict[str, Any] = {
-        "order": asked.order,
-        "only": asked.only,
-        "ignore": asked.ignore,
-        "allow_fallbacks": asked.allow_fallbacks,
-        "ours_only": asked.data_collection == "deny",
-        "sort": asked.sort or "",
-    }
-    given = {FIELDS.get(name, name) for name in asked.model_fields_set}
-    named = {kind: name for kind, name in wishes.named.items() if kind not in given}
-    changes = {name: value for name, value in told.items() if name in given}
-    return replace(wishes, named={**named, **asked.named}, **changes)
-
-
-FIELDS = {"data_collection": "ours_only"}  # where they are called otherwise
-
-
 async def planned(base: Agent, wishes: Wishes, market: Market) -> Agent:
     """The agent as it is wished. Raises ProviderConfigError."""
-    if wishes == Wishes({}) and all(not source.own for source in market.sources):
+    if wishes == Wishes({}) and all(
+        not source.own and source.permit == ANY for source in market.sources
+    ):
         return base
     await asyncio.to_thread(load_files, wishes)
     return varied(base, wishes, market)
@@ -258,13 +244,6 @@ class LiveSession:
         told: dict[str, Any] = {"type": "error", "code": code, "message": message, "fatal": False}
         name = getattr(order, "id", None)
         self._tell(told if name is None else {**told, "id": name})
-
-
-def wished(order: Order, wishes: Wishes) -> Wishes:
-    """What an order wants to be otherwise."""
-    if isinstance(order, SetProvider):
-        return otherwise(wishes, order.provider)
-    return replace(wishes, language=order.language) if isinstance(order, SetLanguage) else wishes
 
 
 def _telling(wire: MediaWire) -> Tell:

@@ -1,0 +1,125 @@
+"""What a direct session leaves in the records: a call's states, events, turns, uses, and its
+recording at the telephone's band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from telebot.audio.wideband import Narrow
+from telebot.call.model import Call, State, Turn, TurnLatency, Usage, WireEvent
+from telebot.call.ports import CallLog, Clock, Recording, WallClock
+from telebot.providers.direct import Used
+from telebot.speech.audience import Audience
+from telebot.speech.budget import Budget
+from telebot.speech.chains import Plan
+from telebot.speech.direct_reply import DirectReply
+
+PHONE_HZ = 8000
+JUMP_S = 0.3  # audio that is this far from where it should be: nothing was sent in between
+
+
+@dataclass(frozen=True, slots=True)
+class DirectOutside:
+    """What a direct session asks of the rest of the house; `send` takes PCM at `rate_hz`."""
+
+    call: Call
+    log: CallLog
+    audience: Audience
+    clock: Clock
+    now: WallClock
+    rate_hz: int
+    send: Callable[[bytes], None]
+    clear: Callable[[], None]
+    end: Callable[[str], None]  # the session is over, for a termination reason
+    start_recording: Callable[[], Recording | None] = lambda: None
+    budget: Budget | None = None
+
+
+@dataclass(slots=True)
+class DirectRecord:
+    """One session's."""
+
+    outside: DirectOutside
+    began: float | None = None
+    recording: Recording | None = None
+    _in: Narrow = field(init=False)
+    _out: Narrow = field(init=False)
+    _recorded: int = 0
+
+    def __post_init__(self) -> None:
+        self._in, self._out = Narrow(self.outside.rate_hz), Narrow(self.outside.rate_hz)
+
+    def begin(self) -> None:
+        """Its time is counted from now."""
+        self.began = self.outside.clock()
+        self.recording = self.outside.start_recording()
+
+    def close(self) -> None:
+        """The recording has all that was said."""
+        if self.recording is not None:
+            self.recording.close()
+
+    def state(self, state: State) -> None:
+        """Where the call is."""
+        call = self.outside.call
+        if call.state is not state and call.termination is None:
+            call.state = state
+            self.outside.log.state(call)
+
+    def event(self, name: str, **fields: object) -> None:
+        """Something that happened."""
+        offset = self.offset(self.outside.clock())
+        event = WireEvent(self.outside.now(), offset, name, fields)
+        self.outside.log.event(self.outside.call, event)
+
+    def used(self, plan: Plan, used: Used) -> None:
+        """Something that is billed; by a key of the client's own it costs the house nothing."""
+        name, own = used.provider or plan.name, plan.own_key
+        usage = Usage(used.kind, name, used.quantity, used.unit, own)
+        self.outside.log.used(self.outside.call, usage)
+        if self.outside.budget is not None and not own:
+            self.outside.budget.used(used.kind, name, used.quantity, used.unit)
+
+    def turn(
+        self, reply: DirectReply, caller: str | None, heard: str, name: str | None, stopped: float
+    ) -> None:
+        """A turn is final. `stopped`: when the client had said it; 0: it did not speak."""
+        heard_ms = None
+        if stopped and reply.began_at is not None:
+            heard_ms = round(max(0.0, reply.began_at - stopped) * 1000, 1)
+        turn = Turn(
+            index=reply.index,
+            started_at=reply.created_at,
+            caller_text=caller,
+            bot_text=reply.text.strip(),
+            bot_text_heard=heard.strip(),
+            interrupted=reply.interrupted,
+            providers=dict.fromkeys(("stt", "llm", "tts"), name),
+            latency_ms=TurnLatency(heard=heard_ms),
+            bot_offset_s=None if reply.began_at is None else self.offset(reply.began_at),
+        )
+        self.outside.log.turn(self.outside.call, turn)
+
+    def offset(self, at: float) -> float | None:
+        """Seconds since it began."""
+        return None if self.began is None else round(max(0.0, at - self.began), 3)
+
+    def caller(self, pcm16: bytes) -> None:
+        """The client's audio, as it comes."""
+        recording = self.recording
+        if recording is None or self.began is None:
+            return
+        ulaw = self._in.feed(pcm16)
+        at = round((self.outside.clock() - self.began) * PHONE_HZ) - len(ulaw)
+        if abs(at - self._recorded) > JUMP_S * PHONE_HZ:
+            self._recorded = max(0, at)
+        recording.caller(ulaw, self._recorded)
+        self._recorded += len(ulaw)
+
+    def bot(self, pcm16: bytes, played_at: float) -> None:
+        """The vendor's audio, as it is played."""
+        if self.recording is not None and self.began is not None:
+            at = max(0, round((played_at - self.began) * PHONE_HZ))
+            self.recording.bot(self._out.feed(pcm16), at)
