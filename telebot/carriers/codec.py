@@ -5,6 +5,7 @@ A carrier's codec overrides what its wire can do. Next: `web/media_stream.py`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -74,20 +75,33 @@ class PacedCodec(PlainCodec):
 class Stamps:
     """Timestamps for a wire that has none: audio is counted. A peer that has paused (music, a
     transfer) is behind its own audio for good, and the count is set forward; one that was only late
-    catches up, and it is not."""
+    catches up, and it is not. One that may be silent for as long as it likes, and has been so for
+    `silent_s`, has paused without being watched."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(self, clock: Clock = time.monotonic, *, silent_s: float = math.inf) -> None:
         self._clock = clock
+        self._silent_s = silent_s
         self._began: float | None = None
+        self._last = 0.0  # clock time of the last frame
         self._samples = 0
         self._least = 0.0  # behind, while it is being watched
         self._since: float | None = None  # when that began
+
+    def begin(self) -> float:
+        """Time is counted from now on instead of from the first frame, which lies where it comes;
+        returns the clock's."""
+        self._began, self._last = self._clock(), -math.inf
+        return self._began
 
     def next(self, samples: int) -> int:
         """When a frame of so many samples begins, in ms since the first one began."""
         now = self._clock()
         if self._began is None:
             self._began = now - samples / RATE_HZ
+        elif now - self._last >= self._silent_s:
+            reached = int((now - self._began) * RATE_HZ) - samples
+            self._samples, self._since = max(self._samples, reached), None
+        self._last = now
         begins = self._samples
         self._samples += samples
         behind = (now - self._began) * RATE_HZ - self._samples

@@ -6,7 +6,8 @@ token (`web/realtime/`). Next: `web/media_stream.py`, as every wire.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from telebot.audio.wideband import Narrow, Widen
 from telebot.call.errors import BadWire
 from telebot.call.events import Asked, Ignored, Media, MediaEvent, Reply, Started, Stopped, Wideband
+from telebot.call.ports import Clock
 from telebot.carriers.codec import PlainCodec, Stamps
 from telebot.voice.sessions import (
     ORDERS,
@@ -29,6 +31,7 @@ from telebot.voice.sessions import (
 MAX_AUDIO_BYTES = 64 * 1024
 MAX_FAULTS = 20
 MAX_ID_CHARS = 64
+SILENT_S = 1.0  # a client that sends nothing for so long has its microphone off
 BAD_START, LATE, TOO_MANY, NOT_YOU = 4400, 4408, 4429, 4401
 GOING_AWAY, OUR_FAULT = 1001, 1011  # RFC 6455 section 7.4.1
 
@@ -56,7 +59,7 @@ class RealtimeCodec(PlainCodec):
     )
 
     def __init__(
-        self, session: str, request: SessionRequest, stamps: Callable[[], Stamps] = Stamps
+        self, session: str, request: SessionRequest, clock: Clock = time.monotonic
     ) -> None:
         self._session = session
         self.request = request
@@ -68,7 +71,8 @@ class RealtimeCodec(PlainCodec):
         self._hear = Narrow(8000)
         self._speak = Widen(8000)
         self._odd = b""
-        self._stamps = stamps()
+        self._stamps = Stamps(clock, silent_s=SILENT_S)
+        self.began = clock()  # and anew by `start`
 
     def decode(self, message: bytes) -> MediaEvent:
         """One text message. Raises `BadWire` (4400) on a `start` that cannot be served, and after
@@ -126,6 +130,7 @@ class RealtimeCodec(PlainCodec):
             Widen(self.request.sample_rate),
         )
         self._started = True
+        self.began = self._stamps.begin()
         return Started(self._session, self._session, {})
 
     def _wrong(self, code: str, message: str, name: str | None = None) -> MediaEvent:

@@ -23,6 +23,7 @@ from telebot.speech.diary import Diary
 from telebot.speech.effects import Effect, Effects
 from telebot.speech.keypad import Keypad
 from telebot.speech.mailbox import Mailbox
+from telebot.speech.moments import Moments
 from telebot.speech.parting import Parting
 from telebot.speech.parts import Outside, Parts
 from telebot.speech.reply import Reply
@@ -50,7 +51,7 @@ class Conversation:
         self._timers = Timers(outside.later)
         self._effects = Effects()
         self._over = False
-        self._turn_start_ms = self._speech_start_ms = self._speech_end_ms = 0.0
+        self._moments = Moments()
 
     def begin(self, parts: Parts) -> None:
         """The stream is up: greet, then build on the rest."""
@@ -153,15 +154,14 @@ class Conversation:
 
     def speech_started(self, at_sample: int) -> None:
         parts = self.parts
-        self._speech_start_ms = parts.ear.stream_ms(at_sample)
-        self._mailbox.speech_started(self._speech_start_ms / 1000)
+        self._mailbox.speech_started(self._moments.started(parts.ear.stream_ms(at_sample)))
         if self.closing.firm:
             if self._mailbox.taking:  # a recogniser that still works may write it down
                 self.do(lambda: parts.phone_input.speech_started(parts.speech.vad_start_s))
             return
         self._silence.broken()
         if not parts.turns.open:
-            self._turn_start_ms = self._speech_start_ms
+            self._moments.turn_start_ms = self._moments.speech_start_ms
         parts.turns.speech_started()
         self.suspicion_cleared()
         self.do(lambda: parts.phone_input.speech_started(parts.speech.vad_start_s))
@@ -174,9 +174,8 @@ class Conversation:
 
     def speech_stopped(self, at_sample: int) -> None:
         parts = self.parts
-        self._speech_end_ms = parts.ear.stream_ms(at_sample)
-        start_s, end_s = self._speech_start_ms / 1000, self._speech_end_ms / 1000
-        self.note_event("speech", start_s=round(start_s, 3), end_s=round(end_s, 3))
+        start_s, end_s = self._moments.stopped(parts.ear.stream_ms(at_sample))
+        self.note_event("speech", start_s=start_s, end_s=end_s)
         self._mailbox.speech_stopped(end_s)
         if self.closing.firm:
             parts.turns.speaking = False  # it may have begun before
@@ -203,6 +202,11 @@ class Conversation:
     def caller_no_text(self) -> None:
         if not self.closing.firm:
             self.parts.turns.no_text()
+
+    def written(self, text: str) -> None:
+        """A turn of the caller's that is no speech."""
+        self._moments.written_at = self._outside.clock()
+        self.parts.turns.take_now(text)
 
     # Floor: what turn taking decides
 
@@ -277,11 +281,7 @@ class Conversation:
         self.move(Move.TURN_TAKEN)
         parts.gate.add_turn(text)
         reply = parts.replies.want(text.replace(DIGITS_PREFIX, ""), parts.providers)
-        if parts.turns.voiced and not text.startswith(DIGITS_PREFIX):
-            reply.speech_end_at = parts.turns.ended_at
-            reply.speech_end_ms = self._speech_end_ms
-            reply.text_at = parts.turns.text_at
-            reply.caller_offset_s = round(self._turn_start_ms / 1000, 3)
+        self._moments.give(reply, text, parts.turns, parts.ear.stream)
         self._waiting.begin(reply)
         self.do(parts.gate.run_turn)
 

@@ -23,8 +23,14 @@ class StreamClock:
 
     def __init__(self) -> None:
         self._base: float | None = None
+        self.runs = False  # by itself: frames may be missing
         self._believed = 0  # frames whose timestamps agree with the first
         self._doubted = 0  # frames in a row that do not
+
+    def begin(self, now: float) -> None:
+        """The stream's time begins now, whether a frame comes or not."""
+        self._base = now
+        self.runs = True
 
     def observe(self, now: float, timestamp_ms: int, samples: int) -> int:
         """A frame came; returns the sample of the stream at which it begins."""
@@ -83,6 +89,10 @@ class Ear:
                 del self._turn_audio[:-TURN_AUDIO]
         if self.phone_input is not None:
             await self.phone_input.hear(ulaw)
+
+    def reached_ms(self) -> float:
+        """How far the stream has come: to the end of its last frame, as long as there are any."""
+        return self.stream.ms_at(self._clock()) if self.stream.runs else self.last_frame_end_ms
 
     @property
     def recorded(self) -> bool:

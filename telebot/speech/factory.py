@@ -50,10 +50,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Follows:
-    """A conversation as somebody else wants it, who is told how it goes."""
+    """A conversation as somebody else wants it, who is told how it goes. `since`: when the time of
+    its media began, where audio of the caller's may never come to tell."""
 
     agent: Agent
     audience: Audience
+    since: float | None = None
 
 
 class SaysGoodbye(Protocol):
@@ -176,10 +178,9 @@ class Speech:
             )
         )
         self.live[call.id] = conversation
-        audience = None if follows is None else follows.audience
         try:
             conversation.begin(
-                self._parts(conversation, call, agent, wire, gist=gist, audience=audience)
+                self._parts(conversation, call, agent, wire, gist=gist, follows=follows)
             )
         except BaseException:
             del self.live[call.id]
@@ -198,12 +199,15 @@ class Speech:
         wire: MediaWire,
         *,
         gist: Gist,
-        audience: Audience | None,
+        follows: Follows | None,
     ) -> Parts:
         settings, smart = self._settings, self._smart(agent)
+        audience = None if follows is None else follows.audience
         failovers = self._failovers(conversation, call, agent, gist)
         later = asyncio.get_running_loop().call_later
         ear, voice = self._sound(call, agent, wire)
+        if follows is not None and follows.since is not None:
+            ear.stream.begin(follows.since)
         replies = self._replies(conversation, voice, ear, failovers, audience)
         builder = WorksBuilder(
             call=call,
@@ -268,7 +272,7 @@ class Speech:
             clock=self._clock,
             wall_clock=self._wall_clock,
             stream_ms=ear.stream.ms_at,
-            frame_end_ms=lambda: ear.last_frame_end_ms,
+            frame_end_ms=ear.reached_ms,
         )
         if told is not None:
             told.index = lambda: replies.index

@@ -30,8 +30,8 @@ EVENTS = (Asked, Ignored, Media, Reply, Started, Stopped, Wideband)
 
 
 def codec(start: dict[str, Any] | None = None, **fixed: Any) -> RealtimeCodec:
-    """One that has started."""
-    made = RealtimeCodec("rt_1", SessionRequest.model_validate(fixed))
+    """One that has started, where time stands still."""
+    made = RealtimeCodec("rt_1", SessionRequest.model_validate(fixed), clock=lambda: 5.0)
     event = made.decode(dumps({"type": "start", **(start or {})}))
     assert event == Started("rt_1", "rt_1", {})
     return made
@@ -123,6 +123,7 @@ def test_audio_keeps_its_length_and_loudness(rate: int) -> None:
         assert isinstance(event, Media)
         assert event.timestamp_ms == len(heard) // 8
         heard += event.ulaw
+    assert one.began == 5.0, "time is counted from the start on, not from the first sound"
     assert abs(len(heard) - 8000) <= 2
     back = b"".join(one.audio(heard[at : at + 160]) for at in range(0, len(heard), 160))
     assert abs(len(back) - len(pcm16)) <= 4 * rate // 8000

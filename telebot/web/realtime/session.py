@@ -95,7 +95,8 @@ class SessionCalls:
             self._codec.fault = code, f"{fault}."
             raise BadWire(str(fault), BAD_START) from None
         tell(ready(request, call, agent, wishes))
-        conversation = await self._house.speech.start(call, wire, Follows(agent, Teller(tell)))
+        follows = Follows(agent, Teller(tell), self._codec.began)
+        conversation = await self._house.speech.start(call, wire, follows)
         self._codec.reason = lambda: conversation.closing.reason
         private = request.provider.data_collection == "deny"
         plan = Planning(base, market, wishes, agent, private)
@@ -187,7 +188,7 @@ class LiveSession:
             case _ if self._conversation.closing.ending:
                 self._refuse(order, "ending", "The conversation is ending.")
             case Text():
-                self._conversation.parts.turns.take_now(order.text.strip())
+                self._conversation.written(order.text.strip())
                 self._done(order)
             case Interrupt():
                 self._conversation.hush()

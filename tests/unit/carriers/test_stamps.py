@@ -57,3 +57,28 @@ def test_a_jittering_stream_is_counted():
 def test_frames_of_any_length():
     line = Arrivals()
     assert [line.stamps.next(size) for size in (80, 160, 1600, 8)] == [0, 10, 30, 230]
+
+
+def silent() -> Arrivals:
+    """A line whose time began before its first frame, and which may be silent."""
+    line = Arrivals()
+    line.stamps = Stamps(lambda: line.now, silent_s=1.0)
+    assert line.stamps.begin() == line.now
+    return line
+
+
+def test_the_first_frame_after_a_beginning_lies_where_it_comes():
+    line = silent()
+    line.now += 0.25
+    assert line.frames(50) == [230 + 20 * n for n in range(50)]
+
+
+def test_a_line_that_was_silent_goes_on_where_it_is():
+    line = silent()
+    line.now += 0.02
+    assert line.frames(50)[-1] == 980
+    line.now += 3.0
+    assert line.frames(50) == pytest.approx([4000 + 20 * n for n in range(50)], abs=1)
+    line.now += 0.4  # a stall, made up for
+    assert line.frames(20, every_s=0.0)[0] == pytest.approx(5000, abs=1)
+    assert line.frames(50)[0] == pytest.approx(5400, abs=1)

@@ -27,7 +27,7 @@ from telebot.providers.scripted_audio import speech_like
 from telebot.records.cost import Price, built_in
 from telebot.settings import Settings
 from telebot.speech.conversation import Conversation
-from telebot.speech.factory import Speech
+from telebot.speech.factory import Follows, Speech
 from telebot.speech.filler import filler_texts
 from telebot.speech.phrases import Phrase
 from telebot.speech.transfers import Ways
@@ -308,14 +308,17 @@ class Exchange:
     calls: int = 0
     phones: list[Telephone] = field(default_factory=list)
 
-    async def dial(self, *, marks: bool = True, latency_s: float = 0.02) -> Telephone:
+    async def dial(
+        self, *, marks: bool = True, latency_s: float = 0.02, follows: Follows | None = None
+    ) -> Telephone:
+        """`follows`: of a client whose microphone is off until the phone is lifted."""
         loop = asyncio.get_running_loop()
         self.calls += 1
         offer = CallOffer("local", f"call-{self.calls}", "+15550001", "+15550002")
         call, token = self.admission.admit(offer)
         call = self.admission.connect(token, "local", offer.carrier_call_id)
         carrier = Carrier(marks=marks, latency_s=latency_s)
-        conversation = await self.speech.start(call, carrier)
+        conversation = await self.speech.start(call, carrier, follows)
         playing: set[asyncio.Task[None]] = set()
 
         def acknowledged(name: str) -> None:
@@ -325,7 +328,8 @@ class Exchange:
 
         carrier.acknowledged = acknowledged
         phone = Telephone(carrier, conversation, self.log, self.tapes.tapes[-1], self.speech)
-        await phone.lift()
+        if follows is None:
+            await phone.lift()
         self.phones.append(phone)
         return phone
 

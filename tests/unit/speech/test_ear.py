@@ -189,3 +189,11 @@ def test_without_a_turn_model_no_audio_is_kept():
     hear(ear, [ORIGIN_S], range(100))
     assert ear.turn_audio() == b""
     ear.close()
+
+
+def test_a_stream_that_has_begun_needs_no_frame():
+    clock = StreamClock()
+    clock.begin(ORIGIN_S)
+    assert clock.ms_at(ORIGIN_S + 12.5) == pytest.approx(12_500, abs=1)
+    clock.observe(ORIGIN_S + 20.0, 19_980, FRAME)
+    assert clock.ms_at(ORIGIN_S + 20.0) == pytest.approx(20_000, abs=1)
