@@ -53,6 +53,7 @@ class Endpoint:
     form: type[BaseModel] | None = None  # may be sent as multipart/form-data, with a `file`
     also: tuple[str, ...] = ()  # media types that the answer may have instead
     tells: tuple[tuple[str, str], ...] = ()  # headers of the answer
+    bare: bool = False  # may be sent without a body
     ranges: bool = False  # parts of the answer may be asked for
 
 

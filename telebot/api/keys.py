@@ -60,7 +60,7 @@ class CreateKey(KeyTerms):
 class ChangeKey(KeyTerms):
     """What is to be otherwise of a key; what is not named stays."""
 
-    name: Text = Field("", description="another name")
+    name: Text | None = Field(None, description="another name")
 
 
 class RotateKey(BaseModel):
@@ -217,6 +217,8 @@ class KeysApi:
         asked = read(ChangeKey, await body_of(request))
         self._to_come(asked.expires_at)
         terms = {name: getattr(asked, name) for name in asked.model_fields_set}
+        if asked.name is None:  # stays as it is
+            terms.pop("name", None)
         key = await self._found(request)
         if terms:
             changed = await self._keys.change(key.id, terms, self._who(request))

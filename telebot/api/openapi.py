@@ -149,7 +149,7 @@ def _operation(point: Endpoint, references: References) -> dict[str, Any]:
     if point.scope is None:
         told["security"] = [{}, {"key": []}]
     if content := _bodies(point, references):
-        told["requestBody"] = {"required": True, "content": content}
+        told["requestBody"] = {"required": not point.bare, "content": content}
     return told
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
@@ -17,6 +17,7 @@ from telebot.records.reading import CallFilter
 
 Q = TypeVar("Q", bound=BaseModel)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ]|\Z)")
+MOST_DEPTH = 64
 MAX_BODY_BYTES = 64 * 1024
 BODY_WITHIN_S = 10.0
 
@@ -32,7 +33,7 @@ def _zone_plus(value: Any) -> Any:
 
 def _written(value: Any) -> Any:
     """A date, or a date and a time: no number of seconds."""
-    if isinstance(value, str) and not _MOMENT.match(value):
+    if isinstance(value, int | float) or (isinstance(value, str) and not _MOMENT.match(value)):
         raise ValueError("write it like 2026-01-31T12:00:00Z")
     return value
 
@@ -57,6 +58,7 @@ Moment = Annotated[
     datetime, BeforeValidator(_written), BeforeValidator(_zone_plus), AfterValidator(_utc)
 ]
 When = Annotated[datetime, AfterValidator(_utc)]  # in a body
+Day = Annotated[date, BeforeValidator(_written)]
 Cursor = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -106,6 +108,8 @@ def parsed(model: type[Q], request: web.Request) -> Q:
 async def body_of(request: web.Request, most: int = MAX_BODY_BYTES) -> bytes:
     """The body of a request. Raises `ApiError` (400, 408, 413)."""
     body = bytearray()
+    if (request.content_length or 0) > most:
+        raise ApiError(413, "too_large", f"More than {most} bytes.")
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
             async for chunk in request.content.iter_any():
@@ -130,6 +134,30 @@ def read(model: type[Q], body: bytes) -> Q:
     return valid(model, tree, texts=False)
 
 
+def strictly(model: type[Q], values: dict[str, Any]) -> Q:
+    """What came as JSON as `model`. Raises pydantic's ValidationError, and `ApiError` (400)."""
+    if not shallow(values):
+        raise ApiError(400, "invalid_json", f"More than {MOST_DEPTH} levels deep.")
+    whole = {name: _number(value) for name, value in values.items()}
+    return model.model_validate_json(orjson.dumps(whole), strict=True)
+
+
+def shallow(tree: Any) -> bool:
+    """Whether it is no deeper than anything that is asked here; code that walks a tree would fail
+    on one that is."""
+    level, depth = [tree], 0
+    while level:
+        if (depth := depth + 1) > MOST_DEPTH:
+            return False
+        level = [
+            inner
+            for node in level
+            if isinstance(node, dict | list)
+            for inner in (node.values() if isinstance(node, dict) else node)
+        ]
+    return True
+
+
 def _number(value: Any) -> Any:
     """JSON knows no integers: 3.0 is one too (RFC 8259 section 6)."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
@@ -141,10 +169,7 @@ def valid(model: type[Q], values: Any, *, texts: bool = True) -> Q:
     """Parameters as `model`. What came as JSON (not `texts`) is taken at its word: "1" is no
     number there. Raises `ApiError` (400) that names the first one at fault."""
     try:
-        if texts:
-            return model.model_validate(values)
-        whole = {name: _number(value) for name, value in values.items()}
-        return model.model_validate_json(orjson.dumps(whole), strict=True)
+        return model.model_validate(values) if texts else strictly(model, values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"])[:64]

@@ -10,7 +10,8 @@ import time
 import aiohttp
 import numpy as np
 import pytest
-from voice_server import voice_server
+from voice_server import SECRET, voice_server
+from yarl import URL
 
 from telebot.api.voice.shapes import TranscribeRequest
 from telebot.api.voice.transcribe import heard_by
@@ -260,3 +261,36 @@ async def test_who_goes_away_before_the_answer_stops_the_vendor(speech):
         task.cancel()
         await server.vendors.until(lambda: server.done != [])
         assert server.done[0].error == "cancelled"
+
+
+@pytest.mark.parametrize("path", [HEAR, SAY, "/v1/voice/chat", "/v1/voice/intents"])
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+async def test_what_is_deeper_than_can_be_walked_is_refused(speech, path, depth):
+    options = b'{"a":' * depth + b"1" + b"}" * depth
+    body = b'{"text": "x", "provider": {"options": {"a": ' + options + b"}}}"
+    async with voice_server(speech) as server:
+        headers = {"Content-Type": "application/json"}
+        status, told, _ = await server.post(path, data=body, headers=headers)
+        assert (status, told["error"]["code"]) == (400, "invalid_json")
+        if path == HEAR:
+            sent = form(QUIET, provider=b'{"options": {"a": '.decode() + options.decode() + "}}")
+            status, told, _ = await server.post(path, data=sent)
+            assert status in (400, 413)
+
+
+async def test_a_file_without_a_byte_is_told_as_such(speech):
+    async with voice_server(speech) as server:
+        status, told, _ = await server.post(HEAR, data=form(b""))
+        assert (status, told["error"]["param"]) == (422, "file")
+
+
+@pytest.mark.parametrize("path", [HEAR, SAY])
+async def test_a_body_that_says_it_is_too_large_is_not_waited_for(speech, path):
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n"
+    async with voice_server(speech) as server:
+        url = URL(server.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(head.encode())
+        assert b" 413 " in await reader.readline()
+        writer.close()

@@ -134,7 +134,9 @@ class ChatRequest(BaseModel):
         if not self.session and not self.instructions and self.agent is None:
             changed["agent"] = chosen.plain("agent")
         works = {work: (self.named(work), self.who(work)) for work in WORKS}
-        changed["model"] = Models(**{w: chosen.model(w, *both) for w, both in works.items()})
+        # not judged again: what names nobody is for the router to say
+        stt, llm, tts = (chosen.model(work, *works[work]) for work in ("stt", "llm", "tts"))
+        changed["model"] = Models.model_construct(stt=stt, llm=llm, tts=tts)
         changed["provider"] = Providers(
             **{w: chosen.provider(w, who, model) for w, (model, who) in works.items()}
         )

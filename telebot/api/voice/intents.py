@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date
+from datetime import UTC
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
 from telebot.api.idempotency import TOLD, Once
-from telebot.api.query import valid
+from telebot.api.query import Day
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.meant import meant
 from telebot.api.voice.shapes import Asked, AttemptAnswer, Language, Text, UsageAnswer
@@ -78,7 +78,7 @@ class IntentsRequest(Asked):
     )
     agent: Text | None = Field(None, description="by this agent's intents and forms")
     language: Language | None = Field(None, description="of the text, where it is known")
-    today: date | None = Field(None, description="from which `tomorrow` counts; else today in UTC")
+    today: Day | None = Field(None, description="from which `tomorrow` counts; else today in UTC")
 
     @field_validator("intents")
     @classmethod
@@ -164,7 +164,7 @@ class IntentsApi:
 
     async def intents(self, request: web.Request) -> web.StreamResponse:
         form = await form_of(request, self._voice.settings)
-        asked = valid(IntentsRequest, form.fields)
+        asked = form.read(IntentsRequest)
         return await self._once.answer(
             request, await form.digest(request), lambda: self._understood(request, asked)
         )

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
 from telebot.api.keys import KeyTerms
-from telebot.api.query import body_of
+from telebot.api.query import body_of, strictly
 from telebot.api.voice.config import StoreKey
 from telebot.api.voice.document import (
     ChangeRow,
@@ -321,7 +321,7 @@ def _whole(model: type[M], body: bytes) -> M:
         raise ApiError(400, "invalid_json", "Send a JSON object.")
     faults = _Faults()
     try:
-        return model.model_validate(found)
+        return strictly(model, found)
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False, include_context=False):
             why = "no such field" if each["type"] == "extra_forbidden" else each["msg"]

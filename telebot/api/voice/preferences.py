@@ -130,7 +130,7 @@ class PreferencesApi:
         patch = read(PreferencesPatch, await body_of(request)).model_extra or {}
 
         def changed(known: Tree | None) -> UserPreferences:
-            return valid(UserPreferences, _patched(known or {}, patch))
+            return valid(UserPreferences, _patched(known or {}, patch), texts=False)
 
         return await self._changed(request, changed, "preferences_changed")
 

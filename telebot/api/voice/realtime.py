@@ -82,6 +82,7 @@ class RealtimeSessions:
                 failures=(400, 404, 408, 413, 429, 502),
                 body=SessionRequest,
                 status=201,
+                bare=True,
             )
         ]
 

@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from pydantic import BaseModel
 
 from telebot.api.idempotency import HEADER
-from telebot.api.query import valid
+from telebot.api.query import shallow, valid
 from telebot.api.voice.multipart import BrokenForm, Part, boundary_of, parts
 from telebot.audio import files
 from telebot.call.errors import ApiError
@@ -142,6 +142,8 @@ def _put(fields: dict[str, Any], name: str, value: bytes) -> None:
         text = value.decode("utf-8")
         if name in JSON_FIELDS:
             fields[name] = orjson.loads(text)
+            if not shallow(fields[name]):
+                raise ValueError(name)
             return
     except ValueError:
         raise ApiError(400, "invalid_parameter", f"{name}: cannot be read.", name[:64]) from None
@@ -164,7 +166,8 @@ async def sound_of(
 ) -> Sound:
     """The recording of a request, decoded. Raises `ApiError`: there is none or more than one
     (400), it cannot be decoded (422), it is too large (413)."""
-    given = [name for name, value in (("file", form.file), ("audio", audio), ("url", url)) if value]
+    sent = {"file": form.file, "audio": audio, "url": url}
+    given = [name for name, value in sent.items() if value is not None]
     if len(given) != 1:
         raise ApiError(400, "invalid_parameter", "Send one of file, audio and url.", "audio")
     settings, data, kind = voice.settings, form.file or b"", media_type or form.media_type

@@ -52,3 +52,11 @@ def test_fields_of_a_form_are_texts():
     assert (asked.words, asked.normalize, asked.language) == (True, False, "de")
     with pytest.raises(ApiError):
         valid(TranscribeRequest, fields, texts=False)
+
+
+@pytest.mark.parametrize("depth", [65, 300, 1000, 5000])
+def test_nothing_is_deeper_than_can_be_walked(depth):
+    options = b'{"a":' * depth + b"1" + b"}" * depth
+    with pytest.raises(ApiError) as refused:
+        read(SynthesizeRequest, b'{"text": "hi", "provider": {"options": {"a": ' + options + b"}}}")
+    assert (refused.value.status, refused.value.code) == (400, "invalid_json")

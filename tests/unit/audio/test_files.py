@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -124,3 +126,20 @@ def test_a_rate_at_which_nothing_can_be_heard_is_refused(rate_hz):
     encoder = Encoder("wav", rate_hz, pcm_bytes=800)
     with pytest.raises(NoAudio, match="sample rate"):
         decoded(encoder.feed(bytes(800)) + encoder.finish(), longest_s=999)
+
+
+def test_hours_in_a_small_file_are_refused_by_what_it_says_of_itself(monkeypatch):
+    minute, sink = np.zeros((1, 60 * 8000), np.int16), io.BytesIO()
+    with av.open(sink, "w", format="flac") as file:
+        stream = file.add_stream("flac", rate=8000)
+        stream.layout = "mono"
+        for _ in range(120):
+            frame = av.AudioFrame.from_ndarray(minute, format="s16", layout="mono")
+            frame.sample_rate = 8000
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    bomb = sink.getvalue()
+    assert len(bomb) < 2 << 20  # of 115 MB
+    monkeypatch.setattr(av, "AudioResampler", None)  # nothing is decoded
+    with pytest.raises(NoAudio, match="longer than 3600 s"):
+        decoded(bomb, longest_s=3600)
