@@ -426,6 +426,7 @@ async def test_nothing_is_kept_where_that_is_not_wanted(speech, agents):
         ({"text": "Hi.", "agent": "nobody"}, 404, "agent"),
         ({"text": "Hi.", "agent": "calls-alone"}, 400, "agent"),
         ({"text": "Hi.", "model": "{"}, 400, "model"),
+        ({"text": "Hi.", "model": ""}, 400, "model.all"),
         ({"text": "Hi.", "agent": "front-desk", "instructions": "x"}, 400, "instructions"),
         ({"text": "Hi.", "agent": "front-desk", "model": "openai"}, 400, "model"),
         ({"text": "Hi.", "session": "chat_none"}, 404, "session"),

@@ -22,6 +22,7 @@ from pydantic import (
 from telebot.api.voice.shapes import AttemptAnswer, Language, Text, UsageAnswer
 from telebot.audio.files import FORMATS
 from telebot.providers.replies import MOST_TOKENS
+from telebot.voice import defaults
 from telebot.voice.chat_turn import Answered
 from telebot.voice.defaults import Models, Providers, UserId
 from telebot.voice.offers import WORKS, Work
@@ -46,7 +47,7 @@ def _who(value: Any) -> Literal["all", "each"]:
 
 
 Model = Annotated[
-    Annotated[Text, Tag("all")] | Annotated[Models, Tag("each")], Discriminator(_each)
+    Annotated[defaults.Model, Tag("all")] | Annotated[Models, Tag("each")], Discriminator(_each)
 ]
 Provider = Annotated[
     Annotated[Preferences, Tag("all")] | Annotated[Providers, Tag("each")], Discriminator(_who)
@@ -134,12 +135,10 @@ class ChatRequest(BaseModel):
         if not self.session and not self.instructions and self.agent is None:
             changed["agent"] = chosen.plain("agent")
         works = {work: (self.named(work), self.who(work)) for work in WORKS}
-        # not judged again: what names nobody is for the router to say
-        stt, llm, tts = (chosen.model(work, *works[work]) for work in ("stt", "llm", "tts"))
-        changed["model"] = Models.model_construct(stt=stt, llm=llm, tts=tts)
-        changed["provider"] = Providers(
-            **{w: chosen.provider(w, who, model) for w, (model, who) in works.items()}
-        )
+        models: dict[str, Any] = {w: chosen.model(w, *said) for w, said in works.items()}
+        who: dict[str, Any] = {w: chosen.provider(w, *said[::-1]) for w, said in works.items()}
+        changed["model"] = Models.model_construct(**models)
+        changed["provider"] = Providers.model_construct(**who)
         whole = self.model_copy(update=changed)
         whole._under = chosen.under
         return whole
