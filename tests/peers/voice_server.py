@@ -107,7 +107,8 @@ async def voice_server(
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])
-        brains = {"front-desk": front_desk()}
+        talking = {name: agent.brain for name, agent in (agents or {}).items()}
+        brains = {"front-desk": front_desk(), **talking}
         parts = setup.parts(voice, gate.who, brains, lambda: datetime.now(UTC))
         kept = voice.settings
         sessions = MemorySessions(
