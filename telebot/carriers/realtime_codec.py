@@ -7,7 +7,7 @@ token (`web/realtime/`). Next: `web/media_stream.py`, as every wire.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
