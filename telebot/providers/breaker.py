@@ -101,18 +101,24 @@ class Breaker:
 
     def latency_s(self) -> float | None:
         """The median of the last latencies."""
+        return self.quantile_s(0.5)
+
+    def quantile_s(self, part: float) -> float | None:
+        """The latency within which this part of the last ones lay."""
         ordered = sorted(self._latencies)
-        return ordered[len(ordered) // 2] if ordered else None
+        return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else None
 
     def told(self) -> dict[str, Any]:
         """For `/health/ready`: state, cause, when it is tried again, latency in ms."""
         latency, left_s = self.latency_s(), self._until - self.clock()
+        slow = self.quantile_s(0.95)
         waits = self.state is State.OPEN and left_s > 0
         return {
             "state": self.state.value,
             "cause": self.cause.value if self.cause else None,
             "retry_in_s": round(left_s, 1) if waits and left_s != float("inf") else None,
             "latency_ms": None if latency is None else round(latency * 1000, 1),
+            "latency_p95_ms": None if slow is None else round(slow * 1000, 1),
             "failures": dict(self.causes),
             "successes": self.successes,
         }

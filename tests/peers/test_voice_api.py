@@ -347,3 +347,20 @@ async def test_a_file_that_is_none_or_silent_is_followed_by_another_voice(speech
             sound = await answer.read()
             assert answer.headers["x-provider"] == "local"
         assert files.decoded(sound, longest_s=60)[1] == 24_000
+
+
+async def test_voices_are_asked_for_once_in_a_while(speech):
+    async with voice_server(speech, "elevenlabs", "openai") as server:
+        status, told = await server.get("/v1/voice/voices?provider=elevenlabs")
+        assert status == 200
+        assert {"George", "Sarah"} <= {row["name"] for row in told["data"]}
+        assert {row["provider"] for row in told["data"]} == {"elevenlabs"}
+        asked = len(server.vendors.sim.requests)
+        again = await server.get("/v1/voice/voices")
+        assert len(server.vendors.sim.requests) == asked
+        assert {"elevenlabs", "openai", "local"} == {row["provider"] for row in again[1]["data"]}
+        assert again[1]["missing"] == []
+        _, german = await server.get("/v1/voice/voices?language=de-AT&provider=local")
+        assert german["data"] == []
+        _, british = await server.get("/v1/voice/voices?language=en-GB&provider=local")
+        assert [row["id"] for row in british["data"]] == ["heart"]

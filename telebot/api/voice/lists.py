@@ -3,7 +3,6 @@ how they are."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -14,18 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import parsed
+from telebot.api.voice.shapes import Language
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.audio.files import FORMATS
 from telebot.call.errors import ApiError
 from telebot.providers import registry
 from telebot.providers.catalogue import Model, Vendor
-from telebot.providers.clips import ClipFailed, ListsVoices
+from telebot.providers.clips import VoiceRow
 from telebot.records.keys import Scope
-from telebot.voice.attempts import as_failures
+from telebot.voice.listings import VoiceLists
 from telebot.voice.offers import WORKS, Offer
 from telebot.voice.service import Voice
-
-VOICES_WITHIN_S = 10.0
 
 
 class PriceRow(BaseModel):
@@ -67,6 +65,7 @@ class Health(BaseModel):
     state: str = Field(description="closed: in use; open: left alone; half_open: being tried")
     cause: str | None
     latency_ms: float | None = Field(description="median of the last ones, to the first output")
+    latency_p95_ms: float | None = Field(description="within which 95 in 100 of them lay")
     failures: dict[str, int]
     successes: int
 
@@ -135,12 +134,19 @@ class ListQuery(BaseModel):
     kind: Literal["stt", "tts", "llm", "realtime"] | None = Field(None, description="of one kind")
 
 
+class VoiceQuery(ListQuery):
+    """What the voices can be narrowed to."""
+
+    language: Language | None = Field(None, description="e.g. en or en-GB; or not told")
+
+
 class Lists:
     """The endpoints."""
 
     def __init__(self, voice: Voice, who: WhoAsks) -> None:
         self._voice = voice
         self._who = who
+        self._listings = VoiceLists(voice.clock)
 
     def endpoints(self) -> list[Endpoint]:
         viewer, wrong = Scope.VIEWER, (400,)
@@ -172,7 +178,7 @@ class Lists:
                 viewer,
                 "The voices of the providers whose keys are there",
                 VoicePage,
-                ListQuery,
+                VoiceQuery,
                 (400, 404),
             ),
             Endpoint(
@@ -205,22 +211,23 @@ class Lists:
         return answer(ProviderPage(data=rows))
 
     async def voices(self, request: web.Request) -> web.Response:
-        query = parsed(ListQuery, request)
+        query = parsed(VoiceQuery, request)
         if query.provider is not None and query.provider not in self._voice.offers.names("tts"):
             raise ApiError(404, "provider_not_found", f"No voice of {query.provider}.", "provider")
-        offers = {
-            offer.provider: offer
-            for offer in await self._voice.ready(self._who(request))
+        who = self._who(request)
+        offers = [
+            offer
+            for offer in await self._voice.ready(who)
             if offer.work == "tts" and query.provider in (None, offer.provider)
-        }
-        listed = await asyncio.gather(*(_voices(offer) for offer in offers.values()))
-        found: list[VoiceAnswer] = []
-        missing: list[str] = []
-        for offer, rows in zip(offers.values(), listed, strict=True):
-            if rows is None:
-                missing.append(offer.provider)
-            else:
-                found += rows
+        ]
+        listed = await self._listings.of(who, offers)
+        found = [
+            _voice(provider, row)
+            for provider, rows in listed.items()
+            for row in rows or ()
+            if _speaks(row, query.language)
+        ]
+        missing = [provider for provider, rows in listed.items() if rows is None]
         return answer(VoicePage(data=found, missing=missing))
 
     async def health(self, request: web.Request) -> web.Response:
@@ -278,34 +285,31 @@ class Lists:
 
     def _health(self, offer: Offer) -> Health:
         told: dict[str, Any] = self._voice.router.breaker(offer).told()
-        fields = ("state", "cause", "latency_ms", "failures", "successes")
+        fields = ("state", "cause", "latency_ms", "latency_p95_ms", "failures", "successes")
         return Health(
             kind=offer.work, model=offer.model, **{field: told[field] for field in fields}
         )
 
 
-async def _voices(offer: Offer) -> list[VoiceAnswer] | None:
-    """None where the vendor could not be asked, or has no such list."""
-    speaks = offer.speaks
-    if not isinstance(speaks, ListsVoices):
-        return None
-    try:
-        async with asyncio.timeout(VOICES_WITHIN_S):
-            with as_failures(offer):
-                rows = await speaks.voices()
-    except (ClipFailed, TimeoutError):
-        return None
-    return [
-        VoiceAnswer(
-            id=row.id,
-            name=row.name or row.id,
-            provider=offer.provider,
-            language=row.language,
-            gender=row.gender,
-            preview_url=row.preview_url,
-        )
-        for row in rows
-    ]
+def _voice(provider: str, row: VoiceRow) -> VoiceAnswer:
+    heard = row.preview_url if (row.preview_url or "").startswith("https://") else None
+    return VoiceAnswer(
+        id=row.id,
+        name=row.name or row.id,
+        provider=provider,
+        language=row.language,
+        gender=row.gender,
+        preview_url=heard,
+    )
+
+
+def _speaks(row: VoiceRow, language: str | None) -> bool:
+    """Whether a voice may be of this language: of some nobody says it."""
+    if language is None or row.language is None:
+        return True
+    known = row.language.lower().replace("_", "-")
+    wanted = language.lower()
+    return f"{known}-".startswith(f"{wanted}-") or known == wanted.partition("-")[0]
 
 
 def _kinds(vendor: Vendor) -> list[str]:
