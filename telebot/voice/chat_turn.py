@@ -219,7 +219,8 @@ class Turn:
 
     async def _may_answer(self, wish: Wish) -> None:
         """Raises `ApiError` before anything is paid for."""
-        self._voice.router.ordered(wish, await self._voice.keys(self._key_id))
+        work = None if wish.at_home else wish.work
+        self._voice.router.ordered(wish, await self._voice.keys(self._key_id, work))
 
     def _question(self, session: Session, text: str) -> Question:
         said = self._said

@@ -35,7 +35,7 @@ async def heard(
     it is known whom to ask. Raises `ApiError`."""
     began, attempts = voice.clock(), voice.attempts(key_id, under)
     wish = Wish("stt", model, prefers, transcribing.needs(recording))
-    offers = voice.router.ordered(wish, await voice.keys(key_id))
+    offers = voice.router.ordered(wish, await voice.keys(key_id, "stt"))
     about = (Use(round(recording.sound.seconds, 3), "s"),)
     async with voice.within_budget(key_id, offers, about):
         return await _heard(

@@ -124,7 +124,8 @@ async def understand(
     `ApiError`."""
     local = _LocalReplier(text)
     question = _question(text)
-    wish = Wish("llm", model, prefers, replying.needs(question), local=local)
+    usual = (LOCAL,) if model == LOCAL else None
+    wish = Wish("llm", model, prefers, replying.needs(question), usual=usual, local=local)
     done: list[Done] = []
 
     async def ask(question: Question, wish: Wish) -> Replied:
@@ -148,7 +149,7 @@ async def understand(
             502, "not_what_was_asked", "The model did not answer by the schema, twice.",
             metadata={"attempts": [made.told() for each in done for made in each.attempts]},
         )  # fmt: skip
-    await ask(question, replace(wish, model=LOCAL))
+    await ask(question, replace(wish, model=LOCAL, usual=(LOCAL,)))
     if local.found is None:
         raise ApiError(502, "not_what_was_asked", "The model did not answer by the schema, twice.")
     return Answered(local.found, done)

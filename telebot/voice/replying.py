@@ -214,7 +214,8 @@ class _Ledger:
 
 async def who_may(voice: Voice, key_id: str, asked: Asked) -> list[Offer]:
     """Who may answer, the first one first. Raises `ApiError`."""
-    return voice.router.ordered(asked.wish, await voice.keys(key_id))
+    work = None if asked.wish.at_home else asked.wish.work
+    return voice.router.ordered(asked.wish, await voice.keys(key_id, work))
 
 
 async def _begun(ledger: _Ledger, asked: Asked, offers: list[Offer]) -> Reply:

@@ -13,7 +13,7 @@ from telebot.call.errors import ApiError, ProviderConfigError
 from telebot.providers import registry
 from telebot.providers.breaker import Breaker, Breakers
 from telebot.providers.resources import Resources
-from telebot.voice.offers import Offer, Offers, Work, Worker
+from telebot.voice.offers import LOCAL, Offer, Offers, Work, Worker
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.preferences import ANYBODY, MaxPrice, Preferences, fits
 
@@ -59,6 +59,16 @@ class Wish:
     # who is asked where the request names nobody, instead of all that there are: an agent's own
     usual: tuple[str | Mapping[str, Any], ...] | None = None
     local: Worker | None = None  # what this machine does itself, where that depends on the request
+
+    @property
+    def at_home(self) -> bool:
+        """Whether nobody else than this machine can come into question."""
+        return (
+            self.model in (None, LOCAL)
+            and not self.prefers.order
+            and self.usual is not None
+            and set(map(str, self.usual)) == {LOCAL}
+        )
 
 
 class Router:

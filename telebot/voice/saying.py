@@ -67,7 +67,7 @@ class Saying:
     async def by(cls, voice: Voice, key_id: str, manner: Manner, under: Under = PLAINLY) -> Saying:
         """By whoever may. Raises `ApiError` where nobody may."""
         wish = Wish("tts", manner.model, manner.prefers, speaking.needs(manner.script))
-        offers = voice.router.ordered(wish, await voice.keys(key_id))
+        offers = voice.router.ordered(wish, await voice.keys(key_id, "tts"))
         return cls(voice, key_id, manner, offers, under)
 
     @property

@@ -6,6 +6,7 @@ Owned by `app.py`; the endpoints of `api/voice/` hold one. Next: `transcribing.p
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from telebot.voice.fetching import Fetcher
 from telebot.voice.filters import Filters
 from telebot.voice.kept_sounds import KeptSounds
 from telebot.voice.line import Line
-from telebot.voice.offers import WORKS, Offer, Offers
+from telebot.voice.offers import WORKS, Offer, Offers, Work
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.pricing import FREE, Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router
@@ -134,6 +135,7 @@ class Voice:
         self.threads = Threads(settings.media_threads, "media")
         self.filters = filters or Filters((), settings.filters)
         self.sounds = sounds
+        self._loading: dict[Work, asyncio.Future[None]] = {}
         self.clock = clock
         self.currency = currency
         self._pacing = pacing
@@ -143,9 +145,21 @@ class Voice:
         self._permit = permit
         self._spending = spending
 
-    async def keys(self, key_id: str = "") -> Keys:
+    async def loaded(self, work: Work) -> None:
+        """What the vendors of a kind of work are made of is there. The first time that takes
+        seconds, in which calls go on: their packages are imported in a thread."""
+        if work not in self._loading:
+            loading = asyncio.to_thread(registry.load_clips, work)
+            self._loading[work] = asyncio.ensure_future(loading)
+        if not self._loading[work].done():
+            await asyncio.shield(self._loading[work])
+
+    async def keys(self, key_id: str = "", work: Work | None = None) -> Keys:
         """Whose keys a request of this API key's owner may use, in the order of trying: its own,
-        the house's, its own that are for fallback. Raises `ApiError` where they do not open."""
+        the house's, its own that are for fallback. `work` is what is to be done by them next.
+        Raises `ApiError` where they do not open."""
+        if work is not None:
+            await self.loaded(work)
         permit = await self.permit(key_id)
         house = KeySource(self.offers.resources, permit=permit)
         if not key_id or self._stored is None:
@@ -179,6 +193,8 @@ class Voice:
 
     async def ready(self, key_id: str = "") -> list[Offer]:
         """Every provider that a request of this API key's owner could use, of all work."""
+        for work in WORKS:
+            await self.loaded(work)
         return [
             offer
             for source in await self.keys(key_id)
@@ -258,6 +274,7 @@ class Voice:
 
     async def close(self) -> None:
         """Close the connections that fetch recordings, and write down what is kept."""
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
         self.threads.close()
         await self.fetcher.close()
         if self.sounds is not None:

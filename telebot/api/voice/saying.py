@@ -51,7 +51,7 @@ async def spoken_to(
     """The sound as the answer to a request. `bare`: events without names, as OpenAI sends them.
     Raises `ApiError` as long as nothing was sent."""
     asked = await meant(voice, key_id, asked, "tts")
-    job = Job(voice, key_id, asked, await voice.keys(key_id))
+    job = Job(voice, key_id, asked, await voice.keys(key_id, "tts"))
     await job.may_be_said()
     if kept := await job.kept():
         return await job.again(request, kept, bare=bare)

@@ -203,3 +203,13 @@ def test_a_viewer_spends_what_it_has_been_given():
         names(model="openai", permit=permit_of(key(Scope.VIEWER)))
     for spends in (key(Scope.VIEWER, 1.0), key(Scope.OPERATOR), key(Scope.ADMIN)):
         assert names(permit=permit_of(spends)) == ["openai/gpt-transcribe", "local"]
+
+
+def test_what_nobody_else_can_come_into_question_for_is_at_home():
+    home = {"usual": ("local",), "model": "local"}
+    assert Wish("llm", **home).at_home
+    assert Wish("llm", usual=("local",)).at_home
+    assert not Wish("llm", model="local").at_home  # others follow where it fails
+    assert not Wish("llm", usual=("local", {"service": "acme"})).at_home
+    ordered = Preferences.model_validate({"order": ["acme"]})
+    assert not Wish("llm", **home, prefers=ordered).at_home
