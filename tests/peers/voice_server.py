@@ -123,7 +123,7 @@ async def voice_server(
         if vault is not None:
             parts.append(Config(vault, gate.who, voice.providers))
         if choices is not None:
-            parts += setup.choosing(choices, voice, gate.who, brains)
+            parts += setup.choosing(choices, voice, gate.who, {*brains, *(agents or {})})
         endpoints = calls.setup(app, gate.authorize, *parts)
         openapi.setup(app, endpoints, "0.1.0")
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
