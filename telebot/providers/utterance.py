@@ -84,6 +84,12 @@ class Utterance:
         """Its sound breaks off and silence follows: no word fades so fast."""
         return self._quiet_s >= CUT_S and self._level > CUT_SHARE * self._loudest
 
+    @property
+    def abrupt(self) -> bool:
+        """It ends in full sound, without a fade or a silence: some voices do, and what is broken
+        off does."""
+        return not self._quiet_s and self._level > CUT_SHARE * self._loudest
+
     def tell(self, words: Sequence[Word]) -> None:
         """The voice says when it says some of its words; seconds from the utterance's start."""
         self._told += words

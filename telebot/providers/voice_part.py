@@ -218,7 +218,13 @@ class Part:
         if loud_s < SHORT * yardstick.seconds:
             return True
         said = self.utterance.complete(await self._placed(whole=False))
-        return bool(len(yardstick.audio)) and len(words) - said >= MISSING
+        missing = len(words) - said
+        if not missing or not len(yardstick.audio):
+            return False
+        if missing >= MISSING:
+            return True
+        pcm16 = bytes(self.utterance.pcm)
+        return self.utterance.abrupt and await self._word_clock.stops_early(pcm16, yardstick)
 
     async def _placed(self, *, whole: bool) -> Sequence[Word]:
         """The words' times in the audio: the voice's own, or by the yardstick."""

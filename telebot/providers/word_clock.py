@@ -13,7 +13,7 @@ from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.spoken import Word
 from telebot.providers.utterance import PIECE, QUIET_RMS, RATE_HZ
 from telebot.providers.voicing import Floats, to_float
-from telebot.providers.word_alignment import place_words
+from telebot.providers.word_alignment import place_words, stops_early
 
 CHARACTER_S = 0.065  # a guess, where the local voice cannot be had
 
@@ -73,6 +73,10 @@ class WordClock:
             place_words, audio, yardstick.audio, yardstick.words, whole=whole
         )
         return placed or yardstick.words
+
+    async def stops_early(self, pcm16: bytes, yardstick: Yardstick) -> bool:
+        """Audio (int16, 8 kHz) that is clearly no more than a beginning of the text."""
+        return await asyncio.to_thread(stops_early, to_float(pcm16), yardstick.audio)
 
 
 def _guess(words: Sequence[str]) -> tuple[Word, ...]:

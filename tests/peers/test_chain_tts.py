@@ -123,6 +123,18 @@ async def test_audio_that_is_too_short_is_completed_by_the_next(vendor, speech):
     assert chain.told.failed == [("openai", "silent")]
 
 
+@pytest.mark.parametrize("text", ["Thank you for calling.", "We are closed on Mondays."])
+async def test_a_short_sentence_that_ends_in_mid_word_is_completed_by_the_next(
+    vendor, speech, text
+):
+    """The connection ends as if that were all; the few words alone could be a fast voice's."""
+    vendor.fault("openai.tts=garbage@middle")
+    async with chained(vendor, "tts", ["openai", "local"], hasty="openai") as chain:
+        audio, _ = await speak(chain, text)
+    assert chain.told.failed == [("openai", "short")]
+    assert plain(text)[-1] in await heard(speech, audio)
+
+
 async def test_an_interruption_hushes_the_voice_and_the_next_reply_is_whole(vendor, speech):
     vendor.fault("openai.tts=stall@middle x1")
     async with chained(vendor, "tts", ["openai", "local"]) as chain:

@@ -41,15 +41,17 @@ def test_a_long_pause_is_no_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("audio", "cut"),
+    ("audio", "cut", "abrupt"),
     [
-        (sound(0.4) + silence(0.2), True),
-        (sound(0.4, fade_s=0.08) + silence(0.2), False),
-        (sound(0.4), False),  # the voice leaves no silence behind it
+        (sound(0.4) + silence(0.2), True, False),
+        (sound(0.4, fade_s=0.08) + silence(0.2), False, False),
+        (sound(0.4, fade_s=0.08), False, False),
+        (sound(0.4), False, True),  # the voice leaves no silence behind it
+        (sound(0.4) + bytes(range(30)), False, True),  # and a scrap that is no sound
     ],
 )
-def test_a_sound_that_breaks_off(audio: bytes, cut: bool) -> None:
+def test_a_sound_that_breaks_off(audio: bytes, cut: bool, abrupt: bool) -> None:
     utterance = Utterance(WORDS, 0.0)
     utterance.feed(audio)
     utterance.end()
-    assert utterance.cut_off is cut
+    assert (utterance.cut_off, utterance.abrupt) == (cut, abrupt)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from telebot.providers.spoken import Word
-from telebot.providers.word_alignment import RATE_HZ, place_words
+from telebot.providers.word_alignment import RATE_HZ, place_words, stops_early
 
 pytestmark = pytest.mark.unit
 
@@ -47,3 +47,15 @@ def test_words_that_broken_audio_does_not_reach_lie_behind_it():
 
 def test_no_audio_says_nothing():
     assert place_words(np.zeros(10, np.float32), REFERENCE, WORDS, whole=True) == ()
+
+
+def test_audio_that_breaks_off_is_told_from_a_fast_voice():
+    broken, fast = speech((0.3, 0.3, 0.2)), speech((0.18,) * 4)
+    assert len(broken) > len(fast) / 2
+    assert stops_early(broken, REFERENCE)
+    assert not stops_early(fast, REFERENCE)
+    assert not stops_early(REFERENCE, REFERENCE)
+
+
+def test_no_audio_does_not_stop_early():
+    assert not stops_early(np.zeros(10, np.float32), REFERENCE)
