@@ -1,7 +1,10 @@
 """Murf for work that is no call: texts to sound, streamed.
 
 https://murf.ai/api/docs/api-reference/text-to-speech/stream (`voiceId`, `format`, `sampleRate`,
-`channelType`, `rate` in per cent; at most 3000 characters), …/get-voices.
+`channelType`, `rate` in per cent; at most 3000 characters), …/get-voices. Its SDK
+(https://github.com/murf-ai/murf-python-sdk, text_to_speech/client.py) names the formats, WAV and PCM
+among them, and `locale` in place of `multiNativeLocale`; whether a streamed WAV begins with a header
+makes no difference here.
 """
 
 from __future__ import annotations
@@ -67,7 +70,7 @@ class MurfVoice(HttpVoice):
             "channelType": "MONO",
         }
         if script.language:
-            body["multiNativeLocale"] = locale(script.language)
+            body["locale"] = locale(script.language)
         if script.speed != 1.0:
             body["rate"] = min(FASTEST, max(SLOWEST, round((script.speed - 1) * 100)))
         return "/v1/speech/stream", {"json": {**body, **script.options}}

@@ -1,7 +1,7 @@
 """Speechify for work that is no call: texts to sound, streamed.
 
-https://docs.speechify.ai (POST /v1/audio/stream: `input`, `voice_id`, `model`; `Accept: audio/pcm`
-gives 16-bit mono at 24 kHz, taken for little-endian as its other PCM is; at most 20,000
+https://docs.speechify.ai/build/guides/text-to-speech/streaming (POST /v1/audio/stream: `input`,
+`voice_id`, `model`; `Accept: audio/pcm` gives 16-bit little-endian mono at 24 kHz; at most 20,000
 characters). A cloned voice's id is a voice.
 """
 

@@ -1,8 +1,9 @@
 """Speechmatics for recordings: its batch jobs, deleted afterwards.
 
 https://docs.speechmatics.com/api-ref/batch/create-a-new-job,
-https://docs.speechmatics.com/speech-to-text/batch/output (statuses, ``json-v2``). A model is an
-operating point. Not its SDK, which opens connections of its own for each client.
+https://docs.speechmatics.com/speech-to-text/batch/output (statuses, ``json-v2``),
+https://docs.speechmatics.com/speech-to-text/models (`model`, which its SDK speechmatics-batch 0.5
+takes in place of `operating_point`, deprecated there). Not its SDK, which opens connections of its own for each client.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class SpeechmaticsTranscriber:
     def _config(self, recording: Recording) -> dict[str, Any]:
         wanted: dict[str, Any] = {
             "language": recording.language.partition("-")[0] if recording.language else "auto",
-            "operating_point": self.model,
+            "model": self.model,
         }
         if recording.speakers:
             wanted["diarization"] = "speaker"

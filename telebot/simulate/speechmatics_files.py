@@ -17,7 +17,7 @@ from telebot.simulate.server import Routes, Simulator
 
 PREFIX = "/speechmatics/v2/jobs"
 LANGUAGES = ("auto", "en", "de", "es", "fr", "it", "nl", "pt")
-POINTS = ("standard", "enhanced")
+MODELS = ("standard", "enhanced", "melia-1")
 SAYS = {
     400: "Bad Request",
     401: "Permission Denied",
@@ -58,8 +58,8 @@ class _Files:
             raise Unfit(400, "config is malformed")
         if wanted.get("language") not in LANGUAGES:
             raise Unfit(400, f"lang pack [{wanted.get('language')}] is not supported")
-        if wanted.get("operating_point", "standard") not in POINTS:
-            raise Unfit(400, "operating_point is malformed")
+        if wanted.get("model", "standard") not in MODELS:
+            raise Unfit(400, "model is malformed")
         if not isinstance(form.get("data_file"), bytes):
             raise Unfit(400, "Missing data_file")
         job = self._jobs.add(form["data_file"], wanted)
