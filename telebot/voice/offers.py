@@ -118,6 +118,10 @@ class Offers:
         """Every provider that is built in or added, ours first."""
         return self._names[work]
 
+    def is_server(self, name: str) -> bool:
+        """Whether it is one of the operator's own."""
+        return name in self._servers
+
     def _named(self, work: Work) -> list[str]:
         servers = {name for name, server in self._servers.items() if SERVE[work](server)}
         names = {*KNOWN[work](), *servers, LOCAL}

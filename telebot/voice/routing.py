@@ -92,9 +92,9 @@ class Router:
         whole = [*found, *first, *self._sorted(rest, prefers)]
         permit = keys[0].permit
         wanted = [offer for offer in whole if self._may(offer, wish)]
-        fit = _once(each for each in wanted if permit.opens(each.provider, each.model))
+        fit = _once(offer for offer in wanted if self._open(permit, offer))
         if wanted and not fit:
-            raise _barred(permit)
+            raise _barred(permit, wanted[0])
         if not fit:
             raise ApiError(
                 400, "no_provider", "No provider is left that this request allows.", "provider"
@@ -118,8 +118,8 @@ class Router:
         if not offers:
             raise ApiError(404, "model_not_found", f"{why}.".replace("..", "."), "model")
         permit = keys[0].permit
-        if not any(permit.opens(offer.provider, offer.model) for offer in offers):
-            raise _barred(permit)
+        if not any(self._open(permit, offer) for offer in offers):
+            raise _barred(permit, offers[0])
         return offers
 
     def _offer(self, wish: Wish, wanted: str | Mapping[str, Any], source: KeySource) -> Offer:
@@ -166,6 +166,13 @@ class Router:
         if slow is None:
             return offers
         return sorted(offers, key=lambda offer: slow < self._latency(offer) < UNKNOWN)
+
+    def _open(self, permit: Permit, offer: Offer) -> bool:
+        """Whether the owner may use it. A budget holds only where it is known what things cost."""
+        if not permit.opens(offer.provider, offer.model):
+            return False
+        free = offer.own_key or self._offers.is_server(offer.provider)
+        return permit.monthly_budget is None or free or self._offers.price(offer) is not None
 
     def _price(self, offer: Offer) -> float:
         price = self._offers.price(offer)
@@ -216,7 +223,10 @@ class Router:
         return [*well, *ill]
 
 
-def _barred(permit: Permit) -> ApiError:
+def _barred(permit: Permit, offer: Offer) -> ApiError:
+    if permit.opens(offer.provider, offer.model):
+        why = f"This key has a budget, and the price of {offer.name} is not known"
+        return ApiError(403, "price_unknown", f"{why}.", "model")
     return ApiError(403, "model_not_allowed", f"{permit.told()}.", "model")
 
 

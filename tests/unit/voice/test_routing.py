@@ -213,3 +213,13 @@ def test_what_nobody_else_can_come_into_question_for_is_at_home():
     assert not Wish("llm", usual=("local", {"service": "acme"})).at_home
     ordered = Preferences.model_validate({"order": ["acme"]})
     assert not Wish("llm", **home, prefers=ordered).at_home
+
+
+def test_with_a_budget_only_those_are_asked_whose_price_is_known():
+    budget = Permit(monthly_budget=5.0)
+    assert names("tts", permit=budget)[0] == "local"  # the usual voice there bills by tokens
+    assert names("tts", model="tts-1", permit=budget)[0] == "openai/tts-1"
+    assert names("tts", own=["k2"], permit=budget)[0] == "openai/gpt-4o-mini-tts"
+    with pytest.raises(ApiError, match="price of openai/gpt-4o-mini-tts is not known") as raised:
+        names("tts", model="openai", permit=budget)
+    assert (raised.value.status, raised.value.code) == (403, "price_unknown")
