@@ -380,15 +380,6 @@ async def credential(
     return cast("Credential", await make(options, wanted, resources))
 
 
-def load_clips(kind: Kind) -> None:
-    """Import what all built-in vendors of one kind of work are made of: seconds, in which nothing
-    else could be served. For a thread."""
-    files = {"stt": TRANSCRIBERS, "tts": SPEAKERS, "llm": REPLIERS}[kind]
-    for entry in files.values():
-        with contextlib.suppress(ImportError):  # whoever builds it is told
-            importlib.import_module(entry.partition(":")[0])
-
-
 def load_file(kind: Kind, name: str) -> None:
     """Import a provider's file, and with it its vendor's package, before it is needed."""
     with contextlib.suppress(ImportError):  # whoever builds it is told

@@ -6,6 +6,8 @@ keys that there are. Next: `routing.py`.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -268,3 +270,16 @@ class Offers:
             for known, vendor in self._resources.catalogue.vendors.items():
                 if name == known or name in vendor.served_as:
                     yield name, vendor
+
+
+def load_makers(work: Work) -> None:
+    """Import what all built-in vendors of one kind of work are made of: seconds, in which nothing
+    else could be served. For a thread."""
+    files = {
+        "stt": registry.TRANSCRIBERS,
+        "tts": registry.SPEAKERS,
+        "llm": registry.REPLIERS,
+    }[work]
+    for entry in files.values():
+        with contextlib.suppress(ImportError):  # whoever builds it is told
+            importlib.import_module(entry.partition(":")[0])

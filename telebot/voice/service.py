@@ -29,7 +29,7 @@ from telebot.voice.fetching import Fetcher
 from telebot.voice.filters import Filters
 from telebot.voice.kept_sounds import KeptSounds
 from telebot.voice.line import Line
-from telebot.voice.offers import WORKS, Offer, Offers, Work
+from telebot.voice.offers import WORKS, Offer, Offers, Work, load_makers
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.pricing import FREE, Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router
@@ -149,7 +149,7 @@ class Voice:
         """What the vendors of a kind of work are made of is there. The first time that takes
         seconds, in which calls go on: their packages are imported in a thread."""
         if work not in self._loading:
-            loading = asyncio.to_thread(registry.load_clips, work)
+            loading = asyncio.to_thread(load_makers, work)
             self._loading[work] = asyncio.ensure_future(loading)
         if not self._loading[work].done():
             await asyncio.shield(self._loading[work])
