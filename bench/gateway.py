@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -167,10 +169,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--skip", action="append", default=[], choices=("latency", "memory"))
     parser.add_argument("--no-keep", action="store_true", help="print, write no file")
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what is up is stopped
     names = [args.only] if args.only else list(servers.NAMES)
     if "litellm" in names:
         servers.litellm_environment()  # made before anything is measured
     result: dict[str, Any] = {"machine": describe(), "litellm": servers.litellm_version()}
+    result["nice"] = os.nice(0)
     with lines(names) as on:
         result["idle_share"] = idle(on)
         result["throughput"] = throughput(on, args.seconds, args.rounds)

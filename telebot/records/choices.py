@@ -7,7 +7,6 @@ another server of the same database changed counts after that. Next: `voice/tail
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from telebot.call.errors import Local
 from telebot.call.ports import Clock, WallClock
 from telebot.records.audit import entry
+from telebot.records.remembered import Remembered
 from telebot.records.store import Store
 from telebot.records.tables import flags, preferences, work
 
@@ -62,31 +62,25 @@ class Choices:
     ) -> None:
         self._store = store
         self._now = now
-        self._clock = clock
         self._written = written
         self._changing = asyncio.Lock()  # what is looked up before a change holds until after it
-        self._users: OrderedDict[tuple[str, str], tuple[float, Tree | None]] = OrderedDict()
-        self._flags: dict[str, Stored] = {}
-        self._flags_at: float | None = None
+        self._users = Remembered[tuple[str, str], Tree | None](
+            self._tree, clock, FRESH_S, most=MOST_KEPT
+        )
+        self._flags = Remembered[None, Mapping[str, Stored]](self._all_flags, clock, FRESH_S)
 
     def refresh(self) -> None:
         """Read everything anew: it was changed past this object."""
-        self._users.clear()
-        self._flags_at = None
+        self._users.forget_all()
+        self._flags.forget_all()
 
     async def preferences(self, owner: str, user: str) -> Tree | None:
         """What a user prefers; None where nothing is kept of them. Not to be changed."""
-        name, now = (owner, user), self._clock()
-        known = self._users.get(name)
-        if known is not None and now - known[0] < FRESH_S:
-            return known[1]
-        stored = await self.stored(owner, user)
-        tree = None if stored is None else stored.tree
-        self._users[name] = (now, tree)
-        self._users.move_to_end(name)
-        if len(self._users) > MOST_KEPT:
-            self._users.popitem(last=False)
-        return tree
+        return await self._users.get((owner, user))
+
+    async def _tree(self, name: tuple[str, str]) -> Tree | None:
+        stored = await self.stored(*name)
+        return None if stored is None else stored.tree
 
     async def stored(self, owner: str, user: str) -> Stored | None:
         """The same as it stands in the database now."""
@@ -121,7 +115,7 @@ class Choices:
                 await connection.execute(update(preferences).where(*mine).values(values))
             told = {"of_user": bool(user), "set": sorted(tree)}
             await connection.execute(entry(owner, now, action, told))
-        self._users.pop((owner, user), None)
+        self._users.forget((owner, user))
         return Stored(user, tree, known.created_at if known else now, now)
 
     async def forget(self, owner: str, user: str) -> bool:
@@ -138,19 +132,19 @@ class Choices:
             if gone:
                 told = {"of_user": bool(user)}
                 await connection.execute(entry(owner, self._now(), "user_forgotten", told))
-        self._users.pop((owner, user), None)
+        self._users.forget((owner, user))
         if gone:
             await self._store.scrub()
         return gone > 0
 
     async def flags(self) -> Mapping[str, Stored]:
         """Every flag by its name, in the order of the names."""
-        if self._flags_at is None or self._clock() - self._flags_at >= FRESH_S:
-            async with self._store.reading() as connection:
-                rows = (await connection.execute(select(flags).order_by(flags.c.name))).all()
-            self._flags = {row.name: _stored(row, row.name) for row in rows}
-            self._flags_at = self._clock()
-        return self._flags
+        return await self._flags.get(None)
+
+    async def _all_flags(self, _: None) -> Mapping[str, Stored]:
+        async with self._store.reading() as connection:
+            rows = (await connection.execute(select(flags).order_by(flags.c.name))).all()
+        return {row.name: _stored(row, row.name) for row in rows}
 
     async def put_flag(self, name: str, tree: Tree, who: str) -> Stored:
         """Keep a flag, in place of one of that name. Raises `TooMany`."""
@@ -168,7 +162,7 @@ class Choices:
             else:
                 await connection.execute(update(flags).where(flags.c.name == name).values(values))
             await connection.execute(entry(who, now, "flag_stored", {"flag": name}))
-        self._flags_at = None
+        self._flags.forget(None)
         return Stored(name, tree, known.created_at if known else now, now)
 
     async def delete_flag(self, name: str, who: str) -> bool:
@@ -177,7 +171,7 @@ class Choices:
             gone = await connection.execute(delete(flags).where(flags.c.name == name))
             if gone.rowcount:
                 await connection.execute(entry(who, self._now(), "flag_deleted", {"flag": name}))
-        self._flags_at = None
+        self._flags.forget(None)
         return gone.rowcount == 1
 
 

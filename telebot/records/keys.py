@@ -22,6 +22,7 @@ from telebot.call.errors import Local
 from telebot.call.ports import Clock, WallClock
 from telebot.records.audit import entry
 from telebot.records.first_key import MAX_KEY_CHARS, FirstKey, digest, new_row, new_secret
+from telebot.records.remembered import Remembered
 from telebot.records.rows import clean
 from telebot.records.store import Store
 from telebot.records.tables import NAME_CHARS, api_keys
@@ -97,6 +98,10 @@ class ApiKey:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
+Secrets = dict[bytes, tuple[ApiKey, datetime | None]]  # by their hashes, and until when
+Found = tuple[Secrets, dict[str, ApiKey]]  # and by their ids
+
+
 class Keys:
     """The keys of one server. `used` is told (key id, time) at most once a minute a key; `by` of
     what changes them is the owner who does it, "" for the command line."""
@@ -113,12 +118,11 @@ class Keys:
     ) -> None:
         self._store = store
         self._now = now
-        self._clock = clock
         self._used = used
         self.first = FirstKey(store, data, now, admin_key)
-        self._live: dict[bytes, tuple[ApiKey, datetime | None]] = {}  # and until when
+        self._live: Secrets = {}
         self._ids: dict[str, ApiKey] = {}
-        self._read_at: float | None = None
+        self._known = Remembered[None, Found](self._found, clock, FRESH_S)
         self._last_used: dict[str, datetime] = {}
 
     async def open(self) -> None:
@@ -247,7 +251,7 @@ class Keys:
 
     def forget(self) -> None:
         """Read the keys anew at the next question."""
-        self._read_at = None
+        self._known.forget(None)
 
     async def _has_admin(self) -> bool:
         return any(key.scope is Scope.ADMIN and key.revoked_at is None for key in await self.list())
@@ -266,18 +270,19 @@ class Keys:
         return key if until is None or self._now() < until else None
 
     async def _refresh(self) -> None:
-        if self._read_at is not None and self._clock() - self._read_at < FRESH_S:
-            return
+        self._live, self._ids = await self._known.get(None)
+
+    async def _found(self, _: None) -> Found:
         async with self._store.reading() as connection:
             live = select(api_keys).where(api_keys.c.revoked_at.is_(None))
             found = (await connection.execute(live)).all()
-        self._live = {bytes.fromhex(row.hash): (_key(row), None) for row in found}
-        self._ids = {key.id: key for key, _ in self._live.values()}
+        secrets: Secrets = {bytes.fromhex(row.hash): (_key(row), None) for row in found}
+        ids = {key.id: key for key, _ in secrets.values()}
         for row in found:
             if row.previous_hash:
                 before = bytes.fromhex(row.previous_hash)
-                self._live.setdefault(before, (_key(row), row.previous_until))
-        self._read_at = self._clock()
+                secrets.setdefault(before, (_key(row), row.previous_until))
+        return secrets, ids
 
     def _note_use(self, key_id: str) -> None:
         now, last = self._now(), self._last_used.get(key_id)

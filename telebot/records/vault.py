@@ -27,6 +27,7 @@ from sqlalchemy import Executable, Row, delete, insert, select, update
 from telebot.call.errors import ConfigError, Local
 from telebot.call.ports import Clock, WallClock
 from telebot.records.audit import entry
+from telebot.records.remembered import Remembered
 from telebot.records.rows import clean
 from telebot.records.store import Store
 from telebot.records.tables import NAME_CHARS, audit, provider_keys
@@ -100,9 +101,8 @@ class Vault:
         clock: Clock = time.monotonic,
     ) -> None:
         self._store = store
-        self._clock = clock
-        self._read: dict[str, tuple[float, Sequence[Row[Any]]]] = {}  # sealed, as they are kept
-        self._changes = 0
+        # sealed, as they are kept
+        self._read = Remembered[str, Sequence[Row[Any]]](self._rows, clock, FRESH_S, most=MOST_READ)
         self._now = now
         self._ciphers = {_name(key): AESGCM(key) for key in keys}
         self._sealing = _name(keys[0])
@@ -147,7 +147,7 @@ class Vault:
                         delete(provider_keys).where(provider_keys.c.id == old.id)
                     )
                 await connection.execute(insert(provider_keys).values(values))
-            self._changed(owner)
+            self._read.forget(owner)
             stored = next(key for key in await self.held(owner) if key.id == row_id)
         await self.note(owner, "provider_key_stored", {"provider": provider, "label": label})
         return stored
@@ -161,7 +161,7 @@ class Vault:
         mine = (provider_keys.c.id == key_id, provider_keys.c.owner == owner)
         async with self._store.writing() as connection:
             done = await connection.execute(delete(provider_keys).where(*mine))
-        self._changed(owner)
+        self._read.forget(owner)
         if done.rowcount:
             await self._store.scrub()
             await self.note(owner, "provider_key_deleted", {"id": key_id})
@@ -171,15 +171,8 @@ class Vault:
         """An owner's keys with their secrets, as they stood at most `FRESH_S` ago: every request
         asks, and another server of the same database may have taken one away. Raises
         `SealedElsewhere`."""
-        now, known = self._clock(), self._read.get(owner)
-        if known is None or now - known[0] >= FRESH_S:
-            change = self._changes
-            known = (now, await self._rows(owner))
-            if change == self._changes:  # or what was read is old already
-                if len(self._read) >= MOST_READ:
-                    self._read.clear()
-                self._read[owner] = known
-        return [Opened(_stored(row), self._secret(row)) for row in known[1]]
+        rows = await self._read.get(owner)
+        return [Opened(_stored(row), self._secret(row)) for row in rows]
 
     async def reseal(self) -> int:
         """Encrypt every row anew that another than the first key has sealed; returns how many."""
@@ -235,8 +228,7 @@ class Vault:
 
     def refresh(self) -> None:
         """Read everything anew: it was changed past this object."""
-        self._changes += 1
-        self._read.clear()
+        self._read.forget_all()
 
     async def note(self, owner: str, action: str, fields: Mapping[str, Any]) -> None:
         """Write a change of the configuration down: who did what, without secrets."""
@@ -253,10 +245,6 @@ class Vault:
             | {"fields": orjson.loads(row.fields)}
             for row in rows
         ]
-
-    def _changed(self, owner: str) -> None:
-        self._changes += 1
-        self._read.pop(owner, None)
 
     async def _rows(self, owner: str) -> Sequence[Row[Any]]:
         order = (provider_keys.c.position, provider_keys.c.created_at, provider_keys.c.id)
