@@ -38,10 +38,11 @@ from telebot.speech.agents import Agent
 from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.voice import filters
-from telebot.voice.chat_agents import ChatAgent, asked_by
+from telebot.voice.chat_agents import ChatAgent, asked_by, voices_of
 from telebot.voice.chat_sessions import MemorySessions
 from telebot.voice.chatting import Chat
 from telebot.voice.kept_sounds import SUFFIX, KeptSounds
+from telebot.voice.offers import WORKS
 from telebot.voice.permits import Permit, permit_of
 from telebot.voice.service import Done, Voice
 from telebot.voice.tailoring import Tailor
@@ -141,16 +142,27 @@ def talks(parts: Parts, voice: Voice, speech: Speech, clock: WallClock) -> ChatA
         per_owner=settings.voice.chat_sessions_per_key,
         most=settings.voice.chat_sessions,
     )
-    answers = set(voice.offers.names("llm"))
-    talking = {}
-    for name in parts.admission.agents:
-        agent = speech.agent(name)
-        asks = asked_by(agent.asks, answers.__contains__)
-        prompt = agent.settings.speech.prompt
-        talking[name] = ChatAgent(name, agent.brain, agent.zone, asks, prompt)
+    talking = {name: _talking(speech.agent(name), voice) for name in parts.admission.agents}
     usual = parts.admission.numbers.get(ANY_NUMBER, "")
     chat = Chat(voice, kept, clock, agents=talking, usual=usual)
     return ChatApi(voice, chat, parts.gate.who)
+
+
+def _talking(agent: Agent, voice: Voice) -> ChatAgent:
+    """An agent of the calls as chats know it."""
+    hears, asks, speaks = (
+        asked_by(agent.specs(kind), set(voice.offers.names(kind)).__contains__) for kind in WORKS
+    )
+    return ChatAgent(
+        agent.settings.agent.name,
+        agent.brain,
+        agent.zone,
+        asks,
+        agent.settings.speech.prompt,
+        hears,
+        speaks,
+        voices_of(agent.specs("tts")),
+    )
 
 
 async def _kept_sounds(settings: Settings, wall_clock: WallClock) -> KeptSounds:

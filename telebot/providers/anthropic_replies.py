@@ -30,6 +30,7 @@ from telebot.providers.replies import Finished, Question, Replier, ReplyingAbili
 from telebot.providers.resources import Resources
 
 KEYS = ("model", "api_key_env", "base_url")
+DEARER = frozenset({"speed", "inference_geo"})  # options that cost more than the model's price
 # these take a temperature; later ones refuse it
 SAMPLED = re.compile(r"claude-(?:3|[a-z]+-4)")
 # how the later ones are told not to think before they speak, which would cost seconds
@@ -95,7 +96,11 @@ class AnthropicReplier:
         }
         if system := question.instructions:
             asked["system"] = system
-        extra = {name: value for name, value in question.options.items() if name not in asked}
+        extra = {
+            name: value
+            for name, value in question.options.items()
+            if name not in asked and name not in DEARER
+        }
         return {**asked, "extra_body": {**extra, **body}}
 
     def _at_once(self) -> Mapping[str, Any]:

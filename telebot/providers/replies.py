@@ -21,6 +21,7 @@ Role = Literal["system", "user", "assistant"]
 ReplyingAbility = Literal["temperature", "schema"]
 
 MOST_TOKENS = 1024  # of an answer, where nobody says more
+USUAL_TOKENS = 256  # of an answer, before it is known
 LETTERS_A_TOKEN = 4  # about, in English
 
 
@@ -97,8 +98,16 @@ def tokens(sent: int, said: int, cached: int = 0) -> tuple[Use, ...]:
 
 def estimated(question: Question, said: str) -> tuple[Use, ...]:
     """What a vendor bills that did not live to say it, by the letters."""
-    sent = sum(len(each.text) for each in question.messages)
-    return tokens(math.ceil(sent / LETTERS_A_TOKEN), math.ceil(len(said) / LETTERS_A_TOKEN))
+    return tokens(_sent(question), math.ceil(len(said) / LETTERS_A_TOKEN))
+
+
+def expected(question: Question) -> tuple[Use, ...]:
+    """About what will be billed."""
+    return tokens(_sent(question), min(question.most_tokens, USUAL_TOKENS))
+
+
+def _sent(question: Question) -> int:
+    return math.ceil(sum(len(each.text) for each in question.messages) / LETTERS_A_TOKEN)
 
 
 def strict(schema: Any) -> bool:

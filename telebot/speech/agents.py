@@ -103,10 +103,9 @@ class Agent:
         """True where a call of this agent connects to somebody outside."""
         return any(not plan.ours for plans in self.plans.values() for plan in plans)
 
-    @property
-    def asks(self) -> list[Spec]:
-        """The models that answer for it, in their order, as its file has them."""
-        return [DIALOG if plan.name == DIALOG else plan.spec for plan in self.plans["llm"]]
+    def specs(self, kind: Kind) -> list[Spec]:
+        """Who does one kind of work for it, in their order, as its file has them."""
+        return [DIALOG if plan.name == DIALOG else plan.spec for plan in self.plans[kind]]
 
     @property
     def dialog_alone(self) -> bool:

@@ -7,7 +7,7 @@ with, as one more `Replier`. Next: `chatting.py`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,13 +26,17 @@ ASKED_BY = ("model", "base_url", "api_key_env")  # of a provider's options, what
 @dataclass(frozen=True, slots=True)
 class ChatAgent:
     """One agent. `asks` are the models that answer for it, in their order; `local` is its own
-    brain. `prompt` is empty where no model answers."""
+    brain. `prompt` is empty where no model answers. `hears` and `speaks` are who does that for it,
+    empty where only calls can use them, `voices` its voice at each provider."""
 
     name: str
     brain: Brain
     zone: ZoneInfo
     asks: tuple[Wanted, ...] = (LOCAL,)
     prompt: str = ""
+    hears: tuple[Wanted, ...] = ()
+    speaks: tuple[Wanted, ...] = ()
+    voices: Mapping[str, str] = field(default_factory=dict)
 
     def replier(self, state: DialogState | None, now: datetime) -> BrainReplier:
         """Its own brain, for one turn that comes after `state` (None: the first)."""
@@ -55,6 +59,18 @@ def asked_by(specs: Iterable[Wanted], answers: Callable[[str], bool]) -> tuple[W
             told = {"model": settings.get("model"), **whole}
             found.append({"service": name, **{k: told[k] for k in ASKED_BY if told.get(k)}})
     return tuple(found)
+
+
+def voices_of(specs: Iterable[Wanted]) -> dict[str, str]:
+    """The voice that an agent's file names at each provider; the first of each."""
+    found: dict[str, str] = {}
+    for spec in specs:
+        if not isinstance(spec, str):
+            settings = spec.get("settings") or {}
+            voice = spec.get("voice") or settings.get("voice")
+            if isinstance(voice, str):
+                found.setdefault(str(spec.get("service")), voice)
+    return found
 
 
 class BrainReplier:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -27,11 +27,11 @@ from telebot.voice.hearing import heard
 from telebot.voice.offers import LOCAL, Work
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.replying import Asked
-from telebot.voice.routing import Wish
+from telebot.voice.routing import Usual, Wish
 from telebot.voice.saying import Manner, Saying
 from telebot.voice.service import Done, Voice
 from telebot.voice.spoken_along import Delta, Piece, spoken_along
-from telebot.voice.tailoring import PLAINLY, Under
+from telebot.voice.tailoring import PLAINLY, WHOM, Under
 
 log = structlog.get_logger(__name__)
 
@@ -128,7 +128,7 @@ class Turn:
         await self._may_answer(wish)
         saying = None
         if said.manner is not None:
-            saying = await Saying.by(self._voice, self._key_id, said.manner, said.under)
+            saying = await self._saying(said.manner)
         transcript = None
         if said.recording is not None:
             heard_now = await self._heard(said.recording)
@@ -198,11 +198,27 @@ class Turn:
             said.model("stt"),
             said.who("stt"),
             under=said.under,
+            usual=self._usual("stt"),
         )
         self._works.append(done)
         if not found.transcript.text.strip():
             raise ApiError(422, "nothing_heard", "No words were heard.", "audio")
         return Heard(found.transcript.text, found.transcript.language)
+
+    async def _saying(self, manner: Manner) -> Saying:
+        """The voice of the answer: the agent's own where the request does not choose another."""
+        said = self._said
+        voices = self._agent.voices if self._agent is not None else {}
+        under = replace(said.under, voices={**voices, **said.under.voices})
+        manner = replace(manner, usual=self._usual("tts"))
+        return await Saying.by(self._voice, self._key_id, manner, under)
+
+    def _usual(self, work: Literal["stt", "tts"]) -> Usual:
+        """Who hears and speaks for the agent, where the request does not say whom to ask."""
+        chosen = self._said.model(work) is not None
+        if self._agent is None or chosen or self._said.who(work).model_fields_set & WHOM:
+            return None
+        return (self._agent.hears if work == "stt" else self._agent.speaks) or None
 
     def _wish(self, local: BrainReplier | None) -> Wish:
         """Who may answer: the agent's own models, else whoever is there. Raises `ApiError`."""

@@ -14,7 +14,7 @@ import structlog
 
 from telebot.call.errors import ApiError
 from telebot.providers.continuation import Seam, instruction
-from telebot.providers.replies import Message, Question
+from telebot.providers.replies import Message, Question, expected
 from telebot.voice import replying
 from telebot.voice.offers import LOCAL, Offer
 from telebot.voice.replying import Asked, Reply
@@ -37,8 +37,17 @@ class GoingOn:
     async def pieces(self) -> AsyncGenerator[str, None]:
         """The text as it comes. Close it to end the vendor's request. Raises `ApiError` where
         nobody is left who could go on."""
+        left = await replying.who_may(self._voice, self._key_id, self._asked)
+        about = expected(self._asked.question)
+        async with (
+            self._voice.within_budget(self._key_id, left, about),
+            aclosing(self._by(left)) as pieces,
+        ):
+            async for piece in pieces:
+                yield piece
+
+    async def _by(self, left: list[Offer]) -> AsyncGenerator[str, None]:
         said, asked = "", self._asked
-        left = await replying.who_may(self._voice, self._key_id, asked)
         while True:
             reply = await replying.begun(self._voice, self._key_id, asked, left)
             seam = Seam(said)

@@ -14,7 +14,7 @@ from telebot.voice import transcribing
 from telebot.voice.attempts import Attempts
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import Preferences
-from telebot.voice.routing import Wish
+from telebot.voice.routing import Usual, Wish
 from telebot.voice.service import Done, Voice
 from telebot.voice.tailoring import PLAINLY, Under
 from telebot.voice.transcribing import Transcribed
@@ -28,13 +28,15 @@ async def heard(
     prefers: Preferences,
     *,
     under: Under = PLAINLY,
+    usual: Usual = None,
     show: Callable[[str], Awaitable[None]] | None = None,
     ready: Callable[[], Awaitable[None]] | None = None,
 ) -> tuple[Transcribed, Done]:
     """The text by whoever can, written down. `show` gets it while it grows, `ready` is awaited once
-    it is known whom to ask. Raises `ApiError`."""
+    it is known whom to ask; `usual` are those that are asked where nobody is named. Raises
+    `ApiError`."""
     began, attempts = voice.clock(), voice.attempts(key_id, under)
-    wish = Wish("stt", model, prefers, transcribing.needs(recording))
+    wish = Wish("stt", model, prefers, transcribing.needs(recording), usual=usual)
     offers = voice.router.ordered(wish, await voice.keys(key_id, "stt"))
     about = (Use(round(recording.sound.seconds, 3), "s"),)
     async with voice.within_budget(key_id, offers, about):

@@ -32,9 +32,9 @@ HELD = frozenset(
      # of language models: the conversation, what costs extra, how much of it is answered
      "messages", "system", "contents", "systeminstruction", "system_instruction", "cachedcontent",
      "tools", "tool_choice", "toolconfig", "functions", "mcp_servers", "web_search_options", "n",
-     "candidatecount", "service_tier", "max_tokens", "max_completion_tokens", "maxoutputtokens",
-     "stream_options", "output_config", "responsemimetype", "responseschema",
-     "responsejsonschema", "http_options", "background"}
+     "candidatecount", "responsemodalities", "service_tier", "max_tokens",
+     "max_completion_tokens", "maxoutputtokens", "stream_options", "output_config",
+     "responsemimetype", "responseschema", "responsejsonschema", "http_options", "background"}
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from telebot.call.errors import ApiError
 from telebot.providers.clips import ClipFailed, Use, lost
 from telebot.providers.failure import Cause
-from telebot.providers.replies import Finished, Question, Replier, estimated
+from telebot.providers.replies import Finished, Question, Replier, estimated, expected
 from telebot.voice.attempts import Attempts, as_failures
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import ANYBODY, Preferences
@@ -65,8 +65,12 @@ def needs(question: Question) -> frozenset[str]:
 async def whole(voice: Voice, key_id: str, asked: Asked) -> Replied:
     """The reply at once, for the owner of an API key. Raises `ApiError`. Cancelling it ends the
     vendor's request."""
-    ledger = _Ledger(voice, key_id, asked.under)
     left = await who_may(voice, key_id, asked)
+    async with voice.within_budget(key_id, left, expected(asked.question)):
+        return await _whole(_Ledger(voice, key_id, asked.under), asked, left)
+
+
+async def _whole(ledger: _Ledger, asked: Asked, left: list[Offer]) -> Replied:
     while True:
         reply = await _begun(ledger, asked, left)
         try:

@@ -19,6 +19,7 @@ from telebot.voice.preferences import ANYBODY, MaxPrice, Preferences, fits
 
 UNKNOWN = float("inf")
 MOST_TRIED = 6
+Usual = tuple[str | Mapping[str, Any], ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Wish:
     prefers: Preferences = ANYBODY
     needs: frozenset[str] = frozenset()  # abilities
     # who is asked where the request names nobody, instead of all that there are: an agent's own
-    usual: tuple[str | Mapping[str, Any], ...] | None = None
+    usual: Usual = None
     local: Worker | None = None  # what this machine does itself, where that depends on the request
 
     @property

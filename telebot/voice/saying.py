@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from telebot.audio.files import CONTAINERS, Encoder
 from telebot.audio.resample import resample
 from telebot.call.errors import ApiError
-from telebot.providers.clips import Script, Use
+from telebot.providers.clips import Script, Use, characters
 from telebot.voice import speaking
 from telebot.voice.attempts import Attempt, Attempts
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import Preferences
-from telebot.voice.routing import Wish
+from telebot.voice.routing import Usual, Wish
 from telebot.voice.service import Done, Voice
 from telebot.voice.speaking import Spoken
 from telebot.voice.tailoring import PLAINLY, Under
@@ -36,6 +36,7 @@ class Manner:
     format: str
     sample_rate: int | None = None
     at_once: bool = False  # nobody hears it before its end
+    usual: Usual = None  # who speaks where nobody is named
 
 
 class Saying:
@@ -66,7 +67,13 @@ class Saying:
     @classmethod
     async def by(cls, voice: Voice, key_id: str, manner: Manner, under: Under = PLAINLY) -> Saying:
         """By whoever may. Raises `ApiError` where nobody may."""
-        wish = Wish("tts", manner.model, manner.prefers, speaking.needs(manner.script))
+        wish = Wish(
+            "tts",
+            manner.model,
+            manner.prefers,
+            speaking.needs(manner.script),
+            usual=manner.usual,
+        )
         offers = voice.router.ordered(wish, await voice.keys(key_id, "tts"))
         return cls(voice, key_id, manner, offers, under)
 
@@ -80,8 +87,12 @@ class Saying:
         self._began = self._voice.clock() if self._began is None else self._began
         script = replace(self._manner.script, text=text)
         attempts = self._voice.attempts(self._key_id, self._under)
+        about = characters(script)
         try:
-            async with aclosing(self._pcm16(script, attempts)) as pieces:
+            async with (
+                self._voice.within_budget(self._key_id, self._offers, about),
+                aclosing(self._pcm16(script, attempts)) as pieces,
+            ):
                 async for pcm16, rate_hz in pieces:
                     self._first_at = self._first_at or self._voice.clock()
                     if data := await self._encoded(pcm16, rate_hz):

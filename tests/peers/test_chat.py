@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -324,6 +325,23 @@ async def test_an_agent_answers_by_its_models_then_by_its_own_brain(speech, agen
         _, told = await ask(server, **asked, session=told["session"])
         assert told["works"][0]["provider"] == "local"
         assert "noon" in told["text"].lower()
+
+
+async def test_an_agent_hears_and_speaks_as_its_file_says_unless_the_request_does(
+    speech, agents, question
+):
+    own = replace(agents["prompted"], hears=("local",), speaks=("local",), voices={"openai": "x"})
+    async with voice_server(speech, "openai", agents={"own": own}) as server:
+        asked = {"audio": base64.b64encode(question).decode()}
+        _, told = await ask(server, **asked)
+        providers = [work["provider"] for work in told["works"]]
+        assert providers == ["local", "openai/gpt-6-luna", "local"]
+        openai = {"stt": {"order": ["openai"]}, "tts": {"only": ["openai"]}}
+        _, told = await ask(server, **asked, provider=openai, voice="nova")
+        providers = [work["provider"].partition("/")[0] for work in told["works"]]
+        assert providers == ["openai"] * 3
+        status, refused = await ask(server, **asked, provider=openai)  # its voice there is none
+        assert (status, refused["error"]["code"]) == (400, "provider_refused")
 
 
 async def test_a_voice_that_fails_is_followed_by_the_next_at_its_next_sentence(speech, agents):

@@ -329,7 +329,7 @@ def _models(name: str, vendor: Vendor | None, kinds: list[str]) -> list[ModelRow
 def _unlisted(name: str, kind: str) -> ModelRow:
     """Of what stands in no catalogue: this machine costs nothing, of others nothing is known."""
     price = PriceRow(
-        unit="1m_characters" if kind == "tts" else "minute",
+        unit={"tts": "1m_characters", "llm": "1m_tokens"}.get(kind, "minute"),
         amount=0.0,
         amounts={},
         currency="",
