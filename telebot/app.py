@@ -127,7 +127,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         sip = _sip(settings, carriers, admission, speech, local)
         checks = _checks(speech, chains, sip)
         askers = programs.askers(stack, settings, archive, wall_clock)
-        behind_keys = programs.behind_keys(archive)
+        behind_keys = programs.behind_keys(settings, archive, metrics)
         edge = (programs.gate(askers), HangUps(metrics), metrics, checks, behind_keys)
         parts = Parts(settings, admission, carriers, speech, *edge)
         app = build_app(parts)

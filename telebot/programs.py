@@ -50,8 +50,10 @@ from telebot.voice_measures import measure_voice
 from telebot.web.auth import Gate
 from telebot.web.bearers import Askers, Bearers
 from telebot.web.key_budgets import KeyBudgets
+from telebot.web.metrics import Metrics
 from telebot.web.realtime import socket as realtime_socket
 from telebot.web.server import Parts
+from telebot.web.upload_room import UploadRoom
 
 # answered without a key too; a session may bring a token instead
 OPEN_PATHS = frozenset({"/v1/voice/health", realtime_socket.PATH})
@@ -77,9 +79,12 @@ def gate(askers: Askers) -> Gate:
     return Gate(askers, OPEN_PATHS)
 
 
-def behind_keys(archive: Archive) -> Sequence[Middleware]:
+def behind_keys(settings: Settings, archive: Archive, metrics: Metrics) -> Sequence[Middleware]:
     """What is asked once it is known whose request it is."""
-    return (KeyBudgets(archive.spending).middleware,)
+    voice = settings.voice
+    room = UploadRoom(voice.uploads_mb << 20, voice.max_upload_mb << 20)
+    metrics.gauge("voice_upload_bytes", "Uploads that are held", lambda: room.held)
+    return (KeyBudgets(archive.spending).middleware, room.middleware)
 
 
 async def voice(

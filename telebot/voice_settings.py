@@ -86,6 +86,9 @@ class VoiceSettings(Row):
     """`/v1/voice`: work that is no call."""
 
     max_upload_mb: int = row(64, "a larger recording is refused", unit="MiB", ge=1, le=1024)
+    uploads_mb: int = row(
+        1024, "of uploads at once, waiting ones too; more are a 503", unit="MiB", ge=1, le=1 << 20
+    )
     max_recording_s: float = row(
         14_400.0, "a longer recording is refused", unit="s", gt=0, le=86_400
     )
