@@ -82,6 +82,7 @@ class Direct:
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _answered: bool = False  # the session in use has
+    _beside: set[asyncio.Task[None]] = field(default_factory=set)
     _failed: set[int] = field(default_factory=set)
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -117,9 +118,10 @@ class Direct:
             return
         self.over = True
         self._interrupt()
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._beside]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self.outside.budget is not None:
             self.outside.budget.close()
         self.record.close()
@@ -296,7 +298,9 @@ class Direct:
     def _speech_started(self) -> None:
         heard_s = self._interrupt()
         if heard_s is not None and self._session is not None:
-            self._tasks.append(asyncio.create_task(self._told(self._session.cut(heard_s))))
+            cutting = asyncio.create_task(self._told(self._session.cut(heard_s)))
+            self._beside.add(cutting)
+            cutting.add_done_callback(self._beside.discard)
         self._caller, self._stopped_at = None, None
         self._heard.clear()
         self.record.state(State.LISTENING)

@@ -191,9 +191,10 @@ class LiveSession:
                 self._conversation.written(order.text.strip())
                 self._done(order)
             case Interrupt():
-                self._conversation.hush()
-                self._conversation.move(Move.BOT_DONE)
-                self._conversation.listen()
+                if self._conversation.occupied:
+                    self._conversation.hush()
+                    self._conversation.move(Move.BOT_DONE)
+                    self._conversation.listen()
                 self._done(order)
             case Order():
                 try:
