@@ -151,8 +151,9 @@ class RealtimeCodec(PlainCodec):
 
     def goodbye(self, reason: str) -> Sequence[bytes]:
         """Why it ends; a fault that ends it is told before."""
-        ours = self.reason() or reason
-        if ours in RealtimeCodec.close_codes:
+        hung_up = self.reason()
+        ours = hung_up or reason
+        if hung_up in RealtimeCodec.close_codes:
             code = RealtimeCodec.close_codes[ours]
             self.close_codes = MappingProxyType({**self.close_codes, reason: code})
         ended = dumps({"type": "ended", "reason": ours})

@@ -109,9 +109,12 @@ async def test_another_language_reaches_recogniser_voice_and_model(
     async with client(server, speech) as session:
         assert (await session.of("ready"))["language"] == "en"
         await session.of("turn", turn=0)
-        asked = {"data_collection": "deny"}
-        refused = await session.ask("setProvider", provider=asked)
-        assert (refused["type"], refused["code"]) == ("error", "no_provider"), "a model is a vendor"
+        done = await session.ask("setProvider", provider={"data_collection": "deny"})
+        assert set(done["providers"].values()) == {"local", "dialog"}, "nothing leaves the machine"
+        refused = await session.ask("setLanguage", language="de-DE")
+        assert (refused["type"], refused["code"]) == ("error", "no_provider"), "it speaks English"
+        done = await session.ask("setProvider", provider={"data_collection": "allow"})
+        assert done["providers"]["stt"] == "deepgram/nova-3"
         vendors.sim.asked.clear()
         done = await session.ask("setLanguage", language="de-DE")
         assert (done["type"], done["language"]) == ("ok", "de-DE"), done
