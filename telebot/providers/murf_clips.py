@@ -2,9 +2,9 @@
 
 https://murf.ai/api/docs/api-reference/text-to-speech/stream (`voiceId`, `format`, `sampleRate`,
 `channelType`, `rate` in per cent; at most 3000 characters), …/get-voices. Its SDK
-(https://github.com/murf-ai/murf-python-sdk, text_to_speech/client.py) names the formats, WAV and PCM
-among them, and `locale` in place of `multiNativeLocale`; whether a streamed WAV begins with a header
-makes no difference here.
+(https://github.com/murf-ai/murf-python-sdk, text_to_speech/client.py) names the formats, WAV and
+PCM among them, and `locale` in place of `multiNativeLocale`; whether a streamed WAV begins with a
+header makes no difference here.
 """
 
 from __future__ import annotations

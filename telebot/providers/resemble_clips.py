@@ -2,8 +2,9 @@
 
 https://docs.resemble.ai/voice-generation/text-to-speech/streaming-http (POST /stream on the
 synthesis cluster: `voice_uuid`, `data`, `precision`, `sample_rate`, `model`),
-https://docs.resemble.ai/getting-started/model-versions (at most 2000 characters of any model). Every account has voices of its own, so
-RESEMBLE_VOICE names the usual one by its uuid; without it a request must name one.
+https://docs.resemble.ai/getting-started/model-versions (at most 2000 characters of
+any model). Every account has voices of its own, so RESEMBLE_VOICE names the usual one by its uuid;
+without it a request must name one.
 """
 
 from __future__ import annotations

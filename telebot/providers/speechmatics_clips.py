@@ -3,7 +3,8 @@
 https://docs.speechmatics.com/api-ref/batch/create-a-new-job,
 https://docs.speechmatics.com/speech-to-text/batch/output (statuses, ``json-v2``),
 https://docs.speechmatics.com/speech-to-text/models (`model`, which its SDK speechmatics-batch 0.5
-takes in place of `operating_point`, deprecated there). Not its SDK, which opens connections of its own for each client.
+takes in place of `operating_point`, deprecated there). Not its SDK, which opens connections of its
+own for each client.
 """
 
 from __future__ import annotations
