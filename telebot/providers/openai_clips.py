@@ -147,8 +147,10 @@ class OpenAISpeaker:
 
 
 def _abilities(model: str) -> frozenset[HearingAbility]:
-    if "whisper" in model:
-        return frozenset({"language", "prompt", "words", "translate"})
+    if "whisper" in model and not model.startswith("gpt-"):
+        turbo = "turbo" in model  # was not taught to translate
+        told: frozenset[HearingAbility] = frozenset({"language", "prompt", "words"})
+        return told if turbo else told | {"translate"}
     if "diarize" in model:
         return frozenset({"language", "speakers", "partials"})
     return frozenset({"language", "prompt", "partials"})
@@ -163,7 +165,9 @@ def _asked(
         asked["language"] = recording.language.partition("-")[0]
     if recording.prompt:
         asked["prompt"] = recording.prompt
-    if recording.words and "words" in abilities:
+    if recording.task == "translate":  # knows neither language nor granularities
+        pass
+    elif recording.words and "words" in abilities:
         asked |= {"response_format": "verbose_json", "timestamp_granularities": ["word"]}
     elif recording.speakers and "speakers" in abilities:
         asked |= {"response_format": "diarized_json", "chunking_strategy": "auto"}

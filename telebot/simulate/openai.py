@@ -86,6 +86,7 @@ class OpenAIWire:
             web.post(f"{prefix}/chat/completions", self.chat),
             web.post(f"{prefix}/audio/speech", self.speech),
             web.post(f"{prefix}/audio/transcriptions", self.transcriptions),
+            web.post(f"{prefix}/audio/translations", self.transcriptions),
         ]
 
     # --- errors --------------------------------------------------------------------------------

@@ -83,7 +83,8 @@ async def reply(wire: OpenAIWire, request: web.Request, exchange: Exchange) -> w
 async def _reply(
     wire: OpenAIWire, request: web.Request, form: dict[str, Any], exchange: Exchange
 ) -> web.StreamResponse:
-    if refused := fault(wire, form):
+    translates = request.path.endswith("/translations")
+    if refused := fault(wire, form) or (_untranslatable(wire, form) if translates else None):
         return refused
     try:
         pcm16, rate_hz = wav.read(form["file"].file.read())
@@ -129,6 +130,15 @@ async def _form(request: web.Request) -> dict[str, Any]:
         else:
             form[name] = value
     return form
+
+
+def _untranslatable(wire: OpenAIWire, form: Mapping[str, Any]) -> web.Response | None:
+    """createTranslation has fewer fields, and Whisper alone."""
+    if odd := form.keys() & {"language", "timestamp_granularities[]", "stream"}:
+        return wire.refusal(400, f"Unknown parameter: '{min(odd)}'.", min(odd), "unknown")
+    if not str(form["model"]).startswith("whisper"):
+        return wire.refusal(400, f"{form['model']} does not translate.", "model", "invalid")
+    return None
 
 
 def fault(wire: OpenAIWire, form: Mapping[str, Any]) -> web.Response | None:

@@ -264,6 +264,15 @@ class Offers:
         price = self._resources.catalogue.price(offer.work, offer.name, unit)
         return None if price is None else Decimal(str(price.amount)) * Decimal(str(many))
 
+    def models(self, work: Work) -> list[str]:
+        """``provider/model`` of all that the catalogue knows of those that can be asked."""
+        return [
+            f"{name}/{model}"
+            for name, vendor in self._vendors(work)
+            for model, row in vendor.models.items()
+            if row.kind == work
+        ]
+
     def _vendors(self, work: Work) -> Iterator[tuple[str, Vendor]]:
         """Providers that can be asked, with their entries of the catalogue."""
         for name in self.names(work):

@@ -18,6 +18,8 @@ from telebot.voice.permits import ANY, Permit
 from telebot.voice.preferences import ANYBODY, MaxPrice, Preferences, fits
 
 UNKNOWN = float("inf")
+# what is done by those who can, or not at all: another language is no translation
+NO_LESS = frozenset({"translate"})
 MOST_TRIED = 6
 Usual = tuple[str | Mapping[str, Any], ...] | None
 
@@ -97,9 +99,9 @@ class Router:
         if wanted and not fit:
             raise _barred(permit, wanted[0])
         if not fit:
-            raise ApiError(
-                400, "no_provider", "No provider is left that this request allows.", "provider"
-            )
+            can = f" and that can {', '.join(lacking)}" if (lacking := wish.needs & NO_LESS) else ""
+            message = f"No provider is left that this request allows{can}."
+            raise ApiError(400, "no_provider", message, "provider")
         if not prefers.allow_fallbacks:
             fit = fit[:1]
         return self._well_first(fit)[:MOST_TRIED]
@@ -156,6 +158,8 @@ class Router:
                 provider=source.provider,
             )
             found += [offer for offer in ready if source.fits(offer.provider, offer.model)]
+        if wish.needs & NO_LESS and not any(wish.needs <= one.worker.abilities for one in found):
+            found += self._of(wish, keys, self._offers.models(wish.work))  # not their usual ones
         return sorted(_once(found), key=lambda offer: offer.provider in registry.OURS)
 
     def _sorted(self, offers: list[Offer], prefers: Preferences) -> list[Offer]:
@@ -190,7 +194,8 @@ class Router:
             return False
         if any(fits(name, *names) for name in prefers.ignore):
             return False
-        if prefers.require_parameters and not wish.needs <= offer.worker.abilities:
+        needed = wish.needs if prefers.require_parameters else wish.needs & NO_LESS
+        if not needed <= offer.worker.abilities:
             return False
         if prefers.data_collection == "deny" and offer.provider not in registry.OURS:
             return False  # of no vendor it is known for certain

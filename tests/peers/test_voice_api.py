@@ -364,3 +364,25 @@ async def test_voices_are_asked_for_once_in_a_while(speech):
         assert german["data"] == []
         _, british = await server.get("/v1/voice/voices?language=en-GB&provider=local")
         assert [row["id"] for row in british["data"]] == ["heart"]
+
+
+async def test_a_translation_is_done_by_who_can_or_not_at_all(speech, file):
+    async with voice_server(speech, "openai", "deepgram") as server:
+        status, heard, _ = await server.post(HEAR, data=form(file, task="translate"))
+        assert (status, heard["provider"]) == (200, "openai/whisper-1")
+        wish = form(file, task="translate", model="local", words=True, language="de")
+        status, told, _ = await server.post(HEAR, data=wish)  # what is named cannot
+        assert (status, told["provider"]) == (200, "openai/whisper-1")
+        assert "four people" in told["text"]
+    async with voice_server(speech, "deepgram") as server:
+        status, told, _ = await server.post(HEAR, data=form(file, task="translate"))
+        assert (status, told["error"]["code"]) == (400, "no_provider")
+        assert "translate" in told["error"]["message"]
+
+
+async def test_who_tells_no_speakers_tells_the_text_all_the_same(speech, file):
+    async with voice_server(speech) as server:
+        sent = form(file, model="local", response_format="diarized_json")
+        status, told, _ = await server.post("/v1/audio/transcriptions", data=sent)
+        assert status == 200
+        assert [one["text"] for one in told["segments"]] == [told["text"]]

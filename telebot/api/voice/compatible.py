@@ -26,7 +26,7 @@ from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.files import MEDIA_TYPES
 from telebot.providers import registry
-from telebot.providers.clips import Recording, Transcript
+from telebot.providers.clips import Recording, Transcript, Word
 from telebot.records.keys import Scope
 from telebot.voice.defaults import UserId
 from telebot.voice.preferences import ANYBODY, Preferences
@@ -293,6 +293,8 @@ def _answered(kind: str, heard: Transcript, recording: Recording, done: Done) ->
     if kind == "verbose_json":
         body |= _verbose(heard, recording)
     if kind == "diarized_json":
+        whole = Word(heard.text, 0.0, round(recording.sound.seconds, 3))
+        words = heard.words or ((whole,) if heard.text else ())
         body["segments"] = [
             {
                 "type": "transcript.text.segment",
@@ -302,7 +304,7 @@ def _answered(kind: str, heard: Transcript, recording: Recording, done: Done) ->
                 "text": word.text,
                 "speaker": word.speaker or "A",
             }
-            for number, word in enumerate(heard.words)
+            for number, word in enumerate(words)
         ]
         body |= {"task": "transcribe", "duration": round(recording.sound.seconds, 3)}
     return web.Response(body=orjson.dumps(body), content_type="application/json", headers=headers)
