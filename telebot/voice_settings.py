@@ -121,6 +121,9 @@ class VoiceSettings(Row):
     monthly_budget: float | None = row(
         None, "reports warn near this cost of a month, calls included", unit="currency", gt=0
     )
+    export_secrets: Literal["own", "all"] = row(
+        "own", "whose providers' keys an export may have sealed in it: the asking key's, or all"
+    )
     servers: dict[str, VoiceServer] = row(
         {},
         "servers with `/audio` or `/chat` endpoints (docs/voice.md), by the names of requests",

@@ -67,7 +67,7 @@ class Place:
 async def place(http, tmp_path):
     opened = []
 
-    async def made(name: str, url: str = "") -> Place:
+    async def made(name: str, url: str = "", secrets: str = "all") -> Place:
         def now() -> datetime:
             return datetime.now(UTC)
 
@@ -78,7 +78,8 @@ async def place(http, tmp_path):
         await archive.open()
         voice = Voice(
             Resources(None, {}), Breakers(time.monotonic), Pacing({}, time.monotonic),
-            VoiceSettings(), currency="USD", clock=time.monotonic, wall_clock=now,
+            VoiceSettings(export_secrets=secrets), currency="USD", clock=time.monotonic,
+            wall_clock=now,
         )  # fmt: skip
         gate = Gate(archive.keys)
         app = web.Application(middlewares=[errors, gate.middleware])
@@ -154,6 +155,18 @@ async def test_without_a_passphrase_secrets_stay(place):
     status, told = await one.put(document)
     assert (status, told["error"]["code"]) == (422, "invalid_document")
     assert "needs its secret" in told["error"]["message"]
+
+
+async def test_nobody_reads_anothers_keys_unless_the_operator_wants_a_whole_server_moved(place):
+    one = await place("one", secrets="own")
+    await filled(one)
+    (admin,) = [key for key in await one.archive.keys.list() if key.scope is Scope.ADMIN]
+    await one.archive.vault.put(admin.id, "openai", "sk-canary-of-the-admin")
+    document = await one.export(PHRASE)
+    sealed = {part["owner"] == admin.id: part["secret"] for part in document["provider_keys"]}
+    assert (sealed[False], bool(sealed[True])) == (None, True)
+    status, told = await one.put(document, passphrase=PHRASE)  # the others keep their own
+    assert (status, told["changes"]) == (200, [])
 
 
 async def test_replace_removes_what_is_not_named(place):

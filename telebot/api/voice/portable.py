@@ -89,7 +89,7 @@ class PortableApi:
             why = f"{PASSPHRASE}: {LEAST_CHARS} to {MOST_CHARS} characters."
             raise ApiError(400, "invalid_parameter", why, PASSPHRASE)
         try:
-            document = await self._document(passphrase)
+            document = await self._document(self._who(request), passphrase)
         except ValidationError:
             message = "Something was kept by another version: put it anew, or delete it."
             raise ApiError(409, "config_of_another_version", message) from None
@@ -98,14 +98,15 @@ class PortableApi:
         told.headers["Content-Disposition"] = 'attachment; filename="telebot-config.json"'
         return told
 
-    async def _document(self, passphrase: str | None) -> Document:
+    async def _document(self, who: str, passphrase: str | None) -> Document:
         sealed = await asyncio.to_thread(Sealed.of, passphrase) if passphrase else None
         parts = []
         try:
             opened = await self._portable.opened() if sealed else []
         except SealedElsewhere as error:
             raise ApiError(503, "keys_sealed", f"{error}.") from None
-        secrets = {each.key.id: each.secret for each in opened}
+        every = self._voice.settings.export_secrets == "all"  # as the server's operator says
+        secrets = {it.key.id: it.secret for it in opened if every or it.key.owner == who}
         for key in await self._portable.provider_keys():
             part = ProviderKeyPart(
                 owner=key.owner, provider=key.provider, label=key.label, masked=key.masked,
