@@ -20,10 +20,13 @@ from voice_server import voice_server
 from telebot.audio import wav
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Use
+from telebot.providers.replies import Message, Question
 from telebot.records.keys import ApiKey, Scope
 from telebot.records.spending import FRESH_S, NANOS, Spending
+from telebot.voice import replying
 from telebot.voice.permits import permit_of
 from telebot.voice.pricing import Cost
+from telebot.voice.replying import Asked
 from telebot.voice.service import Done, new_id
 from telebot.web.key_budgets import KeyBudgets
 
@@ -193,3 +196,21 @@ async def test_many_at_once_cannot_spend_more_than_there_is(speech, tmp_path):
         asked = {"text": "x" * 5000, "model": "openai/tts-1"}
         status, told, _ = await server.post("/v1/voice/synthesize", json=asked)
         assert (status, "would cost about 0.0750" in told["error"]["message"]) == (402, True)
+
+
+async def test_replies_that_are_under_way_count_by_their_estimate(speech, tmp_path):
+    async with spending_server(speech, tmp_path, 0.005) as (server, spending):
+
+        async def ask(text: str = "Where can I park?") -> str:
+            question = Question((Message("user", text),))
+            try:  # 0.002 for 256 tokens of an answer
+                replied = await replying.whole(server.voice, "id", Asked.of(question, "gpt-4.1"))
+            except ApiError as error:
+                return error.code
+            return replied.done.provider
+
+        answers = sorted(await asyncio.gather(*(ask() for _ in range(6))))
+        assert answers == [*4 * ["budget_used_up"], *2 * ["openai/gpt-4.1"]]
+        assert 0 < await spending.nanos("id") < 0.001 * NANOS  # what they really cost
+        assert await ask("x" * 20_000) == "budget_used_up"  # 5,000 tokens: 0.01
+        assert await ask() == "openai/gpt-4.1"

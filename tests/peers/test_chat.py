@@ -285,7 +285,7 @@ async def test_a_model_that_breaks_off_is_followed_by_one_that_goes_on(speech, a
             assert told["turn"] == 1
 
 
-async def test_where_nobody_can_go_on_the_turn_ends_in_an_error(speech, agents):
+async def test_where_nobody_can_go_on_the_turn_ends_in_an_error(speech, agents, capsys):
     async with voice_server(speech, "openai", agents=agents) as server:
         server.vendors.fault("openai.llm=drop@middle")
         came = [each async for each in events(server, text=QUESTION, answer="text", **PLAIN)]
@@ -295,6 +295,9 @@ async def test_where_nobody_can_go_on_the_turn_ends_in_an_error(speech, agents):
         assert error["metadata"]["attempts"][0]["provider"] == "openai/gpt-6-luna"
         assert (await server.get(f"{PATH}/sessions"))[1]["data"] == []
         assert [(done.work, done.error) for done in server.done] == [("llm", error["code"])]
+    logged = capsys.readouterr().out
+    assert "voice_attempt_failed" in logged
+    assert not any(words in logged for words in ("opening hours", "restaurant", "We are open"))
 
 
 async def test_a_turn_that_fails_leaves_its_session_as_it_was(speech, agents):
