@@ -24,12 +24,14 @@ from bench import report
 from bench.gateway_report import markdown, slope
 from bench.gateway_upstream import KEY
 from bench.machine import describe
-from bench.processes import Server, cores, cpu_s, rss_mb, run_load
+from bench.processes import Server, as_nice, cores, cpu_s, rss_mb, run_load
 
 WHATS = ("clip", "speech-mp3", "speech-pcm")
-CONNECTIONS = 32
+CONNECTIONS = 32  # the load's usual number
 WAIT_MS, GAP_MS = 50.0, 5.0  # of the upstream at a moderate rate: it thinks, then it streams
 MODERATE = 0.5  # of what the slower gateway can do
+OWN = 0.25  # of what telebot can do, to see the first sound at a load of its own
+ANSWER_S = 0.4  # an answer at a moderate rate takes no longer; so many connections are enough
 MEMORY_REQUESTS = 10_000
 IDLE_S = 3.0
 
@@ -77,7 +79,7 @@ def measure(on: Lines, name: str, what: str, *options: str) -> dict[str, Any]:
             used[event] = sum(cpu_s(server.pid).values())
             used[f"{event} upstream"] = sum(cpu_s(on.upstream.pid).values())
 
-    command = (url, "--what", what, "--key", key, "--connections", str(CONNECTIONS), *options)
+    command = (url, "--what", what, "--key", key, *options)
     told = run_load(command, on.load, when, "gateway-load")
     wall_s, cpu = told["seconds"], used["done"] - used["steady"]
     upstream_cpu = used["done upstream"] - used["steady upstream"]
@@ -132,15 +134,19 @@ def latency(
     for what in WHATS:
         can = {g.name: best(fast, g.name, what) for g in on.gateways}
         rate = max(5.0, round(MODERATE * min(can.values())))
-        timed = ("--seconds", str(seconds), "--rate")
         for _ in range(rounds):
             for name in ("direct", *can):
-                steps.append(measure(on, name, what, *timed, str(rate)))
-        if can.get("telebot", 0.0) > 2 * rate and what != "clip":
-            own = round(MODERATE * can["telebot"])
-            steps.append(measure(on, "telebot", what, *timed, str(own)))
+                steps.append(measure(on, name, what, *_at(rate, seconds)))
+        own = round(OWN * can.get("telebot", 0.0))
+        if own > rate and what != "clip":
+            steps.append(measure(on, "telebot", what, *_at(own, seconds)))
     servers.told(on.upstream, "/waits/0/0")
     return steps
+
+
+def _at(rate: float, seconds: float) -> tuple[str, ...]:
+    connections = CONNECTIONS + round(rate * ANSWER_S)
+    return ("--rate", str(rate), "--seconds", str(seconds), "--connections", str(connections))
 
 
 def best(steps: list[dict[str, Any]], name: str, what: str) -> float:
@@ -175,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         servers.litellm_environment()  # made before anything is measured
     result: dict[str, Any] = {"machine": describe(), "litellm": servers.litellm_version()}
     result["nice"] = os.nice(0)
+    as_nice(os.getpid())
     with lines(names) as on:
         result["idle_share"] = idle(on)
         result["throughput"] = throughput(on, args.seconds, args.rounds)
