@@ -8,13 +8,13 @@ first sound is decoded.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
 
-from telebot.audio.levels import level_dbfs
-
+SILENT_DBFS = -96.0  # of digital silence
 LAYER_3, RESERVED = 1, 1  # of two bits of a header
 MOST_JUNK = 1 << 16  # bytes between two frames
 MOST_TAG = 1 << 20
@@ -111,8 +111,9 @@ class Mp3Ear:
 
 
 def _level_dbfs(frame: Any) -> float:
-    samples = np.clip(frame.to_ndarray()[0], -1, 1) * 32767
-    return level_dbfs(samples.astype("<i2").tobytes())
+    samples = frame.to_ndarray()[0]
+    power = float(np.dot(samples, samples)) / max(1, len(samples))
+    return 10 * math.log10(power) if power > 0 else SILENT_DBFS
 
 
 def _tag_bytes(data: bytes) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from telebot.call.model import UnitPrice
 from telebot.config_file import SettingsError, read
 
+MOST_PRICED = 1000  # models whose prices are remembered; requests name them
 FILE = "providers.yaml"
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
 
@@ -152,6 +153,7 @@ class Catalogue:
         self.as_of = file.as_of
         self.vendors = file.vendors
         self._free = frozenset(file.free)
+        self._priced = lru_cache(MOST_PRICED)(self._find_price)
 
     def price(self, kind: str, provider: str, unit: str) -> UnitPrice | None:
         """What one `unit` (of `call.model.Usage`) costs at `provider` (``vendor/model``). None
@@ -168,6 +170,9 @@ class Catalogue:
 
     def priced(self, kind: str, provider: str) -> tuple[Price, date] | None:
         """The price of a provider's model as it stands in the file, and when it was seen."""
+        return self._priced(kind, provider)
+
+    def _find_price(self, kind: str, provider: str) -> tuple[Price, date] | None:
         vendor, _, name = provider.partition("/")
         for entry in self._named(vendor):
             model = entry.model(name, kind)
