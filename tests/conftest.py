@@ -1,23 +1,32 @@
 """What holds for every test: one marker a module, where shared modules are found, and who goes
 first when tests run side by side (`make test`).
 
-Conversations in real time come first, each module in one process with a server of its own;
-everything else follows, so that no model being loaded next door breaks up a voice.
+Conversations in real time come first, the longest before the others, each in whichever process is
+free. Everything else follows, a module in one process, behind whoever still talks: no model being
+loaded next door may break up a voice.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
 KINDS = ("unit", "wire", "peers", "e2e", "soak")
 REAL_TIME = ("e2e", "soak")
+# what nobody should have to wait for in the end
+LONGEST = ("test_failover", "test_openapi", "test_canary_keys", "test_cloud_carriers", "test_pbx")
+BEHIND = 5  # how much nicer a process is that is in no hurry
+HAS_LEFT = pytest.StashKey[bool]()
 
 # how long an example takes is the machine's business
 settings.register_profile(
@@ -43,6 +52,7 @@ def _share_modules() -> None:
 
 
 _share_modules()
+from leaving import leave  # noqa: E402
 
 
 def kinds_of(node: pytest.Item | pytest.Collector) -> list[str]:
@@ -75,6 +85,38 @@ def in_real_time(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=in_real_time, reverse=True)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    last = len(LONGEST)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (not in_real_time(item), places.get(item.path.stem, last)))
+
+
+class Together(LoadScopeScheduling):
+    """What one process does before it is given more: a module; of conversations each, but where
+    those of a module have a server of their own.
+
+    Marks for groups would say the same, but the node ids that pytest-xdist 3.8 writes them into are
+    not read by pytest 9.2 any more."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file.startswith("tests/e2e/") and not _has_own_server(file) else file
+
+
+@cache
+def _has_own_server(file: str) -> bool:
+    return 'scope="module"' in (HERE.parent / file).read_text(encoding="utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return Together(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A process that has no conversation left stands behind those that have."""
+    stash = item.config.stash
+    if "PYTEST_XDIST_WORKER" in os.environ and not in_real_time(item) and HAS_LEFT not in stash:
+        stash[HAS_LEFT] = True
+        leave()
+        os.nice(BEHIND)

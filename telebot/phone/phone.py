@@ -59,6 +59,7 @@ class Phone:
         self._exchange = exchange_class(to.carrier)(to)
         self._session: aiohttp.ClientSession | None = None
         self._line: Line | None = None
+        self._understood: dict[tuple[int, int], str] = {}  # what was played stays as it was
 
     async def __aenter__(self) -> Phone:
         self._session = aiohttp.ClientSession(trust_env=False)
@@ -160,8 +161,8 @@ class Phone:
         turn = self._open_turn("dtmf", digits, None)
         for digit in digits:
             await self.line.press(digit)
+            turn.origin = self.stream.position
             await self.wait(KEY_GAP_S)
-        turn.origin = self.stream.position - round(KEY_GAP_S * RATE_HZ)
         return turn
 
     async def wait(self, seconds: float) -> None:
@@ -197,11 +198,15 @@ class Phone:
     async def words(self, span: Span | None = None) -> str:
         """The words the bot was heard saying between two positions (the whole call by default)."""
         span = span or Span(0, self.stream.position)
-        texts = [
-            await self.speech.hear(self.stream.playout.heard(piece.start, piece.end))
-            for piece in turns.pieces(self.stream, span)
-        ]
+        texts = [await self._words(piece) for piece in turns.pieces(self.stream, span)]
         return " ".join(text for text in texts if text)
+
+    async def _words(self, piece: Span) -> str:
+        """Those of one piece, which is heard once."""
+        place = (piece.start, piece.end)
+        if place not in self._understood:
+            self._understood[place] = await self.speech.hear(self.stream.playout.heard(*place))
+        return self._understood[place]
 
     async def hang_up(self) -> None:
         """Put the phone down; where the bot was first, do what the answer says for that case.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from leaving import when_left
 from serving import REPOSITORY, Dial, Server, Start
 
 from telebot.phone.destination import Destination
@@ -49,6 +50,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for the whole run, or for each of the processes that share it."""
     with Server(tmp_path_factory.mktemp("data"), config) as one:
+        when_left(lambda: one.__exit__(None, None, None))
         yield one
 
 
@@ -68,6 +70,7 @@ def speech() -> Iterator[LocalSpeech]:
     """The caller's voice and ears, loaded once."""
     one = LocalSpeech()
     asyncio.run(one.load())
+    when_left(one.close)
     yield one
     one.close()
 

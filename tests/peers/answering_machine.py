@@ -6,6 +6,7 @@ fault of the other. It checks what the phone sends as strictly as Twilio's docum
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,7 @@ class Talk:
     marks: list[str] = field(default_factory=list)
     digits: str = ""
     stopped: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, event: str, **content: Any) -> None:
         message: dict[str, Any] = {"event": event, "streamSid": self.stream_sid}
@@ -102,12 +104,15 @@ class AnsweringMachine:
         talk = Talk(socket)
         self.talks.append(talk)
         turn = _Turn()
-        async for message in socket:
-            assert message.type is WSMsgType.TEXT
-            tree = json.loads(message.data)
-            talk.messages.append(tree)
-            if await _take(talk, tree, turn):
-                await self.reply(talk, turn.number)
+        try:
+            async for message in socket:
+                assert message.type is WSMsgType.TEXT
+                tree = json.loads(message.data)
+                talk.messages.append(tree)
+                if await _take(talk, tree, turn):
+                    await self.reply(talk, turn.number)
+        finally:
+            talk.over.set()
         return socket
 
 

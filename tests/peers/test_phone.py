@@ -76,6 +76,7 @@ async def test_a_conversation_is_heard_and_measured(
     assert phone.line.ended_by == "caller"
     assert phone.stream.faults == []
     (talk,) = echo.talks
+    await asyncio.wait_for(talk.over.wait(), 30)
     assert talk.stopped
     assert talk.marks == ["greeting", "reply 1"]
     assert talk.start["customParameters"] == {"token": "t1"}
@@ -160,8 +161,8 @@ async def test_a_dropped_line_says_nothing(echo: AnsweringMachine, speech: Local
     async with Phone(to(echo), speech) as phone:
         await phone.wait(0.5)
         await phone.drop()
-    await asyncio.sleep(0.1)
     (talk,) = echo.talks
+    await asyncio.wait_for(talk.over.wait(), 30)
     assert not talk.stopped
     assert talk.socket.close_code in (None, 1006)
 
