@@ -38,6 +38,12 @@ def _written(value: Any) -> Any:
     return value
 
 
+def _day(value: Any) -> Any:
+    """Read here: a strict date of JSON that a validator has looked at is a text to pydantic."""
+    written = _written(value)
+    return date.fromisoformat(written) if isinstance(written, str) else written
+
+
 def _utc(value: datetime) -> datetime:
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -58,7 +64,7 @@ Moment = Annotated[
     datetime, BeforeValidator(_written), BeforeValidator(_zone_plus), AfterValidator(_utc)
 ]
 When = Annotated[datetime, AfterValidator(_utc)]  # in a body
-Day = Annotated[date, BeforeValidator(_written)]
+Day = Annotated[date, BeforeValidator(_day)]
 Cursor = Annotated[str, Field(min_length=1, max_length=256)]
 
 

@@ -73,7 +73,8 @@ async def test_by_this_machine_for_nothing(server):
 async def test_an_agents_intents_and_slots(server):
     text = "A table for four on Friday at half past seven, please."
     asked = {"text": text, "agent": "front-desk", "today": "2026-11-26"}
-    _, told, _ = await server.post(PATH, json=asked)
+    status, told, _ = await server.post(PATH, json=asked)
+    assert status == 200, told
     (booking,) = told["intents"]
     assert booking["slots"] == {"party_size": 4, "day": "2026-11-27", "time": "19:30"}
     status, told, _ = await server.post(PATH, json=asked | {"agent": "nobody"})
