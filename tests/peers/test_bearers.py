@@ -26,7 +26,7 @@ from telebot.call.errors import ApiError
 from telebot.records.keys import ApiKey, NoKey, Scope, Tier, WrongScope
 from telebot.settings import load
 from telebot.web import issuers
-from telebot.web.bearers import Askers, Bearers, owner_id
+from telebot.web.bearers import GOOD_S, Askers, Bearers, owner_id
 
 pytestmark = pytest.mark.peers
 
@@ -87,6 +87,19 @@ async def test_a_good_token_is_a_key_like_any_other(algorithm):
         assert await it.askers.by_id(key.id) == again
         assert it.peer.asked == 1
         assert (await it.opens("tb_secret")).id == "id"  # API keys stay what they are
+
+
+async def test_a_token_is_checked_anew_now_and_then():
+    async with door() as it:
+        token = it.peer.token()
+        assert await it.opens(token)
+        it.bearers._keys.clear()
+        it.peer.status = 500
+        assert await it.opens(token)
+        assert it.peer.asked == 1
+        it.clock[0] = GOOD_S
+        with pytest.raises(ApiError):
+            await it.opens(token)
 
 
 async def test_the_scope_is_what_the_claim_says():
