@@ -22,6 +22,7 @@ from telebot.api.voice import setup as voice_api
 from telebot.api.voice.budgets import Own, OwnBudget
 from telebot.api.voice.chat import ChatApi
 from telebot.api.voice.config import Config
+from telebot.api.voice.realtime import TOLD as REALTIME
 from telebot.api.voice.reports import ReportsApi
 from telebot.api.voice.trials import Trials
 from telebot.call import local_access
@@ -217,7 +218,7 @@ def add_pages(
     work.append(voice_api.portable(archive.portable, voice, parts.gate.who, now, agents))
     endpoints = calls_api.setup(app, parts.gate.authorize, calls, control, *work)
     check_endpoints(settings, endpoints)
-    openapi.setup(app, endpoints, telebot.__version__)
+    openapi.setup(app, endpoints, telebot.__version__, [REALTIME])
     logins = Sessions(archive.keys, secret_key(settings), now)
     pages.setup(app, pages.Console(archive.reader, archive.keys, logins))
 

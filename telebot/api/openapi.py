@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,9 +67,28 @@ _COUNTED = (
 )
 
 
-def setup(app: web.Application, endpoints: Sequence[Endpoint], version: str) -> None:
-    """Add `/openapi.json` and `/docs`; both are public, like the names in them."""
-    body = orjson.dumps(document(endpoints, version))
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A WebSocket, whose route is somebody else's. OpenAPI tells no more of one than how it is
+    opened; `page` tells what is said on it."""
+
+    path: str
+    summary: str
+    page: str
+
+
+def setup(
+    app: web.Application,
+    endpoints: Sequence[Endpoint],
+    version: str,
+    sockets: Sequence[Socket] = (),
+) -> None:
+    """Add `/openapi.json` and `/docs`; both are public, like the names in them. Raises ValueError
+    where the application has a route under `/v1` that is not described."""
+    whole = document(endpoints, version, sockets)
+    if unknown := _undescribed(app, whole["paths"]):
+        raise ValueError(f"not described: {', '.join(sorted(unknown))}")
+    body = orjson.dumps(whole)
 
     async def openapi(_: web.Request) -> web.Response:
         return web.Response(body=body, content_type="application/json", headers=_PROTECT)
@@ -78,13 +98,27 @@ def setup(app: web.Application, endpoints: Sequence[Endpoint], version: str) -> 
         app.router.add_get(path, _page((_STATIC / file).read_text("utf-8"), media_type))
 
 
-def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
+def _undescribed(app: web.Application, paths: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    return {
+        f"{route.method} {path}"
+        for route in app.router.routes()
+        if (path := route.resource.canonical if route.resource else "").startswith("/v1/")
+        and route.method != "HEAD"
+        and route.method.lower() not in paths.get(path, {})
+    }
+
+
+def document(
+    endpoints: Sequence[Endpoint], version: str, sockets: Sequence[Socket] = ()
+) -> dict[str, Any]:
     """The OpenAPI document."""
     references, schemas = _schemas(endpoints)
     paths: dict[str, dict[str, Any]] = {}
     for point in endpoints:
         operation = _operation(point, references)
         paths.setdefault(point.path, {})[point.method.lower()] = operation
+    for socket in sockets:
+        paths[socket.path] = {"get": _opening(socket)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "telebot", "version": version},
@@ -151,6 +185,20 @@ def _operation(point: Endpoint, references: References) -> dict[str, Any]:
     if content := _bodies(point, references):
         told["requestBody"] = {"required": not point.bare, "content": content}
     return told
+
+
+def _opening(socket: Socket) -> dict[str, Any]:
+    refused = {str(s): {"$ref": f"#/components/responses/{s}"} for s in (400, 401, 403, 429, 503)}
+    words = re.findall(r"\w+", socket.path)[1:]
+    return {
+        "operationId": "_".join(["open", *words]),
+        "summary": socket.summary,
+        "description": f"A WebSocket; what is said on it: {socket.page}.",
+        "tags": [words[0]],
+        "parameters": [],
+        "responses": {"101": {"description": "It is open"}, **refused},
+        "x-websocket": True,
+    }
 
 
 def _name(point: Endpoint) -> str:

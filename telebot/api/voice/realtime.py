@@ -12,6 +12,7 @@ from uuid import uuid4
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from telebot.api import openapi
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import body_of, read
@@ -28,6 +29,7 @@ from telebot.voice.sessions import (
 
 PATH = "/v1/voice/realtime/session"
 SOCKET = "/v1/voice/realtime"
+TOLD = openapi.Socket(SOCKET, "Talk with an agent, or with a realtime model", "docs/realtime.md")
 
 
 class SessionAnswer(BaseModel):

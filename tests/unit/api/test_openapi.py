@@ -46,6 +46,21 @@ def test_every_route_is_described(described):
     assert document["info"] == {"title": "telebot", "version": "1.2.3"}
 
 
+async def nothing(_request): ...
+
+
+def test_a_route_that_is_not_described_does_not_start():
+    app = web.Application()
+    app.router.add_get("/v1/voice/hidden", nothing)
+    with pytest.raises(ValueError, match="GET /v1/voice/hidden"):
+        openapi.setup(app, [], "1.2.3")
+    told = openapi.Socket("/v1/voice/hidden", "Talk", "docs/realtime.md")
+    openapi.setup(app, [], "1.2.3", [told])
+    document = openapi.document([], "1.2.3", [told])
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["paths"]["/v1/voice/hidden"]["get"]["responses"]["101"]
+
+
 def test_the_document_is_one(described):
     _, document = described
     OpenAPIV31SpecValidator(document).validate()
