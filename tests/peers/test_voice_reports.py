@@ -131,6 +131,18 @@ async def test_nobody_sees_the_work_of_others(http, records):
     assert (await get(http, records, f"/v1/voice/analytics?{WEEKS}", secret))["requests"] == 1
 
 
+async def test_what_kept_sounds_have_saved(http, records):
+    work(records, MONDAY)  # did not look for one
+    work(records, MONDAY, work="tts", cache="miss")
+    saved, free = Cost(Decimal("0.0012"), "USD", True), Cost(Decimal(0), "USD", True)
+    for price in (saved, saved, Cost(None, "USD", False)):
+        work(records, MONDAY, work="tts", cache="hit", uses=(), cost=free, saved=price)
+    told = await until(http, records, f"/v1/voice/analytics?{WEEKS}", 5)
+    assert told["cache"] == {"hits": 3, "misses": 1, "hit_rate": 0.75, "saved": 0.0024}
+    mine = await get(http, records, f"/v1/voice/cost-report?{WEEKS}")
+    assert mine["total"]["cost"] == 0.0096
+
+
 async def test_how_well_it_went(http, records):
     for ms in range(100, 2100, 100):
         work(records, MONDAY, ms=float(ms), first_ms=ms / 2)
