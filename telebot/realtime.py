@@ -64,7 +64,12 @@ def add(app: web.Application, parts: Parts, behind: Behind) -> HasEndpoints:
     promises = Promises(parts.admission.tokens, time.monotonic, _new_id)
     budgets = KeyBudgets(behind.archive.spending)
     door = Door(
-        promises, Origins(settings.voice.origins, base), settings.voice, budgets.check, _new_id
+        promises,
+        Origins(settings.voice.origins, base),
+        settings.voice,
+        pays=budgets.check,
+        known=_known(behind.archive),
+        new_id=_new_id,
     )
     prices = Prices(voice.offers.resources.catalogue.price, settings.records.currency)
     direct = DirectCalls(behind.speech, parts.admission, time.monotonic, behind.wall_clock)
@@ -90,6 +95,16 @@ def add(app: web.Application, parts: Parts, behind: Behind) -> HasEndpoints:
 
 def _key(request: web.Request) -> ApiKey:
     return request[KEY]
+
+
+def _known(archive: Archive) -> Callable[[ApiKey], Awaitable[ApiKey | None]]:
+    """An API key as it is now. What a token of an issuer has opened outlives the token, which lives
+    for minutes and cannot be revoked."""
+
+    async def known(key: ApiKey) -> ApiKey | None:
+        return key if key.source == "oidc" else await archive.keys.by_id(key.id)
+
+    return known
 
 
 def _new_id() -> str:

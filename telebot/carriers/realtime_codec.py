@@ -32,7 +32,7 @@ MAX_AUDIO_BYTES = 64 * 1024
 MAX_FAULTS = 20
 MAX_ID_CHARS = 64
 SILENT_S = 1.0  # a client that sends nothing for so long has its microphone off
-BAD_START, LATE, TOO_MANY, NOT_YOU = 4400, 4408, 4429, 4401
+BAD_START, LATE, TOO_MANY, NOT_YOU, NO_MONEY = 4400, 4408, 4429, 4401, 4402
 GOING_AWAY, OUR_FAULT = 1001, 1011  # RFC 6455 section 7.4.1
 
 
@@ -55,6 +55,7 @@ class RealtimeCodec(PlainCodec):
             "draining": GOING_AWAY,
             "drained": GOING_AWAY,
             "server_error": OUR_FAULT,
+            "budget": NO_MONEY,
         }
     )
 
@@ -66,6 +67,7 @@ class RealtimeCodec(PlainCodec):
         self.wide = False
         self.fault: tuple[str, str] | None = None  # why the session ends, for its client
         self.reason: Callable[[], str | None] = lambda: None  # for which we have hung up
+        self._close_code = 0  # where it is decided already
         self._started = False
         self._faults = 0
         self._hear = Narrow(8000)
@@ -149,12 +151,16 @@ class RealtimeCodec(PlainCodec):
         """Drop what was not played yet."""
         return b'{"type":"clear"}'
 
+    def turned_away(self, close_code: int, code: str, message: str) -> None:
+        """It ends for this, whatever reason its record has."""
+        self.fault, self._close_code = (code, message), close_code
+
     def goodbye(self, reason: str) -> Sequence[bytes]:
         """Why it ends; a fault that ends it is told before."""
         hung_up = self.reason()
         ours = hung_up or reason
-        if hung_up in RealtimeCodec.close_codes:
-            code = RealtimeCodec.close_codes[ours]
+        code = self._close_code or RealtimeCodec.close_codes.get(hung_up or "")
+        if code is not None:
             self.close_codes = MappingProxyType({**self.close_codes, reason: code})
         ended = dumps({"type": "ended", "reason": ours})
         if self.fault is None:

@@ -50,6 +50,8 @@ TRANSCRIBER = openai.FILE_STT_MODEL
 KEYS = ("model", "voice", "language", "api_key_env", "base_url", "settings", "options")
 Handle = Callable[[Mapping[str, Any]], Sequence[DirectEvent]]
 FAILURES = (WebSocketException, OSError, TimeoutError)
+JUNK = (ValueError, TypeError, AttributeError)  # a message of another shape than it is to have
+MAX_MESSAGE_BYTES = 8 << 20
 
 
 def build(options: Mapping[str, Any], resources: Resources) -> OpenAIDirect:
@@ -95,7 +97,7 @@ class OpenAIDirect:
                 additional_headers={"Authorization": f"Bearer {self._key}"},
                 open_timeout=CONNECT_S,
                 close_timeout=CLOSE_S,
-                max_size=None,
+                max_size=MAX_MESSAGE_BYTES,
             )
             await self._until("session.created")
             await self._update(manner, whole=True)
@@ -133,8 +135,7 @@ class OpenAIDirect:
         try:
             async for message in socket:
                 told = read_object(message, "openai")
-                handle = self._handlers.get(str(told.get("type")))
-                for event in handle(told) if handle is not None else ():
+                for event in self._read(told):
                     yield event
                 if told.get("type") == "response.done" and self._responses.owed:
                     self._responses.asked()
@@ -142,6 +143,13 @@ class OpenAIDirect:
         except FAILURES as error:
             raise _lost(error) from error
         raise VendorError("the connection was closed", ErrorCategory.CONNECTIVITY)
+
+    def _read(self, told: Mapping[str, Any]) -> Sequence[DirectEvent]:
+        handle = self._handlers.get(str(told.get("type")))
+        try:
+            return () if handle is None else handle(told)
+        except JUNK as error:
+            raise VendorError("openai sends what is no message") from error
 
     async def close(self) -> None:
         socket, self._socket = self._socket, None

@@ -33,7 +33,7 @@ def read_object(raw: str | bytes, who: str) -> dict[str, Any]:
     sends no words either."""
     try:
         message = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise VendorError(f"{who} sends what is no message")

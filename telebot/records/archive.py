@@ -73,7 +73,8 @@ class Archive:
         self.choices = Choices(self.store, now, clock, self.written)
         self.comparing = Comparing(self.store)
         self.reports = Reports(self.store, settings.currency)
-        self.spending = Spending(self.reports, self.written, clock, now)
+        self.spending = Spending(self.reports, self.written, clock, now, self.log.live_nanos)
+        self.log.billed = self.spending.note
         self.keys = Keys(self.store, data, now, clock, used=self.log.key_used, admin_key=admin_key)
         self.portable = Portable(self.store, now, self.choices, self.keys, self.vault)
         self.retention = Retention(self.store, data, self._server, settings.retention_days, now)

@@ -34,7 +34,8 @@ class _Owner:
 
 
 class Spending:
-    """The sums of one server's owners. `written` waits until the records can be read."""
+    """The sums of one server's owners. `written` waits until the records can be read, `live` tells
+    what an owner's calls that are up have cost so far."""
 
     def __init__(
         self,
@@ -42,11 +43,13 @@ class Spending:
         written: Callable[[], Awaitable[None]],
         clock: Clock,
         now: WallClock,
+        live: Callable[[str], int] = lambda _: 0,
     ) -> None:
         self._reports = reports
         self._written = written
         self._clock = clock
         self._now = now
+        self._live = live
         self._owners: OrderedDict[str, _Owner] = OrderedDict()
 
     @property
@@ -74,7 +77,8 @@ class Spending:
             if owner.month != month or self._clock() - owner.read_at > FRESH_S:
                 await self._look_up(owner_id, owner, month)
         self._forget()
-        return owner.base_nanos + owner.since_nanos + owner.running_nanos
+        under_way = owner.running_nanos + self._live(owner_id)
+        return owner.base_nanos + owner.since_nanos + under_way
 
     @contextmanager
     def running(self, owner_id: str, nanos: int) -> Iterator[None]:

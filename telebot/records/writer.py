@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from telebot.call.model import Call, Note, Termination, Turn, Usage, WireEvent
 from telebot.call.ports import WallClock
 from telebot.records import rows
-from telebot.records.cost import CallUse, Price, Pricing, built_in
+from telebot.records.cost import CallUse, CostItem, Price, Pricing, built_in
 from telebot.records.rows import Row
 from telebot.records.spill import Spill
 from telebot.records.statements import Statements
@@ -44,6 +44,7 @@ CLOSE_S = 10.0  # the last flush may take this long; what is left then goes to t
 class _Tally:
     """What one live call has used so far."""
 
+    call: Call
     use: CallUse = field(default_factory=CallUse)
     events: int = 0
 
@@ -71,6 +72,9 @@ class CallWriter:
         self._queue_rows = queue_rows
         self._spill = Spill(data / "unwritten.jsonl")
         self._tallies: dict[str, _Tally] = {}
+        self._now = now
+        # told of an owner's bill that is on its way into the records
+        self.billed: Callable[[str, datetime, int], None] = lambda owner, at, nanos: None
         # rows of one call sort by arrival, also against rows of an earlier start
         self._seq = itertools.count(int(now().timestamp() * 1_000_000))
         self._sleep = sleep
@@ -83,7 +87,7 @@ class CallWriter:
     # --- CallLog -----------------------------------------------------------------------------
 
     def opened(self, call: Call) -> None:
-        self._tallies[call.id] = _Tally()
+        self._tallies[call.id] = _Tally(call)
         self._put(rows.opened(call, self._server))
 
     def dialled(self, call: Call) -> None:
@@ -133,13 +137,25 @@ class CallWriter:
         if tally is None:
             return  # closed before
         end: datetime = call.ended_at or call.created_at
-        answered_s = (end - call.answered_at).total_seconds() if call.answered_at else 0.0
-        for item in tally.use.items(call.offer.billed, answered_s, self._pricing):
+        items = self._bill(tally, end)
+        for item in items:
             self._put(rows.cost(call.id, next(self._seq), item, self._pricing.currency))
+        if call.offer.key_id:
+            self.billed(call.offer.key_id, end, _nanos(items))
         values = {"state": "ended", "result": termination.result.value}
         self._put(
             Row("closed", {"b_id": call.id, "ended_at": end, "reason": termination.reason} | values)
         )
+
+    def live_nanos(self, owner: str) -> int:
+        """What an owner's calls that are up have cost until now, as far as prices are known."""
+        mine = (each for each in self._tallies.values() if each.call.offer.key_id == owner)
+        return sum(_nanos(self._bill(tally, self._now())) for tally in mine)
+
+    def _bill(self, tally: _Tally, end: datetime) -> list[CostItem]:
+        call = tally.call
+        answered_s = (end - call.answered_at).total_seconds() if call.answered_at else 0.0
+        return tally.use.items(call.offer.billed, answered_s, self._pricing)
 
     def linked(self, call: Call, user: str) -> None:
         """A session's record is this user's of its key's owner."""
@@ -272,3 +288,7 @@ class CallWriter:
     async def _transact(self, batch: Sequence[Row]) -> None:
         async with self._store.writing() as connection:
             await self._statements.write(connection, batch)
+
+
+def _nanos(items: Iterable[CostItem]) -> int:
+    return 1000 * sum(item.amount_micros or 0 for item in items)

@@ -144,7 +144,7 @@ class Direct:
         """A typed turn."""
         async with self._changing:  # a session that is just being replaced would lose it
             await self.hush()
-            self._caller, self._stopped_at = text, None
+            self._caller, self._stopped_at = text, self.outside.clock()
             self.outside.audience.transcript(self._index, text)
             await self._ask(text)
 
@@ -165,9 +165,10 @@ class Direct:
 
     async def change(self, manner: Manner) -> None:
         """Be otherwise from the next answer on. Raises ProviderError."""
-        self.manner = manner
-        if self._session is not None:
-            await self._session.change(manner)
+        async with self._changing:
+            if self._session is not None:
+                await self._session.change(manner)
+            self.manner = manner
 
     async def move(self, links: Sequence[DirectLink], *, forget: bool = False) -> None:
         """Go on with the first of these, which is told what was said unless that is forgotten.

@@ -37,7 +37,7 @@ from telebot.voice.sessions import (
     Text,
 )
 from telebot.web.realtime.teller import Tell, Teller
-from telebot.web.realtime.wishing import otherwise
+from telebot.web.realtime.wishing import flat, otherwise
 
 MOST_WAITING = 8
 log = structlog.get_logger(__name__)
@@ -171,6 +171,7 @@ class DirectLive:
         self._speech = speech
         self._tell = tell
         self._planned = planned
+        self._asked_at = 0.0
         self._orders: asyncio.Queue[Order] = asyncio.Queue(MOST_WAITING)
         longest_s = planned.agent.settings.call.max_duration_s
         later = asyncio.get_running_loop().call_later
@@ -226,13 +227,16 @@ class DirectLive:
         """The session's own task, and the boundary for its faults."""
         while True:
             order = await self._orders.get()
+            self._asked_at = self._direct.outside.clock()
             try:
                 await self._do(order)
             except (ProviderConfigError, ProviderError) as fault:
                 self._refuse(order, "no_provider", f"{fault}.")
+                self._note(order, "not_changed", why=f"{fault}")
             except Exception:
                 log.exception("session_change_failed", call_id=self._direct.outside.call.id)
                 self._refuse(order, "server_error", "The server failed; it is in its log.")
+                self._note(order, "not_changed", why="server_error")
 
     async def _do(self, order: Order) -> None:
         """Raises ProviderConfigError, ProviderError."""
@@ -245,18 +249,28 @@ class DirectLive:
             case Reset():
                 await direct.move(direct.links, forget=True)
             case SetLanguage():
-                planned.wishes = replace(planned.wishes, language=order.language)
-                await direct.change(manner_of(planned.agent, planned.wishes))
+                wishes = replace(planned.wishes, language=order.language)
+                await direct.change(manner_of(planned.agent, wishes))
+                planned.wishes = wishes
             case SetProvider() if set(order.provider.named) - {"realtime"}:
                 self._refuse(order, "unable", "A direct session has one provider: realtime.")
+                self._note(order, "not_changed", why="unable")
                 return
             case SetProvider():
                 wishes = otherwise(planned.wishes, order.provider)
                 plans = realtime_plans(planned.agent, wishes, planned.market)
                 await direct.move(direct_links(planned.agent, plans))
                 planned.wishes = wishes
-        told = {"type": "ok", "of": getattr(order, "type", ""), **self.now_is()}
+        now = self.now_is()
+        self._note(order, "changed", **flat(now))
+        told = {"type": "ok", "of": getattr(order, "type", ""), **now}
         self._tell(told if order.id is None else {**told, "id": order.id})
+
+    def _note(self, order: Order, name: str, **fields: Any) -> None:
+        """What was changed, or could not be, and how long that took."""
+        if isinstance(order, Reset | SetLanguage | SetProvider):
+            took_ms = round((self._direct.outside.clock() - self._asked_at) * 1000)
+            self._direct.note_event(name, of=order.type, ms=took_ms, **fields)
 
     def _refuse(self, order: Order, code: str, message: str) -> None:
         told: dict[str, Any] = {"type": "error", "code": code, "message": message, "fatal": False}

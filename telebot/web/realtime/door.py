@@ -44,20 +44,23 @@ class Pass:
 
 class Door:
     """Lets sessions in, and counts them until they are `out`. `pays` raises `ApiError` where a
-    key's budget is used up."""
+    key's budget is used up; `known` gives a key as it is now, None where it opens nothing."""
 
     def __init__(
         self,
         promises: Promises,
         origins: Origins,
         settings: VoiceSettings,
+        *,
         pays: Callable[[ApiKey], Awaitable[None]],
+        known: Callable[[ApiKey], Awaitable[ApiKey | None]],
         new_id: Callable[[], str],
     ) -> None:
         self._promises = promises
         self._origins = origins
         self._settings = settings
         self._pays = pays
+        self._known = known
         self._new_id = new_id
         self._of_key: Counter[str] = Counter()
 
@@ -70,10 +73,7 @@ class Door:
             admitted.key.require(NEEDED)
         except WrongScope as error:
             raise TurnedAway(NOT_YOURS, "wrong_scope", f"{error}.") from None
-        try:
-            await self._pays(admitted.key)
-        except ApiError as error:
-            raise TurnedAway(NO_MONEY, error.code, str(error)) from None
+        await self.still(admitted)
         key_id = admitted.key.id
         if self._of_key[key_id] >= self._settings.sessions_per_key:
             raise TurnedAway(TOO_MANY, "too_many_sessions", "This key has too many sessions.")
@@ -81,6 +81,17 @@ class Door:
             raise TurnedAway(TOO_MANY, "too_many_sessions", "This server has too many sessions.")
         self._of_key[key_id] += 1
         return admitted
+
+    async def still(self, admitted: Pass) -> None:
+        """Whether its key opens it still, and pays: a session lasts longer than a request. Raises
+        `TurnedAway`, and `RecordsAway`."""
+        key = await self._known(admitted.key)
+        if key is None:
+            raise TurnedAway(NO_KEY, "key_gone", "The key of this session opens nothing any more.")
+        try:
+            await self._pays(key)
+        except ApiError as error:
+            raise TurnedAway(NO_MONEY, error.code, str(error)) from None
 
     def out(self, admitted: Pass) -> None:
         """A session is over."""

@@ -25,7 +25,7 @@ from telebot.carriers.realtime_codec import BAD_START, RealtimeCodec
 from telebot.speech.agents import Agent
 from telebot.speech.changing import Changing
 from telebot.speech.conversation import Conversation
-from telebot.speech.factory import Follows, Speech
+from telebot.speech.factory import Follows, SaysGoodbye, Speech
 from telebot.speech.wishes import KeySource, Market, Prices, Wishes, load_files, varied
 from telebot.voice.permits import ANY
 from telebot.voice.sessions import (
@@ -37,7 +37,7 @@ from telebot.voice.sessions import (
 )
 from telebot.web.realtime.direct import DirectCalls
 from telebot.web.realtime.teller import Tell, Teller
-from telebot.web.realtime.wishing import wished, wishes_of
+from telebot.web.realtime.wishing import flat, wished, wishes_of
 
 MOST_WAITING = 8  # orders that are not done yet
 LOOK_S = 0.1
@@ -66,10 +66,19 @@ class SessionCalls:
         self._house = house
         self._codec = codec
         self._key_id = key_id
+        self.call: Call | None = None  # once it has begun
+        self._speaks: SaysGoodbye | None = None
+
+    def say_goodbye(self, reason: str) -> bool:
+        """Have it end for that. False where there is nobody yet to say so."""
+        if self._speaks is not None:
+            self._speaks.goodbye(reason)
+        return self._speaks is not None
 
     async def start(self, call: Call, wire: MediaWire) -> MediaSink:
         """The conversation as the session wants it. Raises `BadWire` (4400) where nobody can do
         that."""
+        self.call = call
         tell = _telling(wire)
         base = self._house.speech.agent(call.agent)
         try:
@@ -88,6 +97,7 @@ class SessionCalls:
                     tell=tell,
                 )
                 if live is not None:
+                    self._speaks = live
                     return live
             agent = await planned(base, wishes, market)
         except (ProviderConfigError, ProviderError, ApiError) as fault:
@@ -98,6 +108,7 @@ class SessionCalls:
         follows = Follows(agent, Teller(tell), self._codec.began)
         conversation = await self._house.speech.start(call, wire, follows)
         self._codec.reason = lambda: conversation.closing.reason
+        self._speaks = conversation
         private = request.provider.data_collection == "deny"
         plan = Planning(base, market, wishes, agent, private)
         return LiveSession(conversation, plan, tell, self._house.clock)
@@ -206,13 +217,20 @@ class LiveSession:
         """The session's own task: one change after another, and the boundary for its faults."""
         while True:
             order = await self._orders.get()
+            began, of = self._clock(), getattr(order, "type", "")
             try:
                 await self._change(order)
+                told = flat(now_is(self._planning.agent, self._planning.wishes))
+                name = "changed"
             except (ProviderConfigError, ProviderError) as fault:
                 self._refuse(order, "no_provider", f"{fault}.")
+                name, told = "not_changed", {"why": f"{fault}"}
             except Exception:
                 log.exception("session_change_failed", call_id=self._conversation.parts.call.id)
                 self._refuse(order, "server_error", "The server failed; it is in its log.")
+                name, told = "not_changed", {"why": "server_error"}
+            took_ms = round((self._clock() - began) * 1000)
+            self._conversation.note_event(name, of=of, ms=took_ms, **told)
 
     async def _change(self, order: Order) -> None:
         """Raises ProviderConfigError, ProviderError; nothing has changed then."""

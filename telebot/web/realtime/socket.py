@@ -17,15 +17,17 @@ from telebot.call.events import MediaCodec, Started
 from telebot.call.model import CallOffer
 from telebot.carriers.port import Webhook
 from telebot.carriers.realtime_codec import BAD_START, MAX_AUDIO_BYTES, RealtimeCodec, error
+from telebot.records.store import RecordsAway
 from telebot.voice.sessions import AUDIENCE, PROTOCOL
 from telebot.voice_settings import VoiceSettings
 from telebot.web.media_socket import CLOSE_WITHIN_S, MediaSockets
 from telebot.web.public_url import PublicUrl
-from telebot.web.realtime.door import Door, Pass, TurnedAway
+from telebot.web.realtime.door import NO_MONEY, Door, Pass, TurnedAway
 from telebot.web.realtime.session import House, SessionCalls
 
 PATH = "/v1/voice/realtime"
 PING_S = 20.0
+LOOK_S = 5.0  # how soon a session learns that its key pays for it no longer
 # browsers send a frame whole; what is larger closes the socket (1009)
 MAX_MESSAGE_BYTES = MAX_AUDIO_BYTES + 1024
 
@@ -114,18 +116,41 @@ class RealtimeSockets:
         try:
             codec = RealtimeCodec(admitted.id, admitted.request)
             way = SessionWay(admitted, codec, self._agents)
+            calls = SessionCalls(self._house, codec, admitted.key.id)
             await socket.prepare(request)
-            await self._sockets.take(
-                way,
-                self._urls.webhook(request, b""),
-                socket,
-                transport,
-                conversations=SessionCalls(self._house, codec, admitted.key.id),
-                idle_timeout_s=self._settings.session_idle_s,
-            )
+            watching = asyncio.create_task(self._watch(admitted, codec, calls), name="session key")
+            try:
+                await self._sockets.take(
+                    way,
+                    self._urls.webhook(request, b""),
+                    socket,
+                    transport,
+                    conversations=calls,
+                    idle_timeout_s=self._settings.session_idle_s,
+                )
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
         finally:
             self._door.out(admitted)
         return socket
+
+    async def _watch(self, admitted: Pass, codec: RealtimeCodec, calls: SessionCalls) -> None:
+        """A key that was revoked ends its sessions, a budget that is used up says so and ends
+        them. Where the records are away, nobody is the worse for it."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._door.still(admitted)
+            except TurnedAway as away:
+                if calls.call is None:
+                    continue  # not yet begun; it is bounded in time
+                codec.turned_away(away.close_code, away.code, str(away))
+                if away.close_code != NO_MONEY or not calls.say_goodbye("budget"):
+                    reason = "budget" if away.close_code == NO_MONEY else "operator_hangup"
+                    self._sockets.stop(calls.call, reason)
+            except RecordsAway:
+                log.info("session_key_not_looked_up")
 
 
 async def _turn_away(socket: web.WebSocketResponse, request: web.Request, away: TurnedAway) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -51,3 +52,8 @@ def wished(order: Order, wishes: Wishes) -> Wishes:
     if isinstance(order, SetProvider):
         return otherwise(wishes, order.provider)
     return replace(wishes, language=order.language) if isinstance(order, SetLanguage) else wishes
+
+
+def flat(now: Mapping[str, Any]) -> dict[str, Any]:
+    """What a session is now (`language`, `providers`), as the fields of an event."""
+    return {"language": now["language"], **now["providers"]}

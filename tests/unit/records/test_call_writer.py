@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from record_scene import Scene
 from sqlalchemy import func, select
 
-from telebot.call.model import Call, CallOffer, Note, State, WireEvent
+from telebot.call.model import Call, CallOffer, Note, State, UnitPrice, Usage, WireEvent
 from telebot.records import writer
 from telebot.records.reading import CallFilter, summary
 from telebot.records.rows import Row, clean, from_line, to_json, to_line
@@ -413,3 +413,21 @@ async def test_a_corrected_note_says_so(scene):
         (5, False),
         (2, False),
     ]
+
+
+async def test_what_a_live_call_costs_its_owner_is_known_before_its_bill(tmp_path, time):
+    scene = Scene(tmp_path, time, price=lambda *_: UnitPrice(0.001, "USD"))
+    billed: list[tuple[str, int]] = []
+    scene.log.billed = lambda owner, at, nanos: billed.append((owner, nanos))
+    one = scene.answer(scene.call("one", key_id="key"))
+    other = scene.answer(scene.call("other", key_id="another"))
+    assert scene.log.live_nanos("key") == 0  # a session has no carrier to be paid
+    scene.log.used(one, Usage("tts", "openai/tts-1", 1000, "characters"))
+    scene.log.used(other, Usage("tts", "openai/tts-1", 2000, "characters"))
+    cost = scene.log.live_nanos("key")
+    assert cost == 1_000_000_000
+    assert scene.log.live_nanos("another") == 2 * cost
+    scene.end(one)
+    assert scene.log.live_nanos("key") == 0
+    assert billed == [("key", cost)]
+    scene.end(other)
