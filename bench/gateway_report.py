@@ -182,7 +182,7 @@ def markdown(result: dict[str, Any]) -> str:
     idle = ", ".join(f"{name} {share:.1%}" for name, share in result["idle_share"].items())
     parts = [
         f"{report.machine_lines(result['machine'])}, litellm {result['litellm']}  ",
-        f"Both up on one core, loaded in turn; nice {result['nice']}; idle they take: {idle}.",
+        f"Both up on one core, loaded in turn; priority: {result['priority']}; idle: {idle}.",
         report.table(fast_rows(fast), FAST),
     ]
     if slow:

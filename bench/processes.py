@@ -94,6 +94,13 @@ def pinned(to: set[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def priority() -> str:
+    """How this process, and what it starts, is scheduled."""
+    if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+        return "real-time"
+    return f"nice {os.nice(0)}" if os.nice(0) else "usual"
+
+
 def as_nice(pid: int) -> None:
     """Give the session of a process this one's priority: with many kernels `nice` counts inside a
     session alone, and each session is as good as any other (autogroups, sched(7))."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from bench import report
 from bench.machine import describe
-from bench.processes import cores, cpu_s, pinned, rss_mb
+from bench.processes import cores, cpu_s, pinned, priority, rss_mb
 from bench.stats import summary
 
 HOST = "127.0.0.1"
@@ -198,8 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-keep", action="store_true")
     args = parser.parse_args(argv)
     under_test, load = cores()
-    real_time = os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
-    machine = {**describe(), "priority": "real-time" if real_time else "usual"}
+    machine = {**describe(), "priority": priority()}
     os.sched_setaffinity(0, load)
     steps = []
     for calls in args.calls or (100, 200, 400):

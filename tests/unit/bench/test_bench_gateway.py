@@ -116,7 +116,7 @@ def test_rounds_are_put_together_and_compared() -> None:
             "load_average_before": [0.0], "versions": {"telebot": "1"},
         },
         "litellm": "1.2.3",
-        "nice": 0,
+        "priority": "usual",
         "idle_share": {"telebot": 0.01},
         "throughput": fast,
         "latency": slow,
