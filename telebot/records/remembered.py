@@ -41,6 +41,10 @@ class Remembered(Generic[K, V]):
             task.add_done_callback(_told)
         return await asyncio.shield(task)  # who leaves takes nobody else's answer along
 
+    def __len__(self) -> int:
+        """How many answers are kept."""
+        return len(self._kept)
+
     def forget(self, key: K) -> None:
         """It has changed. What is being read now is old already, and not kept."""
         self._kept.pop(key, None)
