@@ -70,7 +70,7 @@ async def test_ones_own_change_counts_at_once(choices):
 
 
 async def test_many_users_take_bounded_memory(choices, monkeypatch):
-    monkeypatch.setattr(module, "MOST_KEPT", 3)
+    monkeypatch.setattr(choices._users, "_most", 3)
     for number in range(10):
         await choices.preferences("key", str(number))
     assert len(choices._users) == 3
