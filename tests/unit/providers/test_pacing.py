@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from virtual_time import run
 
-from telebot.providers import pacing
 from telebot.providers.pacing import PERIOD_S, Pace, Pacing, Priority, Slot, TurnedAway
 from telebot.settings import VendorLimits
 
@@ -202,11 +201,9 @@ async def test_a_big_request_at_the_head_is_not_overtaken_for_ever() -> None:
     assert done[0] == "big"
 
 
-def test_a_full_queue_turns_away_the_least_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "MOST_WAITING", 2)
-
+def test_a_full_queue_turns_away_the_least_wanted() -> None:
     async def work() -> None:
-        line, done = pace(concurrent=1), []
+        line, done = Pace("acme", VendorLimits(concurrent=1), clock, most_waiting=2), []
         slot = await line.slot("x", 0.0)
         names = (("probe", Priority.OTHER), ("one", Priority.LIVE), ("two", Priority.LIVE))
         waiting = [
