@@ -61,8 +61,8 @@ class Voices:
             for frame in line.sink.of(WordTimesFrame):
                 words = [] if frame.replaces and not frame.at_s else words
                 words += [word.text for word in frame.words]
-        while self.kept._work:  # beside the call
-            await self.vendor.until(lambda: not self.kept._work)
+        while self.kept._kept._work:  # beside the call
+            await self.vendor.until(lambda: not self.kept._kept._work)
         return told, audio, words
 
 
