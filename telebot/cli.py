@@ -49,8 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="[WHAT] …",
-        help="run (the default), ramp, noise, offline, failover, sip, sip-media, profile or load; "
-        "`telebot bench run --help` tells what one of them takes",
+        help="run (the default), ramp, noise, offline, failover, sip, sip-media, profile, load or "
+        "gateway; `telebot bench run --help` tells what one of them takes",
     )
     bench.set_defaults(run=_bench)
     for name, about in (("keys", "API keys"), ("db", "the database's migrations")):

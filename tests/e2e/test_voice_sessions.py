@@ -68,7 +68,7 @@ async def test_speaking_over_the_bot_clears_what_it_said(
         await session.of("state", state="speaking", since=4)
         await asyncio.sleep(1.0)
         since = len(session.messages)
-        await session.say("No, I want to know your address please.")
+        await session.say("Please, tell me your address.")
         await session.of("clear", since)
         turn = await session.of("turn", since)
         assert turn["interrupted"] is True

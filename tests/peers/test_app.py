@@ -115,7 +115,7 @@ async def test_a_server_opens_everything_and_closes_it(tmp_path: Path) -> None:
             key = (settings.server.data / "admin-key").read_text().strip()
             assert await status(url + "/v1/calls", Authorization=f"Bearer {key}") == 200
             assert local_access.discover(port, settings.environ), "telebot call finds it"
-            assert threads() > before, "what leaves nothing has had something"
+            assert threads() - before, "what leaves nothing has had something"
     assert local_access.discover(port, settings.environ) is None
     with pytest.raises(aiohttp.ClientConnectionError):
         await status(f"{url}/health/live")

@@ -48,6 +48,7 @@ class Entrance:
     door: Door = field(init=False)
     promises: Promises = field(init=False)
     inside: list[Pass] = field(default_factory=list)
+    revoked: set[str] = field(default_factory=set)
 
     async def asked(self, bearer: str = "", **headers: str) -> tuple[int, str]:
         """Close code and code; 0 where it is open."""
@@ -78,11 +79,14 @@ async def entrance() -> AsyncIterator[Entrance]:
         if asking.id == "poor":
             raise ApiError(402, "budget_used_up", "Nothing is left.")
 
+    async def known(asking: ApiKey) -> ApiKey | None:
+        return None if asking.id in one.revoked else asking
+
     tokens = StreamTokens("a-key-of-at-least-thirty-two-bytes!", 60.0, lambda: datetime.now(UTC))
     one.promises = Promises(tokens, time.monotonic, new_id)
     origins = Origins(["https://app.example"], lambda r: f"{r.scheme}://{r.host}")
     settings = VoiceSettings(sessions=3, sessions_per_key=2)
-    one.door = Door(one.promises, origins, settings, pays, new_id)
+    one.door = Door(one.promises, origins, settings, pays=pays, known=known, new_id=new_id)
     gate = Gate(Keys(), frozenset({PATH}))
     app = web.Application(middlewares=[errors, gate.middleware])
     app.router.add_get(PATH, one.handle)
@@ -120,6 +124,10 @@ async def test_a_token_brings_its_owner_and_its_session(entrance: Entrance) -> N
     _, token = entrance.promises.make(key("poor"), SessionRequest())
     protocols = f"telebot.token.{token}"
     assert await entrance.asked(Sec_WebSocket_Protocol=protocols) == (4402, "budget_used_up")
+    entrance.revoked.add("one")
+    _, token = entrance.promises.make(key("one"), SessionRequest())
+    protocols = f"telebot.token.{token}"
+    assert await entrance.asked(Sec_WebSocket_Protocol=protocols) == (4401, "key_gone")
 
 
 async def test_so_many_of_one_key_and_so_many_in_all(entrance: Entrance) -> None:
