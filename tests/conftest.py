@@ -25,6 +25,7 @@ KINDS = ("unit", "wire", "peers", "e2e", "soak")
 REAL_TIME = ("e2e", "soak")
 # what nobody should have to wait for in the end
 LONGEST = ("test_failover", "test_openapi", "test_canary_keys", "test_cloud_carriers", "test_pbx")
+IN_NO_HURRY = ("test_openapi",)  # thousands of questions beside a conversation break up its voice
 BEHIND = 5  # how much nicer a process is that is in no hurry
 HAS_LEFT = pytest.StashKey[bool]()
 
@@ -80,7 +81,7 @@ def pytest_make_collect_report(
 
 
 def in_real_time(item: pytest.Item) -> bool:
-    return kinds_of(item)[0] in REAL_TIME
+    return kinds_of(item)[0] in REAL_TIME and item.path.stem not in IN_NO_HURRY
 
 
 @pytest.hookimpl(tryfirst=True)
