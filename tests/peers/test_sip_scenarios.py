@@ -42,7 +42,10 @@ async def test_a_call_that_its_caller_ends(tmp_path: Path, server: Line, scenari
     await server.until(server.log.reasons)
     assert server.log.reasons() == ["caller_hangup"]
     assert len(server.log.calls) == 1
-    assert server.listeners.all[0].digits == (["5", "7"] if scenario == "info_digits" else [])
+    if scenario != "early_bye":  # whose caller may be gone before anybody listens
+        assert len(server.listeners.all) == 1
+    digits = [digit for one in server.listeners.all for digit in one.digits]
+    assert digits == (["5", "7"] if scenario == "info_digits" else [])
 
 
 async def test_a_session_that_is_too_short(tmp_path: Path, server: Line) -> None:
