@@ -10,9 +10,9 @@ ARGS ?=
 # UPGRADE=1 lets `make lock` move pins that still satisfy pyproject.toml.
 UPGRADE ?=
 UV ?= .venv/bin/uv
-# Conversations mostly wait, so four processes are right for two cores; tests/conftest.py says in
+# Conversations mostly wait, so three processes are right for two cores; tests/conftest.py says in
 # which order. ARGS='-n 0' runs them one after another.
-SIDE_BY_SIDE = -n 4 --dist loadscope --no-loadscope-reorder
+SIDE_BY_SIDE = -n 3 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup setup-dev peers run test soak lint bench lock clean
 
