@@ -106,7 +106,8 @@ async def status(url: str, **headers: str) -> int:
 async def test_a_server_opens_everything_and_closes_it(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     async with leaving_nothing():
-        before = threads()
+        # an earlier test's gRPC may still be letting its poller go
+        before = {name for name in threads() if "_poll_wrapper" not in name}
         async with app.running(settings) as server:
             url, port = f"http://{server.http}", int(server.http.rpartition(":")[2])
             for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json"):
@@ -115,7 +116,7 @@ async def test_a_server_opens_everything_and_closes_it(tmp_path: Path) -> None:
             key = (settings.server.data / "admin-key").read_text().strip()
             assert await status(url + "/v1/calls", Authorization=f"Bearer {key}") == 200
             assert local_access.discover(port, settings.environ), "telebot call finds it"
-            assert threads() - before, "what leaves nothing has had something"
+            assert threads() > before, "what leaves nothing has had something"
     assert local_access.discover(port, settings.environ) is None
     with pytest.raises(aiohttp.ClientConnectionError):
         await status(f"{url}/health/live")
