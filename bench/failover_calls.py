@@ -30,7 +30,7 @@ QUESTION, FAREWELL = "Where can I park?", "Goodbye."
 PAUSE_S = 0.2  # between two words or sentences; more is silence
 MOST = 0.93  # of a reply's own length: what was broken off in a pause may be shorter
 QUIET_S = 0.5
-LONGEST_SILENCE_S = 4.0  # inside a reply
+LONGEST_SILENCE_S = 8.0  # inside a reply: as patient as the links are that go on
 RECORD_TIMEOUT_S = 20.0
 
 
@@ -190,17 +190,19 @@ def _first(phone: Phone, turn: turns.Turn) -> float | None:
 
 
 def _finished(phone: Phone, turn: turns.Turn, lasts_s: float) -> bool:
-    quiet_s = turns.quiet_for(phone.stream) / RATE_HZ
-    spans = [s for s in phone.stream.playout.voice if s.end > turn.origin]
-    if not spans or phone.stream.playout.buffered:
+    if turns.first_voice(phone.stream, turn.origin) is None or phone.stream.playout.buffered:
         return False
-    spoken_s = sum(span.end - span.start for span in spans) / RATE_HZ
-    return quiet_s > (QUIET_S if spoken_s > MOST * lasts_s - 0.5 else LONGEST_SILENCE_S)
+    quiet_s = turns.quiet_for(phone.stream) / RATE_HZ
+    if quiet_s <= QUIET_S:
+        return False
+    sent_s = len(phone.stream.playout.sent(turn.origin)) / RATE_HZ
+    return sent_s >= MOST * lasts_s or quiet_s > LONGEST_SILENCE_S
 
 
 def _heard(phone: Phone, turn: turns.Turn, text: Mapping[str, Sequence[Clip]]) -> Heard:
     span = turns.reply_range(turn, phone.stream)
-    audio = to_float(g711.decode(phone.stream.playout.heard(span.start, span.end)))
+    # a busy machine's hesitations cut no word; they are silences of their own
+    audio = to_float(g711.decode(phone.stream.playout.sent(span.start, span.end)))
     heard = Heard(" ".join(text), judge(audio, text))
     voice = [s for s in phone.stream.playout.voice if span.start <= s.start < span.end]
     if voice:

@@ -90,6 +90,13 @@ class PlayOut:
             raise ValueError("this play-out keeps no audio")
         return bytes(self._played[start:end])
 
+    def sent(self, start: int = 0, end: int | None = None) -> bytes:
+        """mu-law of the bot alone that was played between two positions: without the silence where
+        there was nothing to play."""
+        last = self.position if end is None else end
+        spans = [(max(start, span.start), min(last, span.end)) for span in self.audio]
+        return b"".join(self.heard(low, high) for low, high in spans if low < high)
+
     def _take(self, count: int) -> bytes:
         parts = []
         while count and self._buffer:

@@ -119,6 +119,17 @@ def test_audio_after_a_pause_is_played_when_it_comes() -> None:
     assert [(span.start, span.end) for span in one.playout.audio] == [(0, 160), (4000, 4160)]
 
 
+def test_what_was_sent_has_no_holes_where_there_was_nothing_to_play() -> None:
+    one = stream()
+    one.receive(media(160), START_S)
+    one.receive(media(320), START_S + 0.5)
+    one.advance(START_S + 1.0)
+    assert len(one.playout.heard()) == 8000
+    assert one.playout.sent() == LOUD * 480
+    assert one.playout.sent(80, 4000 + 200) == LOUD * (80 + 200)
+    assert one.playout.sent(200, 3000) == b""
+
+
 def test_keys_and_stop() -> None:
     one = stream()
     (key,) = said(one.press("5"))
