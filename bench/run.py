@@ -28,13 +28,13 @@ class Ladder:
 
     variant: str
     calls: tuple[int, ...]
-    refine: bool = False
-    """After the first count that fails, try the middle between it and the last that passed."""
+    refine: int = 0
+    """How often to halve what lies between the last count that passed and the first that failed."""
 
 
 FULL = (
     Ladder("stock-vad", (1, 10, 20, 30)),
-    Ladder("telebot-vad", (20, 100, 250, 350, 450), refine=True),
+    Ladder("telebot-vad", (20, 100, 250, 350, 450), refine=1),
     Ladder("telebot-vad-100ms", (250,)),
     Ladder("telebot-chain", (100, 250)),
     Ladder("stock-full", (1, 10, 20)),
@@ -61,9 +61,12 @@ def climb(ladder: Ladder, step: Callable[[int], dict[str, Any]]) -> list[dict[st
         steps.append(step(calls))
         if broken(steps[-1]) or (ladder.refine and steps[-1]["missed"]):
             break
-    if ladder.refine and len(steps) > 1 and steps[-1]["missed"] and not steps[-2]["missed"]:
-        middle = (steps[-1]["calls"] + steps[-2]["calls"]) // 2
-        steps.append(step(middle))
+    if steps[-1]["missed"]:
+        too_many = steps[-1]["calls"]
+        for _ in range(ladder.refine):
+            steps.append(step((carried(steps) + too_many) // 2))
+            if steps[-1]["missed"]:
+                too_many = steps[-1]["calls"]
     return steps
 
 

@@ -22,8 +22,8 @@ from bench.servers import VARIANTS
 from bench.steps import Cores, measure
 
 LADDERS = (
-    Ladder("telebot-vad", (100, 200, 300, 400), refine=True),
-    Ladder("telebot-sip", (100, 200, 300, 400), refine=True),
+    Ladder("telebot-vad", (100, 200, 300, 400), refine=2),
+    Ladder("telebot-sip", (100, 200, 300, 400), refine=2),
 )
 DIALS = 40
 COLUMNS = ("calls over SIP", "INVITE→200 idle ms p50/p95", "busy", "RTP send jitter ms p50/p99/max")

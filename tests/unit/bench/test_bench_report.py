@@ -86,11 +86,19 @@ def test_a_ladder_ends_where_it_breaks() -> None:
     assert [s["calls"] for s in steps] == [1, 10]
 
 
-@pytest.mark.parametrize(("limit", "capacity"), [(150, 100), (160, 150), (250, 200)])
-def test_a_refined_ladder_tries_the_middle(limit: int, capacity: int) -> None:
-    steps = climb(Ladder("x", (100, 200, 300), refine=True), fails_from(limit, **LATE))
+@pytest.mark.parametrize(
+    ("limit", "halvings", "capacity"),
+    [(150, 1, 100), (160, 1, 150), (250, 1, 200), (160, 2, 150), (190, 2, 175), (80, 2, 75)],
+)
+def test_a_refined_ladder_tries_the_middle(limit: int, halvings: int, capacity: int) -> None:
+    steps = climb(Ladder("x", (100, 200, 300), halvings), fails_from(limit, **LATE))
     assert carried(steps) == capacity
-    assert len(steps) <= 4
+    assert len(steps) <= 3 + halvings
+
+
+def test_a_ladder_that_carries_everything_has_nothing_to_refine() -> None:
+    steps = climb(Ladder("x", (100, 200), 2), fails_from(900, **LATE))
+    assert [s["calls"] for s in steps] == [100, 200]
 
 
 def test_waits_are_taken_off_the_times_and_not_the_count() -> None:
