@@ -8,7 +8,6 @@ sippy's thread alone.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -39,7 +38,9 @@ class Waker:
         timers = ED2.tlisteners
         sleep_s = LONGEST_SLEEP_S
         if timers:
-            sleep_s = min(sleep_s, max(0.0, timers[0].etime.monot - time.monotonic()))
+            # by sippy's own clock, which is not Python's: CLOCK_MONOTONIC_RAW runs away from
+            # CLOCK_MONOTONIC by seconds a week, and a sleep too short is no sleep until it is due
+            sleep_s = min(sleep_s, max(0.0, -timers[0].etime.offsetFromNow()))
         try:
             function, arguments = self._calls.get(timeout=sleep_s)
             for _ in range(MOST_AT_ONCE):
