@@ -136,7 +136,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         )
         steering = outgoing.steering(parts, speech, app[SOCKETS])
         sessions = realtime.add(app, parts, realtime.Behind(speech, voice, archive, wall_clock))
-        more = (steering, sessions, programs.talks(parts, voice, speech, wall_clock))
+        more = (sessions, steering, programs.talks(parts, voice, speech, wall_clock))
         programs.add_pages(app, archive, parts, voice, *more, agents=ready_agents, now=wall_clock)
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)

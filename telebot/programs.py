@@ -23,17 +23,19 @@ from telebot.api.voice.budgets import Own, OwnBudget
 from telebot.api.voice.chat import ChatApi
 from telebot.api.voice.config import Config
 from telebot.api.voice.realtime import TOLD as REALTIME
+from telebot.api.voice.realtime import RealtimeSessions
 from telebot.api.voice.reports import ReportsApi
 from telebot.api.voice.trials import Trials
 from telebot.call import local_access
 from telebot.call.admission import ANY_NUMBER
 from telebot.call.ports import WallClock
 from telebot.config_file import SettingsError, did_you_mean, told
-from telebot.console import pages
+from telebot.console import pages, talk
 from telebot.console.sessions import Sessions
 from telebot.providers.kept_files import KeptFiles
 from telebot.providers.resources import Resources
 from telebot.records.archive import Archive
+from telebot.records.keys import ApiKey
 from telebot.settings import Settings
 from telebot.speech.agents import Agent
 from telebot.speech.chains import Chains
@@ -48,7 +50,7 @@ from telebot.voice.permits import Permit, permit_of
 from telebot.voice.service import Done, Voice
 from telebot.voice.tailoring import Tailor
 from telebot.voice_measures import measure_voice
-from telebot.web.auth import Gate
+from telebot.web.auth import KEY, Gate
 from telebot.web.bearers import Askers, Bearers
 from telebot.web.key_budgets import KeyBudgets
 from telebot.web.metrics import Metrics
@@ -190,12 +192,13 @@ def add_pages(
     archive: Archive,
     parts: Parts,
     voice: Voice,
+    sessions: RealtimeSessions,
     *more: calls_api.HasEndpoints,
     agents: Mapping[str, Agent],
     now: WallClock,
 ) -> None:
-    """The routes of `/v1`, its description, and the console. `more`: parts of `/v1` that were built
-    elsewhere."""
+    """The routes of `/v1`, its description, and the console. `sessions` and `more`: parts of `/v1`
+    that were built elsewhere."""
     measure_voice(parts.metrics, voice)
     settings = parts.settings
     calls = calls_api.CallsApi(archive.reader, archive.retention, parts.gate.sees)
@@ -212,7 +215,7 @@ def add_pages(
     keys = KeysApi(archive.keys, parts.gate.who, now)
     brains = {name: agent.brain for name, agent in agents.items()}
     works = voice_api.parts(voice, parts.gate.who, brains, now)
-    work = [*more, *works, reports, config, keys]
+    work = [*more, sessions, *works, reports, config, keys]
     forget = [archive.retention.forget, *(it.forget_user for it in more if isinstance(it, ChatApi))]
     work += voice_api.choosing(archive.choices, voice, parts.gate.who, agents, forget)
     work.append(voice_api.portable(archive.portable, voice, parts.gate.who, now, agents))
@@ -220,7 +223,25 @@ def add_pages(
     check_endpoints(settings, endpoints)
     openapi.setup(app, endpoints, telebot.__version__, [REALTIME])
     logins = Sessions(archive.keys, secret_key(settings), now)
-    pages.setup(app, pages.Console(archive.reader, archive.keys, logins))
+    console = pages.Console(archive.reader, archive.keys, logins)
+    pages.setup(app, console)
+    talk.setup(app, console, talk.Talk(console, _by_use(parts), _promise(sessions)))
+
+
+def _by_use(parts: Parts) -> list[str]:
+    """The agents, the one that answers any number first."""
+    usual = parts.admission.numbers.get(ANY_NUMBER, "")
+    return sorted(parts.admission.agents, key=lambda name: (name != usual, name))
+
+
+def _promise(sessions: RealtimeSessions) -> talk.Promise:
+    """The console's own way to a one-time token: as `/v1` does it, by who is logged in."""
+
+    async def promise(request: web.Request, key: ApiKey) -> web.Response:
+        request[KEY] = key
+        return await sessions.create_session(request)
+
+    return promise
 
 
 def own_budget(tailor: Tailor, gate: Gate) -> OwnBudget:

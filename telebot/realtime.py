@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from telebot.api.calls import HasEndpoints
 from telebot.api.voice.realtime import RealtimeSessions, Vendors
 from telebot.call.admission import ANY_NUMBER
 from telebot.call.errors import ApiError
@@ -49,7 +48,7 @@ class Behind:
     wall_clock: WallClock
 
 
-def add(app: web.Application, parts: Parts, behind: Behind) -> HasEndpoints:
+def add(app: web.Application, parts: Parts, behind: Behind) -> RealtimeSessions:
     """Add the socket's route; returns the endpoints of `/v1`."""
     settings, voice = parts.settings, behind.voice
     server = settings.server

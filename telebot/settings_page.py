@@ -58,7 +58,7 @@ pacing:
   {llm}/MODEL: {{requests_per_minute: 500}}
 ```
 
-A model with a row of its own is counted by that alone. More: [providers.md](providers.md).
+A model with a row of its own is counted by that alone. More: [chains.md](chains.md#rate-limits).
 """
 
 TRUNKS_TEXT = """\
@@ -98,7 +98,7 @@ speech:
 | `settings` | fields of the service's `Settings` (model, voice, language, …) | |
 | `options` | arguments of its constructor | |
 | `hedge_s` | of a model: when the next one is asked beside it | never |
-| `start_s`, `first_s`, `stall_s` | deadlines, in seconds | [by kind](providers.md#deadlines) |
+| `start_s`, `first_s`, `stall_s` | deadlines, in seconds | [by kind](chains.md#deadlines) |
 
 `<VENDOR>` is the name in capitals, of an import string its third part. A key itself never stands in
 a file.

@@ -19,7 +19,8 @@ def welcome(server: Server) -> str:
     lines = [ready, "", f'  talk to it    {_command()} call {url} --say "Are you open on Mondays?"']
     given = server.settings.security.admin_key.get_secret_value()
     key = "TELEBOT_ADMIN_KEY" if given else settings.data / "admin-key"
-    lines.append(f"  read calls    {url}/console/   (key: {key})")
+    lines.append(f"  in a browser  {url}/console/talk   (key: {key})")
+    lines.append(f"  read calls    {url}/console/")
     for carrier in server.carriers:
         why_off = carrier.off()
         if why_off:

@@ -1,4 +1,4 @@
-"""The console's routes: log in, the list, one call, its audio.
+"""The console's routes: log in, the list, one call, its audio. To talk from a page: `talk.py`.
 
 Pages are made here from `records/` by templates that escape everything; `static/console.js` only
 adds comfort. Nothing is fetched from outside, and the policy sent along forbids it.
@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from telebot.call.model import Result
 from telebot.console import client, view
 from telebot.console.sessions import COOKIE, PATH, Sessions, TooMany, from_elsewhere, set_cookie
-from telebot.records.keys import Keys, NoKey, Scope, WrongScope
+from telebot.records.keys import ApiKey, Keys, NoKey, Scope, WrongScope
 from telebot.records.reading import BadCursor, CallFilter, CallReader, NoRecording
 from telebot.records.shape import rfc3339
 from telebot.records.store import RecordsAway
@@ -31,7 +31,11 @@ PAGE_CALLS = 50
 PAGE_EVENTS = 200
 MAX_LOGIN_BYTES = 4096
 LOGIN_WITHIN_S = 10.0
-STATIC = {"console.css": "text/css", "console.js": "text/javascript"}
+STATIC = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "talk.js": "text/javascript",
+}
 FILTERS = ("q", "result", "agent", "carrier")
 PROTECT = {
     "Content-Security-Policy": (
@@ -45,7 +49,7 @@ PROTECT = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-SEES = web.RequestKey("sees", str)  # the key whose realtime sessions alone may be seen; "": all
+WHO = web.RequestKey("who", ApiKey)  # whose session it is
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -77,10 +81,10 @@ class Console:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         if from_elsewhere(request):
-            return self._notice("Not from here", "Another site sent this form.", 403)
+            return self.notice("Not from here", "Another site sent this form.", 403)
         form = await _form(request)
         if form is None:
-            refused = self._notice("Not a form", "Send the login form.", 400)
+            refused = self.notice("Not a form", "Send the login form.", 400)
             refused.force_close()  # of a broken body nobody knows the end
             return refused
         try:
@@ -95,7 +99,7 @@ class Console:
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
         if from_elsewhere(request):
-            return self._notice("Not from here", "Another site sent this form.", 403)
+            return self.notice("Not from here", "Another site sent this form.", 403)
         self._sessions.end(request)
         response = _redirect(f"{PATH}/login")
         response.del_cookie(COOKIE, path=PATH)
@@ -117,7 +121,7 @@ class Console:
         except BadCursor:
             raise web.HTTPFound(f"{PATH}/") from None
         older = page.next_cursor and f"?{urlencode(chosen | {'cursor': page.next_cursor})}"
-        return self._page(
+        return self.page(
             "calls.html",
             calls=page.data,
             older=older,
@@ -136,7 +140,7 @@ class Console:
         slowest = max(
             (turn for turn in turns if turn.total_ms), key=lambda t: t.total_ms or 0, default=None
         )
-        return self._page(
+        return self.page(
             "call.html",
             call=call,
             turns=turns,
@@ -161,13 +165,13 @@ class Console:
             raise web.HTTPFound(f"{PATH}/calls/{call_id}/events") from None
         if page is None:
             return self._no_call()
-        return self._page("events.html", call_id=call_id, page=page)
+        return self.page("events.html", call_id=call_id, page=page)
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         try:
             path = await self._reader.recording(request.match_info["id"], sees=_sees(request))
         except NoRecording as error:
-            return self._notice("Nothing to hear", f"The recording is {error.code}.", 404)
+            return self.notice("Nothing to hear", f"The recording is {error.code}.", 404)
         if path is None:
             return self._no_call()
         return web.FileResponse(path, headers=PROTECT | {"Content-Type": "audio/wav"})
@@ -180,11 +184,10 @@ class Console:
                 session = await self._sessions.find(request)
                 if session is None:
                     return self._login(request, status=401, next_path=_next(request.path_qs))
-                key = session[0]
-                request[SEES] = "" if key.scope.allows(Scope.ADMIN) else key.id
+                request[WHO] = session[0]
                 response = await handler(request)
             except RecordsAway:
-                return self._notice("Just a moment", "The database does not answer.", 503)
+                return self.notice("Just a moment", "The database does not answer.", 503)
             if session[1] is not None:
                 set_cookie(response, session[1], secure=request.secure)
             return response
@@ -198,7 +201,7 @@ class Console:
             try:
                 return await handler(request)
             except RecordsAway:
-                return self._notice("Just a moment", "The database does not answer.", 503)
+                return self.notice("Just a moment", "The database does not answer.", 503)
 
         return guard
 
@@ -210,15 +213,17 @@ class Console:
             hint = "TELEBOT_ADMIN_KEY"
         elif _is_loopback(request) and self._keys.first.path.exists():
             hint = str(self._keys.first.path)
-        return self._page("login.html", status, fault=fault, hint=hint, next=next_path)
+        return self.page("login.html", status, fault=fault, hint=hint, next=next_path)
 
     def _no_call(self) -> web.Response:
-        return self._notice("No such call", "There is no such call, or it was deleted.", 404)
+        return self.notice("No such call", "There is no such call, or it was deleted.", 404)
 
-    def _notice(self, title: str, text: str, status: int) -> web.Response:
-        return self._page("notice.html", status, title=title, text=text)
+    def notice(self, title: str, text: str, status: int) -> web.Response:
+        """A page that says one thing."""
+        return self.page("notice.html", status, title=title, text=text)
 
-    def _page(self, template: str, status: int = 200, **parts: Any) -> web.Response:
+    def page(self, template: str, status: int = 200, **parts: Any) -> web.Response:
+        """What a template makes of `parts`."""
         return web.Response(
             text=self._templates.get_template(template).render(parts),
             status=status,
@@ -229,8 +234,9 @@ class Console:
 
 
 def _sees(request: web.Request) -> str | None:
-    """Of whom it is, as the records want it."""
-    return request.get(SEES) or None
+    """The key whose realtime sessions alone may be seen; None: all."""
+    key = request[WHO]
+    return None if key.scope.allows(Scope.ADMIN) else key.id
 
 
 def setup(app: web.Application, console: Console) -> None:

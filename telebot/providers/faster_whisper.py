@@ -26,7 +26,7 @@ from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers.local_stt import PREROLL_S, LocalSTTService, seconds
 from telebot.providers.recogniser import normalise
 from telebot.providers.resources import Resources
-from telebot.providers.vendor import check_known, near
+from telebot.providers.vendor import check_known, near, to_install
 from telebot.providers.voicing import Floats, find_speech, to_float
 from telebot.providers.workers import Done, ModelThreads, WorkerStats
 
@@ -224,7 +224,7 @@ def _shared(wanted: Wanted, resources: Resources) -> Whisper:
 def _wanted(options: Mapping[str, Any]) -> Wanted:
     check_known("option", options, OPTIONS, NAME)
     if importlib.util.find_spec("faster_whisper") is None:
-        raise ProviderConfigError(f"{NAME} is not installed; write: pip install 'telebot[whisper]'")
+        raise ProviderConfigError(f"{NAME} is not installed; {to_install(NAME)}")
     model = str(options.get("model") or MODEL)
     if model.startswith("~"):
         model = str(Path(model).expanduser())

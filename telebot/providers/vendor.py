@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -182,8 +183,13 @@ def _missing_package(path: str, error: ImportError) -> ProviderConfigError:
     vendor = vendor_of(path).lower()
     return ProviderConfigError(
         f"{path} needs a package that is not installed ({error}); "
-        f"write: pip install 'pipecat-ai[{vendor}]'"
+        + to_install(f"'pipecat-ai[{vendor}]'")
     )
+
+
+def to_install(package: str) -> str:
+    """What to write to have a package beside this server: its environment has no pip of its own."""
+    return f"write: python3 -m pip --python {sys.executable} install {package}"
 
 
 def vendor_of(path: str) -> str:

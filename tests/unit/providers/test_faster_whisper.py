@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -224,4 +225,4 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     fault = registry.check("stt", "faster-whisper", Resources(LocalSpeech(), {}))
     assert fault is not None
-    assert "pip install 'telebot[whisper]'" in fault
+    assert f"pip --python {sys.executable} install faster-whisper" in fault
