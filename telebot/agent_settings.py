@@ -72,7 +72,7 @@ class AgentIdentity(Row):
     """Who the agent is (`agent:`)."""
 
     name: AgentName = row(..., "the agent's name")
-    language: str = row("en", "not used yet; the built-in speech is English")
+    language: str = row("en", "told to clients of realtime sessions; providers have a `language` of their own")
     timezone: str = row("Europe/London", "time zone of its opening hours and dates")
 
 

@@ -13,6 +13,7 @@ import pytest
 from telebot import settings_page
 from telebot.agent_settings import AgentCall, AgentIdentity, AgentSpeech
 from telebot.call.ending import COMPLETED, NO_MEDIA, REFUSED
+from telebot.carriers.registry import CARRIERS
 from telebot.settings import Settings, rows
 
 pytestmark = pytest.mark.unit
@@ -24,7 +25,8 @@ GLOSSARY = ROOT / "docs" / "glossary.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 MENTION = re.compile(r"`((?:[\w.-]+/)*\w+\.py)(?::([A-Za-z_][\w.]*))?[`(]")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-SETTING = re.compile(r"`((?:server|security|media|speech|records|call|agent)\.[a-z_]+)`")
+SETTING = re.compile(r"`([a-z]+(?:\.[a-z_]+)+)`")
+FILES = (".yaml", ".md", ".py", ".js", ".ts", ".json", ".db", ".cfg", ".list")
 FENCED = re.compile(r"^\s*```.*?^\s*```", re.M | re.S)
 
 
@@ -129,7 +131,18 @@ def test_settings_that_a_page_names_exist(page: Path) -> None:
     known = {name for name, *_ in rows(Settings)}
     for group, model in (("agent", AgentIdentity), ("speech", AgentSpeech), ("call", AgentCall)):
         known |= {f"{group}.{name}" for name, *_ in rows(model)}
-    assert set(SETTING.findall(page.read_text("utf-8"))) - known == set()
+    for carrier in CARRIERS:
+        for model in settings_page.carrier_rows(carrier):
+            known |= {f"carriers.{carrier}.{name}" for name, *_ in rows(model)}
+            known.add(f"carriers.{carrier}")
+    groups = {name.partition(".")[0] for name in known}
+    told = {
+        name
+        for name in SETTING.findall(page.read_text("utf-8"))
+        if name.partition(".")[0] in groups and not name.endswith(FILES)
+    }
+    inner = {name.rpartition(".")[0] for name in known}
+    assert told - known - inner == set()
 
 
 def test_the_settings_page_is_the_generated_one() -> None:

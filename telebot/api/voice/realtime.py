@@ -91,7 +91,7 @@ class RealtimeSessions:
     async def create_session(self, request: web.Request) -> web.Response:
         asked = read(SessionRequest, await body_of(request) or b"{}")
         if asked.agent is not None and asked.agent not in self._agents:
-            raise ApiError(404, "no_such_agent", f"There is no agent {asked.agent!r}.", "agent")
+            raise ApiError(404, "agent_not_found", f"There is no agent {asked.agent!r}.", "agent")
         key = self._key(request)
         if asked.target == "vendor":
             return answer(_vendors(await self._vendors(key.id, asked), asked), status=201)
