@@ -72,7 +72,9 @@ class AgentIdentity(Row):
     """Who the agent is (`agent:`)."""
 
     name: AgentName = row(..., "the agent's name")
-    language: str = row("en", "told to clients of realtime sessions; providers have a `language` of their own")
+    language: str = row(
+        "en", "told to clients of realtime sessions; a provider has a `language` too"
+    )
     timezone: str = row("Europe/London", "time zone of its opening hours and dates")
 
 

@@ -27,9 +27,9 @@ INTRODUCTION = """\
 
 *Made by `.venv/bin/python -m telebot.settings_page > docs/settings.md`; a test compares the two.*
 
-A value comes from the command line (`telebot serve --help`), else from the environment, else from
-`config/telebot.yaml` (another file by `--config`), else it is the default. In the file the part
-before the dot is a group:
+A value comes from the command line (`telebot serve`: `--http`, `--sip`, `--audiosocket`, `--data`),
+else from the environment, else from `config/telebot.yaml` (another file by `--config`), else it is
+the default. In the file the part before the dot is a group:
 
 ```yaml
 server:

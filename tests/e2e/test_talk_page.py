@@ -10,6 +10,7 @@ from application import browser
 from browser import Browser
 from serving import Server
 
+from telebot.audio.resample import resample
 from telebot.phone.voices import LocalSpeech
 
 pytestmark = pytest.mark.e2e
@@ -27,7 +28,7 @@ async def log_in(page: Browser, server: Server, key: str) -> None:
     await page.go(server.url + TALK)
     await page.type("#key", key)
     await page.click("form.login button")
-    await page.until("return document.getElementById('talk')")
+    await page.until("return document.getElementById('talk')?.disabled === false")
 
 
 async def until_said(page: Browser, pattern: str) -> None:
@@ -37,9 +38,8 @@ async def until_said(page: Browser, pattern: str) -> None:
 async def test_a_bot_is_spoken_to_in_the_browser(
     server: Server, speech: LocalSpeech, tmp_path: Path
 ) -> None:
-    asked = speech.tts.stream("Are you open on Mondays?", rate_hz=PAGE_HZ)
-    question = [clip.pcm16 async for clip in asked]
-    async with browser(tmp_path, (b"".join(question), PAGE_HZ), GREETED_S) as page:
+    question = resample((await speech.speak("Are you open on Mondays?")).pcm16, 8000, PAGE_HZ)
+    async with browser(tmp_path, (question, PAGE_HZ), GREETED_S) as page:
         await log_in(page, server, key_of(server))
         first = "return document.querySelector('#agent option').textContent"
         assert await page.script(first) == "front-desk"
@@ -59,7 +59,7 @@ async def test_who_has_no_microphone_writes(server: Server, tmp_path: Path) -> N
         await log_in(page, server, key_of(server))
         await page.script("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error())")
         await page.click("#talk")
-        await page.until("return document.getElementById('state').innerText.includes('write')")
+        await page.until("return document.getElementById('notice').innerText.includes('write')")
         await page.type("#words", "When are you open? <b>\ue007")  # Enter
         await until_said(page, "You.*<b>")
         await until_said(page, "Bot.*Tuesday to Sunday")

@@ -10,6 +10,10 @@ function show(text) {
   find("state").textContent = text;
 }
 
+function warn(text) {
+  find("notice").textContent = text;
+}
+
 function up(isUp) {
   find("talk").hidden = find("agent").disabled = isUp;
   find("stop").hidden = find("write").hidden = !isUp;
@@ -59,11 +63,12 @@ function listen(one) {
   one.on("turn", ({ turn, latency_ms }) => {
     if (latency_ms.heard) say("Bot", turn, null, `after ${Math.round(latency_ms.heard)} ms`);
   });
-  one.on("failover", ({ provider, cause }) => show(`${provider} failed (${cause}); another one goes on`));
-  one.on("error", ({ message }) => show(message));
-  one.on("playback", ({ blocked }) => blocked && show("Click into the page to hear the bot."));
+  one.on("failover", ({ provider, cause }) => warn(`${provider} failed (${cause}); another one goes on`));
+  one.on("error", ({ message }) => warn(message));
+  one.on("playback", ({ blocked }) => blocked && warn("Click into the page to hear the bot."));
   one.on("connection", ({ state, error }) => {
-    if (state !== "ready") show(error ? error.message : { closed: "The call is over." }[state] ?? state);
+    if (error) warn(error.message);
+    if (state !== "ready") show(state === "closed" ? "the call is over" : state);
     if (state === "closed") up(false);
   });
 }
@@ -71,6 +76,7 @@ function listen(one) {
 find("call").onsubmit = async (event) => { // a click, so that the browser lets it play and listen
   event.preventDefault();
   find("said").replaceChildren();
+  warn("");
   const agent = find("agent").value;
   client = new TelebotClient({ session: () => session(agent), workletUrl: "/console/telebot-client.js" });
   listen(client);
@@ -79,12 +85,12 @@ find("call").onsubmit = async (event) => { // a click, so that the browser lets 
     await client.connect();
   } catch (error) {
     up(false);
-    return show(error.message);
+    return warn(error.message);
   }
   try {
     await client.startListening();
   } catch {
-    show(NO_MICROPHONE);
+    warn(NO_MICROPHONE);
     find("words").focus();
   }
 };
@@ -98,6 +104,7 @@ find("write").onsubmit = async (event) => {
   try {
     await client.sendText(text);
   } catch (error) {
-    show(error.message);
+    warn(error.message);
   }
 };
+find("talk").disabled = false;
