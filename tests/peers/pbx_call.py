@@ -30,7 +30,7 @@ async def calling(url: str, carrier: str, secret: str = "", **fields: Any) -> As
             await line.hang_up()
 
 
-async def heard(line: Line, ulaw: bytes, within_s: float = 10.0) -> None:
+async def heard(line: Line, ulaw: bytes, within_s: float = 30.0) -> None:
     """Wait until `ulaw` was played, whatever the wire made of its ends."""
     middle = ulaw[len(ulaw) // 4 : len(ulaw) // 2]
     await until(lambda: middle in line.stream.playout.heard(), within_s)

@@ -118,7 +118,7 @@ class RealtimeLine:
         if offered[0] != "telebot.realtime" or fixed is None:
             await socket.close(code=4401, message=b"the token is not known")
             return socket
-        start = await socket.receive_json(timeout=10)
+        start = await socket.receive_json(timeout=30)
         changed = {name for name in start.keys() & fixed.keys() if start[name] != fixed[name]}
         if start.pop("type") != "start" or changed or not start.keys() <= FIELDS:
             await socket.close(code=4400)

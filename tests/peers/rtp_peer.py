@@ -58,7 +58,7 @@ class Sink:
 
     async def until(self, enough) -> None:
         """Wait until `enough(self)`; the test's own timeout is the limit."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not enough(self):
                 self.came.clear()
                 await self.came.wait()
@@ -87,7 +87,7 @@ class Peer(asyncio.DatagramProtocol):
         self.transport.sendto(data, ("127.0.0.1", port))
 
     async def until(self, enough) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not enough(self):
                 self._came.clear()
                 await self._came.wait()

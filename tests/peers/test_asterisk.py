@@ -100,8 +100,8 @@ async def test_this_machine_alone_may_call_and_none_of_its_web_pages(server, htt
     start = "MEDIA_START connection_id:a format:ulaw optimal_frame_size:160"
     async with http.ws_connect(url, headers=headers) as socket:
         await socket.send_str(start)
-        assert (await socket.receive(timeout=10)).data == "HANGUP"
-        await socket.receive(timeout=10)
+        assert (await socket.receive(timeout=30)).data == "HANGUP"
+        await socket.receive(timeout=30)
         assert socket.close_code == 1008
     assert server.log.calls == []
 
@@ -125,7 +125,7 @@ async def test_a_token_that_the_dialplan_fetched(server, http):
         async with http.ws_connect(url, protocols=("media",)) as socket:
             assert socket.protocol == "media"
             await socket.send_str("MEDIA_START connection_id:a format:ulaw optimal_frame_size:160")
-            first = await socket.receive(timeout=10)
+            first = await socket.receive(timeout=30)
             assert (first.type, first.data) == (
                 aiohttp.WSMsgType.TEXT,
                 "ANSWER" if opens else "HANGUP",

@@ -130,7 +130,8 @@ async def test_a_recogniser_that_is_not_asked_any_more_is_let_go(speech, recordi
     async with simulated(speech, [simulated_name(name)]) as vendor:
         vendor.fault(f"{simulated_name(name)}.stt=stall@first")
         task = asyncio.create_task(transcriber(vendor, name).transcribe(recording))
-        await asyncio.sleep(0.3)
+        await vendor.until(lambda: vendor.sim.requests)
+        await asyncio.sleep(0.05)  # in the middle of the exchange
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -310,7 +310,7 @@ async def talk(url, messages, headers=None):
     ):
         for message in messages:
             await socket.send_str(message if isinstance(message, str) else json.dumps(message))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for message in socket:
                 said.append(json.loads(message.data))
         return said, socket.close_code

@@ -108,7 +108,7 @@ async def test_its_client_names_our_own_host_as_origin_and_is_let_in(switch, htt
         ) as socket:
             assert socket.protocol == "audio.drachtio.org"
             await socket.send_str('{"id":"' + f"1c9d{len(switch.log.calls)}" + '"}')
-            first = await socket.receive(timeout=10)
+            first = await socket.receive(timeout=30)
             assert (first.type is WSMsgType.BINARY) is opens  # else it is told to disconnect
 
 
@@ -120,7 +120,7 @@ async def test_a_token_that_the_dialplan_fetched(switch, http):
     for opens in (True, False):  # once
         async with http.ws_connect(url) as socket:
             await socket.send_json({"id": CHANNEL, "token": token})
-            await socket.receive(timeout=10)
+            await socket.receive(timeout=30)
             assert (socket.close_code is None) is opens
     [call] = switch.log.calls
     assert (call.agent, call.offer.phone_to) == ("echo", "200")

@@ -118,8 +118,8 @@ async def test_no_token_no_audio(hooked, http):
     async with http.ws_connect(url, protocols=("audio.jambonz.org",)) as socket:
         assert socket.protocol == "audio.jambonz.org"
         await socket.send_json({"callSid": SID, "sampleRate": 8000, "mixType": "mono"})
-        assert (await socket.receive(timeout=10)).data == '{"type":"disconnect"}'
-        await socket.receive(timeout=10)
+        assert (await socket.receive(timeout=30)).data == '{"type":"disconnect"}'
+        await socket.receive(timeout=30)
         assert socket.close_code == 1008
 
 

@@ -53,7 +53,7 @@ async def test_asterisk(tmp_path, http, told):
                     "optimal_frame_size": 160,
                 }
             )
-            assert (await socket.receive(timeout=10)).data == '{"command":"ANSWER"}'
+            assert (await socket.receive(timeout=30)).data == '{"command":"ANSWER"}'
             await server.until(lambda: server.listeners.all)
         await server.until(lambda: server.log.endings)
         assert call.answered_at is not None
@@ -69,7 +69,7 @@ async def test_freeswitch(tmp_path, http):
             server.url.replace("http", "ws") + "/freeswitch/media"
         ) as socket:
             await socket.send_json({"id": channel, "token": token})
-            await socket.receive(timeout=10)
+            await socket.receive(timeout=30)
             await server.until(lambda: server.listeners.all)
         await server.until(lambda: server.log.endings)
         assert call.answered_at is not None
@@ -88,7 +88,7 @@ async def test_jambonz_asks_its_hook_once_they_answer(tmp_path, http):
         async with http.ws_connect(listen["url"], protocols=("audio.jambonz.org",)) as socket:
             metadata = {"callSid": DIALLED, "sampleRate": 8000, "mixType": "mono"}
             await socket.send_json(metadata | listen["metadata"])
-            await socket.receive(timeout=10)
+            await socket.receive(timeout=30)
             await server.until(lambda: server.listeners.all)
         await server.until(lambda: server.log.endings)
         assert call.answered_at is not None

@@ -122,7 +122,7 @@ async def test_a_stall_ends_with_the_call(vendor, point):
         if point == "middle":
             await line.sink.wait_for(TTSAudioRawFrame)
         else:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not vendor.sim.requests:  # noqa: ASYNC110 - the simulator tells nobody
                     await asyncio.sleep(0.01)
 

@@ -61,8 +61,8 @@ async def dialled(folder: Path, user: str = "", more: str = "", **overrides):
     env = "SECRET" if user else ""
     trunks = TRUNKS.format(port=phone.port, more=more, user=user, env=env)
     async with sip_line(folder, trunks=trunks, environ={"SECRET": "s3cret"}, **overrides) as line:
+        line.phones.append(phone)
         yield Dialled(line, phone)
-        phone.close()
 
 
 @pytest.fixture

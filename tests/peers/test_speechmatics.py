@@ -195,7 +195,7 @@ async def test_the_vendor_refuses(vendor, messages, error, code):
             else:
                 text = message if isinstance(message, str) else json.dumps(message)
                 await socket.send_str(text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for message in socket:
                 said.append(json.loads(message.data))
         assert (said[-1]["message"], said[-1]["type"]) == ("Error", error)

@@ -43,6 +43,11 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
+async def asked_twice(rest_peer, status):
+    """Once more after the first answer was read."""
+    await until(lambda: [told for _, told in rest_peer.told].count(status) >= 2)
+
+
 class Transfer:
     """One under way, and what it has said."""
 
@@ -80,7 +85,7 @@ async def test_the_person_is_told_and_then_the_caller_comes(carrier, rest_peer):
     assert said == SUMMARY
     assert not {"441632960001", "442079460018"} & set(room.split("-"))
     rest_peer.statuses[made.sid] = "ringing"
-    await asyncio.sleep(0.1)
+    await asked_twice(rest_peer, "ringing")
     assert transfer.answered == 0
     rest_peer.statuses[made.sid] = "in-progress"
     await until(lambda: transfer.answered)
@@ -111,7 +116,7 @@ async def test_why_the_person_did_not_come(carrier, rest_peer, statuses, reason,
     [made] = rest_peer.made
     for status in statuses:
         rest_peer.statuses[made.sid] = status
-        await asyncio.sleep(0.1)
+        await until(lambda status=status: (made.sid, status) in rest_peer.told)
     with pytest.raises(NotReached) as error:
         await transfer.task
     assert error.value.reason == reason

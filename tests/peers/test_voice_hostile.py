@@ -257,7 +257,7 @@ async def test_who_goes_away_before_the_answer_stops_the_vendor(speech):
         server.vendors.fault("openai.tts=stall@middle")
         asked = {"text": "The car park is behind the building. " * 4, "stream": False}
         task = asyncio.create_task(server.post("/v1/voice/synthesize", json=asked))
-        await asyncio.sleep(0.7)
+        await server.vendors.until(lambda: server.vendors.sim.requests)
         task.cancel()
         await server.vendors.until(lambda: server.done != [])
         assert server.done[0].error == "cancelled"

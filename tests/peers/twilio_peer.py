@@ -255,6 +255,7 @@ class Rest:
     url: str = ""
     made: list[Made] = field(default_factory=list)
     statuses: dict[str, str] = field(default_factory=dict)  # of calls, by sid
+    told: list[tuple[str, str]] = field(default_factory=list)  # sid and status, whenever asked
     rooms: dict[str, str] = field(default_factory=dict)  # status of conferences, by name
     slow_s: float = 0.0  # before a change of a call is answered
     refuses: set[str] = field(default_factory=set)  # calls that are over for Twilio
@@ -262,6 +263,10 @@ class Rest:
     answers: list[int | str] = field(default_factory=list)  # one each request
     then: int | str = 200  # and always after those
     unauthorized: int = 0
+
+    def forget(self) -> None:
+        """Be as new for the next test."""
+        vars(self).update(vars(Rest(self.url)))
 
     async def update(self, request: web.Request) -> web.StreamResponse:
         """POST /2010-04-01/Accounts/{account}/Calls/{call}.json"""
@@ -298,8 +303,9 @@ class Rest:
         sid = request.match_info["call"]
         if all(made.sid != sid for made in self.made):
             return self._error(404, 20404, "no such call")
-        told = {"sid": sid, "status": self.statuses.get(sid, "queued")}
-        return await self._answer(request, told, 200)
+        status = self.statuses.get(sid, "queued")
+        self.told.append((sid, status))
+        return await self._answer(request, {"sid": sid, "status": status}, 200)
 
     async def conferences(self, request: web.Request) -> web.StreamResponse:
         """GET /2010-04-01/Accounts/{account}/Conferences.json: by name, in progress unless another

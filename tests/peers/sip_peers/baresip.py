@@ -183,8 +183,10 @@ async def baresip(
     uri: str = "",
     certificate: Path | None = None,
     authority: Path | None = None,
+    sip: int = 0,
 ) -> AsyncIterator[Baresip]:
-    """A telephone that says `speaks` (int16 at 8 kHz, or a WAV file) in every call.
+    """A telephone that says `speaks` (int16 at 8 kHz, or a WAV file) in every call, on the port
+    `sip` or on one that is free.
 
     `account` are its parameters (`;answermode=auto;mediaenc=srtp-mand;outbound="sip:…"`), `uri`
     what it calls itself (`sip:user@127.0.0.1` otherwise); it does not register unless they say so.
@@ -194,7 +196,8 @@ async def baresip(
     heard = home / "heard"
     heard.mkdir(parents=True)
     wav = speaks if isinstance(speaks, Path) else write_wav(home / "speaks.wav", speaks)
-    sip, rtp, control = free_ports(SIP_PORTS), free_ports(RTP_PORTS), free_ports()
+    sip = sip or free_ports(SIP_PORTS)
+    rtp, control = free_ports(RTP_PORTS), free_ports()
     lines = [f"sip_certificate {certificate}"] if certificate else []
     lines += [f"sip_cafile {authority}"] if authority else []
     (home / "config").write_text(

@@ -1,5 +1,5 @@
 """A network between telephones and a server that loses, delays, swaps and doubles UDP packets,
-of the signalling, the media, or both: seeded, so a run can be repeated.
+of the signalling, the media, or both: seeded, each stream by itself, so a run can be repeated.
 
 It is a relay with two faces: telephones send to `port`, the server sees calls come from
 `server_port`. Addresses in SIP and SDP are exchanged on the way (all ports have five digits, so no
@@ -45,19 +45,22 @@ class Line:
 
     def carry(self, packet: bytes, deliver: Callable[[bytes], None]) -> None:
         self._seen["packets"] += 1
-        if self._rng.random() < self._faults.loss:
+        lost, doubled, *fates = (self._rng.random() for _ in range(6))  # as many for each packet
+        if lost < self._faults.loss:
             self._seen["lost"] += 1
             return
-        copies = 1 + (self._rng.random() < self._faults.duplicates)
+        copies = 1 + (doubled < self._faults.duplicates)
         self._seen["doubled"] += copies - 1
-        for _ in range(copies):
-            self._later(packet, deliver)
+        for copy in range(copies):
+            self._later(packet, deliver, fates[2 * copy], fates[2 * copy + 1])
 
-    def _later(self, packet: bytes, deliver: Callable[[bytes], None]) -> None:
+    def _later(
+        self, packet: bytes, deliver: Callable[[bytes], None], late: float, overtakes: float
+    ) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time() + self._rng.uniform(0, self._faults.jitter_ms / 1000)
+        due = loop.time() + late * self._faults.jitter_ms / 1000
         if due < self._last_due:
-            if self._rng.random() < self._faults.reorder:
+            if overtakes < self._faults.reorder:
                 self._seen["overtook"] += 1
             else:
                 due = self._last_due + 1e-6  # equal times have no order
@@ -121,7 +124,7 @@ class FaultyNetwork:
     server: int
     sip: Faults
     rtp: Faults
-    rng: random.Random
+    seed: int
     seen: dict[str, Counter[str]] = field(
         default_factory=lambda: {"sip": Counter(), "rtp": Counter()}
     )
@@ -134,10 +137,15 @@ class FaultyNetwork:
         self._outer, self._inner = Face(self._from_phone), Face(self._from_server)
         await self._outer.bind(self.port)
         await self._inner.bind(self.server_port)
-        self._up = Line(self.sip, self.rng, self.seen["sip"])
-        self._down = Line(self.sip, self.rng, self.seen["sip"])
+        self._up = self._line("sip", "up")
+        self._down = self._line("sip", "down")
         self._queue: asyncio.Queue[tuple[bytes, int, bool]] = asyncio.Queue()
         self._pump = asyncio.create_task(self._exchange())
+
+    def _line(self, kind: str, name: str) -> Line:
+        """What befalls it does not depend on what comes first from elsewhere."""
+        faults = self.sip if kind == "sip" else self.rtp
+        return Line(faults, random.Random(f"{self.seed} {kind} {name}"), self.seen[kind])
 
     async def close(self) -> None:
         self._pump.cancel()
@@ -194,8 +202,8 @@ class FaultyNetwork:
         return leg
 
     async def _pair(self, leg: Leg, more: int) -> None:
-        up = Line(self.rtp, self.rng, self.seen["rtp"])
-        down = Line(self.rtp, self.rng, self.seen["rtp"])
+        name = f"{len(self._legs)} {more}"
+        up, down = self._line("rtp", f"up {name}"), self._line("rtp", f"down {name}")
 
         def from_phone(packet: bytes, _: Address) -> None:
             up.carry(packet, lambda one: to_server.send(one, (HOST, leg.server + more)))
@@ -223,9 +231,7 @@ async def faulty_network(
     """Between telephones and the server that listens on the port `server` of this machine."""
     assert server >= 10_000, "all ports have five digits"
     first = free_ports(2)
-    network = FaultyNetwork(
-        first, first + 1, server, sip or Faults(), rtp or Faults(), random.Random(seed)
-    )
+    network = FaultyNetwork(first, first + 1, server, sip or Faults(), rtp or Faults(), seed)
     await network.open()
     try:
         yield network

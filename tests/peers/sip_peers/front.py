@@ -4,6 +4,7 @@ with ports of this test by environment and command line, and a certificate made 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,7 +14,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from program import HOST, Program, found, free_ports, listens
+from program import HOST, START_S, Program, found, free_ports, listens
+from sip_line import sip_line
 
 SHIPPED = Path(__file__).resolve().parents[3] / "docker" / "kamailio"
 MEDIA_PORTS = 200
@@ -112,14 +114,24 @@ async def front(
             "RTPENGINE": f"udp:{HOST}:{control}",
             "TOPOLOGY_KEY": KEY,
             "PING_S": "1",
+            "WORKER_SILENT_MS": "6000",  # the tests' own workers are as slow as this machine
         }
         program = kamailio(kamailio_path, home / "kamailio.cfg", {**ports, **environ})
         program.start()
         try:
             await program.until(lambda: listens(inside))
+            await _answers(sip)
             yield Front(program, media, sip, sip + 1, inside, inside_host, home, made)
         finally:
             await program.stop(signal.SIGINT)
+
+
+async def _answers(port: int) -> None:
+    """Until it says anything: its sockets are bound long before its processes are there."""
+    async with sip_line() as line, asyncio.timeout(START_S):
+        while not any(message.status >= 200 for message in line.messages):
+            line.send(line.request("OPTIONS", port).text(), (HOST, port))
+            await asyncio.sleep(0.1)
 
 
 def kamailio(path: str, config: Path, environ: dict[str, str]) -> Program:

@@ -6,19 +6,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from absent import absent
 
-START_S = 30.0  # this machine may be busy
+START_S = 60.0  # this machine may be busy
 STOP_S = 3.0  # then it is killed: nothing of it is kept
+KILLED_S = 30.0
+FIRST_PORT, LAST_PORT = 10_000, 19_800
+SHARES = 4  # of the ports, one for each process of a run
 HOST = "127.0.0.1"
 
 
@@ -39,12 +43,28 @@ def is_free(port: int, kind: socket.SocketKind, host: str) -> bool:
     return True
 
 
+_rounds: list[int] = []  # where this process is in its share
+
+
+def _firsts(count: int) -> Iterator[int]:
+    """Where so many ports may begin: all around this process's share, each time a little on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    size = (LAST_PORT - FIRST_PORT) // SHARES
+    start = FIRST_PORT + worker % SHARES * size
+    at = _rounds.pop() if _rounds else start + random.randrange(0, size - count, 2)
+    while True:
+        if at + count > start + size:
+            at = start
+        _rounds[:] = [at + count + count % 2]
+        yield at
+        at = _rounds[0]
+
+
 def free_ports(count: int = 1, host: str = HOST) -> int:
     """The first, an even one, of `count` ports in a row that are free for UDP and TCP. They lie
-    below what the system gives away by itself, and below a server's RTP, so that nobody is given
-    them meanwhile."""
-    for _ in range(200):
-        first = random.randrange(10_000, 19_800, 2)
+    below what the system gives away by itself, and below a server's RTP; they are not given away
+    again soon, nor by another process of this run: nobody else has them until they are bound."""
+    for first in itertools.islice(_firsts(count), 200):
         if all(
             is_free(port, kind, host)
             for port in range(first, first + count)
@@ -130,7 +150,7 @@ class Program:
                         await asyncio.sleep(0.01)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(STOP_S)
+        self._process.wait(KILLED_S)
 
 
 def listens(port: int) -> bool:

@@ -152,14 +152,14 @@ class SipLine(asyncio.DatagramProtocol):
         return request
 
     async def ask(
-        self, request: Request, port: int, within_s: float = 10.0, host: str = HOST
+        self, request: Request, port: int, within_s: float = 30.0, host: str = HOST
     ) -> Message:
         """Send it once; the final response to it."""
         self.send(request.text(), (host, port))
         return await self.final(request.call_id, request.method, request.cseq, within_s)
 
     async def final(
-        self, call_id: str, method: str, cseq: int = 1, within_s: float = 10.0
+        self, call_id: str, method: str, cseq: int = 1, within_s: float = 30.0
     ) -> Message:
         """The first final response to that request of the call."""
 
@@ -172,7 +172,7 @@ class SipLine(asyncio.DatagramProtocol):
 
         return await self.arrives(is_it, within_s)
 
-    async def arrives(self, is_it: Callable[[Message], bool], within_s: float = 10.0) -> Message:
+    async def arrives(self, is_it: Callable[[Message], bool], within_s: float = 30.0) -> Message:
         """The first message of that kind, also one that is there already."""
         try:
             async with asyncio.timeout(within_s):

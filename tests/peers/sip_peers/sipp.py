@@ -41,7 +41,7 @@ async def sipp(
     calls: int = 1,
     rate: float = 10.0,
     at_once: int = 100,
-    within_s: float = 30.0,
+    within_s: float = 60.0,
     user: str = "",
     password: str = "",
     host: str = HOST,
@@ -60,7 +60,7 @@ async def sipp(
     argv = [found("sipp", "sip-tester"), f"{host}:{port}", "-sf", str(file)]
     argv += ["-i", host, "-p", str(own), "-mi", host]
     argv += ["-s", to, "-m", str(calls), "-r", str(rate), "-l", str(at_once), "-nostdin"]
-    argv += ["-timeout", f"{within_s:.0f}s", "-timeout_error", "-recv_timeout", "10000"]
+    argv += ["-timeout", f"{within_s:.0f}s", "-timeout_error", "-recv_timeout", "30000"]
     argv += ["-trace_msg", "-message_file", f"{name}.messages", "-message_overwrite", "true"]
     argv += ["-trace_err", "-error_file", f"{name}.errors"]
     argv += ["-au", user, "-ap", password] if user else []
