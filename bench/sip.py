@@ -16,7 +16,7 @@ from typing import Any
 
 from bench import report, voices
 from bench.machine import describe
-from bench.processes import cores
+from bench.processes import cores, priority
 from bench.run import Ladder, carried, climb, usable
 from bench.servers import VARIANTS
 from bench.steps import Cores, measure
@@ -68,7 +68,7 @@ def markdown(result: dict[str, Any]) -> str:
     steps = [one for each in ladders.values() for one in each]
     return "\n\n".join(
         (
-            report.machine_lines(result["machine"]),
+            f"{report.machine_lines(result['machine'])}, priority: {result['machine']['priority']}",
             report.table([report.row(one) for one in steps]),
             report.table([row(one) for one in ladders.get("telebot-sip", [])], COLUMNS),
             verdict(ladders),
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help="measured time of each step")
     parser.add_argument("--no-keep", action="store_true", help="print, write no file")
     args = parser.parse_args(argv)
-    on, machine = Cores(*cores()), describe()
+    on, machine = Cores(*cores()), {**describe(), "priority": priority()}
     os.sched_setaffinity(0, on.load)
     voices.lines()
     ladders = {}
