@@ -6,7 +6,7 @@ A part of the composition root (`app.py`), which hands in what it has built.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -23,9 +23,11 @@ from telebot.records.keys import ApiKey
 from telebot.speech.budget import Prices
 from telebot.speech.factory import Speech
 from telebot.speech.wishes import KeySource
+from telebot.voice import meaning
 from telebot.voice.credentials import Given, given
+from telebot.voice.meaning import Meant
 from telebot.voice.service import Voice
-from telebot.voice.sessions import Promises, SessionRequest, preferred
+from telebot.voice.sessions import Promises, SessionRequest
 from telebot.web.auth import KEY
 from telebot.web.key_budgets import KeyBudgets
 from telebot.web.media_socket import SOCKETS
@@ -72,20 +74,21 @@ def add(app: web.Application, parts: Parts, behind: Behind) -> RealtimeSessions:
     )
     prices = Prices(voice.offers.resources.catalogue.price, settings.records.currency)
     direct = DirectCalls(behind.speech, parts.admission, time.monotonic, behind.wall_clock)
-    house = House(behind.speech, keys, prices, time.monotonic, _meant(behind), direct)
+    agents = parts.admission.agents
+    house = House(behind.speech, keys, prices, time.monotonic, _meant(behind, agents), direct)
     sockets = RealtimeSockets(
         door,
         house,
         sockets=app[SOCKETS],
         urls=urls,
         settings=settings.voice,
-        agents=parts.admission.agents,
+        agents=agents,
     )
     app.router.add_get(PATH, sockets.handle, allow_head=False)
     parts.metrics.gauge("realtime_sessions", "Realtime sessions that are up", lambda: door.inside)
     return RealtimeSessions(
         promises,
-        parts.admission.agents,
+        agents,
         base=base,
         key=_key,
         vendors=_vendors(parts, behind),
@@ -110,16 +113,21 @@ def _new_id() -> str:
     return uuid4().hex
 
 
-def _meant(behind: Behind) -> Callable[[Call, SessionRequest], Awaitable[SessionRequest]]:
-    """What a session's user prefers and forbids, known before anything is said."""
+def _meant(
+    behind: Behind, agents: Container[str | None]
+) -> Callable[[Call, SessionRequest], Awaitable[Meant]]:
+    """What a session's user prefers and forbids and what flags try on them, known before anything
+    is said, and kept with the record."""
 
-    async def meant(call: Call, asked: SessionRequest) -> SessionRequest:
-        owner, user = call.offer.key_id, asked.user or ""
-        prefers = await behind.voice.tailor.preferences(owner, user)
-        call.keeps_words = prefers.privacy.keep
-        if user and prefers.privacy.link:
-            behind.archive.log.linked(call, user)
-        return preferred(asked, prefers)
+    async def meant(call: Call, asked: SessionRequest) -> Meant:
+        found = await meaning.meant(behind.voice.tailor, call.offer.key_id, asked)
+        call.keeps_words = found.under.keep
+        agent = found.request.agent
+        if agent in agents:  # one that a preference of long ago names may be gone
+            call.agent = agent
+        if found.under.user or found.under.variant or agent != asked.agent:
+            behind.archive.log.chosen(call, found.under.user, found.under.variant)
+        return found
 
     return meant
 

@@ -36,6 +36,13 @@ class LimitSettings(Row):
         'requests to one endpoint, by each key: {"POST /v1/voice/chat": 20, "/v1/calls": 60}',
         unit="requests",
     )
+    address_requests_per_minute: int | None = row(
+        None,
+        "of `/v1/voice` and `/v1/audio`, from one address, whatever its keys; empty: any number",
+        unit="requests",
+        ge=1,
+        le=1_000_000,
+    )
     failures_per_minute: int = row(
         60, "requests without a good key, from one address", unit="requests", ge=1, le=1_000_000
     )
@@ -50,6 +57,9 @@ class VoiceServer(Row):
     speak: str | None = row(None, "its model that speaks; empty: it speaks nothing")
     voice: str = row("alloy", "the voice that it speaks with")
     chat: str | None = row(None, "its language model; empty: it answers nothing")
+    keeps_nothing: bool = row(
+        False, "what it is sent is kept by nobody: `data_collection: deny` may use it"
+    )
 
 
 class WordRule(Row):

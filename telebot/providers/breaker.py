@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import median
 from typing import Any
 
 import structlog
@@ -58,6 +59,7 @@ class Breaker:
     _until: float = 0.0
     _probing_since: float | None = None
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
+    _rates: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
 
     def closed(self) -> bool:
         """Ordinary use is fine."""
@@ -103,6 +105,15 @@ class Breaker:
         """The median of the last latencies."""
         return self.quantile_s(0.5)
 
+    def worked(self, much: float, within_s: float) -> None:
+        """It did so much of its work (seconds heard, characters spoken or written) in that time."""
+        if much > 0 and within_s > 0:
+            self._rates.append(much / within_s)
+
+    def rate(self) -> float | None:
+        """The median of how much it did a second."""
+        return median(self._rates) if self._rates else None
+
     def quantile_s(self, part: float) -> float | None:
         """The latency within which this part of the last ones lay."""
         ordered = sorted(self._latencies)
@@ -119,6 +130,7 @@ class Breaker:
             "retry_in_s": round(left_s, 1) if waits and left_s != float("inf") else None,
             "latency_ms": None if latency is None else round(latency * 1000, 1),
             "latency_p95_ms": None if slow is None else round(slow * 1000, 1),
+            "throughput": None if (rate := self.rate()) is None else round(rate, 2),
             "failures": dict(self.causes),
             "successes": self.successes,
         }

@@ -6,7 +6,7 @@ ask it what a call's use costs. Knows no vendor by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
@@ -19,7 +19,8 @@ from telebot.call.model import UnitPrice
 from telebot.config_file import SettingsError, read
 
 MOST_PRICED = 1000  # models whose prices are remembered; requests name them
-FILE = "providers.yaml"
+FILE, PRICES = "providers.yaml", "prices.yaml"
+OPERATOR, ASSUMED = "operator", "assumed"  # sources of prices
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
 
 Amount = Annotated[float, Field(gt=0)]  # a price of nothing would hide one that is not known
@@ -70,20 +71,31 @@ class Price(Row):
     ]
     amount: Amount | None = None
     amounts: Mapping[TokenName, Amount] = {}
+    # of what bills tokens that nobody tells: about so many tokens a character
+    a_character: Mapping[TokenName, Amount] = {}
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     source: tuple[str, ...] = ()
     verified: bool = False
     note: str = ""
 
+    @property
+    def known(self) -> bool:
+        """Whether it says any amount."""
+        return self.amount is not None or bool(self.amounts)
+
     @model_validator(mode="after")
     def _tokens_have_amounts(self) -> Price:
         if self.amounts and BILLS[self.unit][0] != "tokens":
             raise ValueError(f"a {self.unit} has one `amount:`; `amounts:` are of tokens")
+        if missing := self.a_character.keys() - self.amounts.keys():
+            raise ValueError(f"`a_character:` has {min(missing)}, which has no amount")
         return self
 
     def of(self, unit: str) -> float | None:
         """The price of one `unit` of use; None where it is not billed, or not known."""
         billed, many = BILLS[self.unit]
+        if unit == "characters" and self.a_character:
+            return sum(self.amounts[name] * n for name, n in self.a_character.items()) / many
         if billed == "tokens":
             given = [name for name in TOKENS.get(unit, ()) if name in self.amounts]
             return self.amounts[given[0]] / many if len(given) == 1 else None
@@ -94,6 +106,7 @@ class Model(Row):
     """One model of a vendor. `matches`: names of models or voices that cost the same."""
 
     kind: ModelKind
+    languages: str | None = None  # how many, as the vendor says
     streaming: bool | None = None
     matches: tuple[str, ...] = ()
     price: Price | None = None
@@ -146,10 +159,36 @@ class File(Row):
     vendors: Mapping[str, Vendor] = {}
 
 
-class Catalogue:
-    """The vendors by their ids, and the answers about them."""
+class OwnPrice(Price):
+    """What an operator says that something costs. `model` is as in the records
+    (``vendor/model``); with a ``*`` in it, it counts where no other price is known."""
 
-    def __init__(self, file: File) -> None:
+    model: str = Field(min_length=1, max_length=256)
+    kind: ModelKind | Literal["carrier"] | None = None
+
+    @property
+    def assumed(self) -> bool:
+        """It stands for whatever is not known."""
+        return "*" in self.model
+
+    def of_model(self, kind: str, provider: str) -> bool:
+        """Whether it is this model's."""
+        return self.kind in (None, kind) and fnmatchcase(provider, self.model)
+
+
+class OwnPrices(Row):
+    """`config/prices.yaml`."""
+
+    prices: tuple[OwnPrice, ...] = ()
+
+
+class Catalogue:
+    """The vendors by their ids, and the answers about them. `own` prices go before those of the
+    file, but for assumed ones, which come after."""
+
+    def __init__(self, file: File, own: Sequence[OwnPrice] = ()) -> None:
+        self.file = file
+        self._own = tuple(own)
         self.as_of = file.as_of
         self.vendors = file.vendors
         self._free = frozenset(file.free)
@@ -169,15 +208,24 @@ class Catalogue:
         return provider.partition("/")[0] in self._free
 
     def priced(self, kind: str, provider: str) -> tuple[Price, date] | None:
-        """The price of a provider's model as it stands in the file, and when it was seen."""
+        """The price of a provider's model, and when it was seen: the operator's own, else as it
+        stands in the file, else what the operator assumes."""
         return self._priced(kind, provider)
 
     def _find_price(self, kind: str, provider: str) -> tuple[Price, date] | None:
+        if own := self._own_price(kind, provider, assumed=False):
+            return own
         vendor, _, name = provider.partition("/")
         for entry in self._named(vendor):
             model = entry.model(name, kind)
-            if model is not None and model.price is not None:
+            if model is not None and model.price is not None and model.price.known:
                 return model.price, entry.as_of
+        return self._own_price(kind, provider, assumed=True)
+
+    def _own_price(self, kind: str, provider: str, *, assumed: bool) -> tuple[Price, date] | None:
+        for price in self._own:
+            if price.assumed is assumed and price.of_model(kind, provider):
+                return price, self.as_of
         return None
 
     def gone(self, vendor: str, model: str | None, on: date, kind: str | None = None) -> str | None:
@@ -230,11 +278,12 @@ class _Ending:
 
 
 def load(config_dir: Path) -> Catalogue:
-    """The catalogue of a configuration folder; the one shipped where it has none. Raises
-    SettingsError, which says file and line of every fault."""
-    path = config_dir / FILE
+    """The catalogue of a configuration folder; the one shipped where it has none; with the
+    operator's own prices. Raises SettingsError, which says file and line of every fault."""
+    path, own = config_dir / FILE, _own_prices(config_dir / PRICES)
     if not path.is_file():
-        return shipped()
+        known = shipped()
+        return Catalogue(known.file, own) if own else known
     file = read(path)
     checked = file.checked(File)
     for name, vendor in checked.vendors.items():
@@ -242,7 +291,21 @@ def load(config_dir: Path) -> Catalogue:
             if other not in checked.vendors:
                 where = file.sources[f"vendors.{name}"]
                 raise SettingsError(f"{where}: vendors.{name}: no vendor {other!r} in this file")
-    return Catalogue(checked)
+    return Catalogue(checked, own)
+
+
+def _own_prices(path: Path) -> tuple[OwnPrice, ...]:
+    """The operator's prices, told as such. Raises SettingsError."""
+    if not path.is_file():
+        return ()
+    told = (
+        price.model_copy(update={
+            "source": price.source or (ASSUMED if price.assumed else OPERATOR,),
+            "verified": not price.assumed,
+        })
+        for price in read(path).checked(OwnPrices).prices
+    )  # fmt: skip
+    return tuple(told)
 
 
 @cache

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-import aiohttp
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -30,14 +29,22 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.utils.errors import ErrorCategory, classify_http_status_code
+from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from telebot.audio import g711
 from telebot.call.errors import ProviderConfigError, ProviderError
-from telebot.providers import elevenlabs, vendor
+from telebot.providers import vendor
+from telebot.providers.elevenlabs_agents import (
+    KEYS,
+    WHO,
+    Address,
+    Answer,
+    category_of,
+    overrides_of,
+)
 from telebot.providers.frames import (
     CallerTurnFrame,
     RespondFrame,
@@ -46,42 +53,28 @@ from telebot.providers.frames import (
     ToolCalledFrame,
     UsedFrame,
 )
-from telebot.providers.one_socket import CLOSE_CATEGORIES
 from telebot.providers.realtime import TOOLS
 from telebot.providers.resources import CONNECT_S, Resources
 from telebot.providers.vendor_error import VendorError, kind_of, read_object
 
-WHO = elevenlabs.WHO
 FORMAT = "ulaw_8000"
 QUIET_END_S = 0.7  # without audio an answer is over: it comes faster than it is played
-ROUNDING_S = 0.02
 SEND_S = 1.0
 CLOSE_S = 0.5
-KEYS = ("agent", "api_key_env", "base_url", "overrides", "settings")
-# https://github.com/elevenlabs/packages/issues/626
-REFUSED = 3000
 
 
 def build(options: Mapping[str, Any], resources: Resources) -> Any:
     """`realtime: {service: elevenlabs, agent: agent_…}`; `overrides` are the vendor's
     `conversation_config_override`, which the vendor's agent must allow."""
     vendor.check_known("key", options, KEYS, WHO)
-    agent = options.get("agent")
-    if not isinstance(agent, str) or not agent:
-        raise ProviderConfigError(
-            f"{WHO} needs the agent that its console made: "
-            f"`realtime: {{service: {WHO}, agent: agent_…}}`"
-        )
-    key = vendor.vendor_key(options, resources.environ, elevenlabs.VENDOR)
-    url = vendor.vendor_url(options, resources.environ, elevenlabs.VENDOR, elevenlabs.URL)
-    return ElevenLabsAgentService(agent, url, key, resources, options.get("overrides") or {})
+    return ElevenLabsAgentService(Address(options, resources), overrides_of(options))
 
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken and the agent is there."""
-    service = build(options, resources)
+    vendor.check_known("key", options, KEYS, WHO)
     try:
-        await service.signed_url()
+        await Address(options, resources).signed()
     except VendorError as refused:
         raise ProviderConfigError(str(refused)) from refused
 
@@ -92,49 +85,25 @@ class ElevenLabsAgentService(FrameProcessor):
     always_hears = True
     answers_at_once = False
 
-    def __init__(
-        self, agent: str, url: str, key: str, resources: Resources, overrides: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, address: Address, overrides: Mapping[str, Any]) -> None:
         super().__init__()
-        self.settings = SimpleNamespace(model=agent)
-        self._agent = agent
-        self._url = url
-        self._key = key
-        self._resources = resources
+        self.settings = SimpleNamespace(model=address.agent)
+        self._address = address
         self._overrides = overrides
         self._socket: Any = None
         self._talk: asyncio.Task[None] | None = None
         self._over = False
-        self._answer: _Answer | None = None
+        self._answer: Answer | None = None
         self._quiet: asyncio.TimerHandle | None = None
         self._told_at = 0.0  # until when the time was billed
         self._ending: set[asyncio.Task[None]] = set()
 
     # --- connection ----------------------------------------------------------------------------
 
-    async def signed_url(self) -> str:
-        """An address for one conversation. Raises `VendorError`, ProviderError."""
-        url = f"{self._url}/v1/convai/conversation/get-signed-url"
-        asked = {"params": {"agent_id": self._agent}, "headers": {"xi-api-key": self._key}}
-        try:
-            async with (
-                asyncio.timeout(CONNECT_S),
-                self._resources.http().get(url, **asked) as answer,  # type: ignore[arg-type]
-            ):
-                told = await answer.json(content_type=None)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise ProviderError(f"{WHO} cannot be asked ({type(error).__name__})") from error
-        if answer.status != 200:
-            category = classify_http_status_code(answer.status)
-            if answer.status == 404:
-                category = ErrorCategory.INVALID_REQUEST
-            raise VendorError(f"{WHO} refuses agent {self._agent} ({answer.status})", category)
-        return vendor.like(self._url.replace("http", "ws", 1), str(told["signed_url"]))
-
     async def _converse(self) -> None:
         try:
             self._socket = await connect(
-                await self.signed_url(),
+                await self._address.signed(),
                 open_timeout=CONNECT_S,
                 close_timeout=CLOSE_S,
                 compression=None,
@@ -158,12 +127,7 @@ class ElevenLabsAgentService(FrameProcessor):
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
         if isinstance(exception, ConnectionClosed):
-            code = exception.rcvd.code if exception.rcvd else 1006
-            if code == REFUSED:
-                return ErrorCategory.AUTHENTICATION
-            if exception.rcvd and "oo many concurrent" in exception.rcvd.reason:
-                return ErrorCategory.RATE_LIMIT
-            return CLOSE_CATEGORIES.get(code, ErrorCategory.CONNECTIVITY)
+            return category_of(exception)
         return kind_of(exception)
 
     async def _say(self, message: Mapping[str, Any]) -> None:
@@ -255,8 +219,8 @@ class ElevenLabsAgentService(FrameProcessor):
         formats = {event.get("agent_output_audio_format"), event.get("user_input_audio_format")}
         if formats != {FORMAT}:
             raise VendorError(
-                f"agent {self._agent} speaks {sorted(map(str, formats))}; set its input and output "
-                f"to mu-law 8000 Hz in its console",
+                f"agent {self._address.agent} speaks {sorted(map(str, formats))}; set its input "
+                "and output to mu-law 8000 Hz in its console",
                 ErrorCategory.INVALID_REQUEST,
             )
         await self.push_frame(SessionOpenFrame())
@@ -275,9 +239,9 @@ class ElevenLabsAgentService(FrameProcessor):
         answer.text = text
         await self.push_frame(LLMTextFrame(text))
 
-    async def _begun(self) -> _Answer:
+    async def _begun(self) -> Answer:
         if self._answer is None:
-            self._answer = _Answer()
+            self._answer = Answer()
             await self.push_frame(LLMFullResponseStartFrame())
         return self._answer
 
@@ -328,28 +292,3 @@ class ElevenLabsAgentService(FrameProcessor):
         if self._quiet is not None:
             self._quiet.cancel()
             self._quiet = None
-
-
-class _Answer:
-    """One answer: how much of its text its audio has said."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.aligned = 0  # characters
-        self._said_s = 0.0
-        self._ends_s = 0.0  # the last aligned character
-
-    def add(self, audio_s: float, alignment: Mapping[str, Any]) -> None:
-        chars = alignment.get("chars") or []
-        starts, lengths = alignment.get("char_start_times_ms"), alignment.get("char_durations_ms")
-        if chars and starts and lengths:
-            self.aligned += len(chars)
-            self._ends_s = self._said_s + (starts[-1] + lengths[-1]) / 1000
-        self._said_s += audio_s
-
-    @property
-    def whole(self) -> bool:
-        """All of the text was said. Spaces at its ends may be missing."""
-        if not self.text or self.aligned < len(self.text.strip()):
-            return False
-        return self._said_s + ROUNDING_S >= self._ends_s

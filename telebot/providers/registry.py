@@ -135,6 +135,7 @@ REPLIERS: dict[str, str] = {
 DIRECT: dict[str, str] = {
     "openai": "telebot.providers.openai_direct:build",
     "gemini": "telebot.providers.gemini_direct:build",
+    "elevenlabs": "telebot.providers.elevenlabs_direct:build",
 }
 
 # Credentials of vendors' own realtime endpoints (`credentials.py`): name → a coroutine function

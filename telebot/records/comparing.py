@@ -12,13 +12,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, case, func, literal, select
 
-from telebot.records.reports import NANOS, Range, within
+from telebot.call.model import Result
+from telebot.records.reports import MICROS_TO_NANOS, NANOS, Range, within
 from telebot.records.store import Store
-from telebot.records.tables import work
+from telebot.records.tables import calls, costs, turns, work
 
 Metric = Literal["failure_rate", "ms", "first_ms", "cost"]
 Verdict = Literal["too_few_users", "no_difference_shown", "higher", "lower"]
@@ -86,7 +87,9 @@ class Comparing:
     async def arms(
         self, range_: Range, flag: str | None = None
     ) -> tuple[dict[Trial, dict[str, Arm]], bool]:
-        """The variants of each flag and kind of work; whether they are all of it."""
+        """The variants of each flag and kind of work; whether they are all of it. A realtime
+        session is one piece of work of the kind ``realtime``: its time to the first output is that
+        of its turns, from the end of what was said to the answer."""
         failed = work.c.error != ""
         user = func.coalesce(work.c.user_id, "")
         groups = (work.c.variant, work.c.kind, work.c.key_id, user)
@@ -108,10 +111,12 @@ class Comparing:
         found: dict[Trial, dict[str, Arm]] = defaultdict(lambda: defaultdict(Arm))
         count = 0
         async with self._store.reading() as connection:
-            for row in await connection.execute(query):
+            rows = (await connection.execute(query)).all()
+            rows = [*rows, *(await connection.execute(_of_sessions(range_)))]
+            for row in rows:
                 count += 1
                 variants, kind, key_id, user_id, *sums = row
-                told = _sums([float(each or 0) for each in sums])
+                told = _sums([float(each or 0) for each in sums], timed=kind != "realtime")
                 for part in variants.split(","):
                     name, _, variant = part.partition(":")
                     if not variant.endswith(PLACED) and flag in (None, name):
@@ -119,11 +124,58 @@ class Comparing:
         return {trial: dict(arms) for trial, arms in found.items()}, count < MOST_ROWS
 
 
-def _sums(sums: Sequence[float]) -> dict[Metric, Pair]:
+def _of_sessions(range_: Range) -> Select[Any]:
+    """The same sums of realtime sessions that are over."""
+    mine = (
+        calls.c.variant.is_not(None),
+        calls.c.ended_at.is_not(None),
+        calls.c.created_at >= range_.since,
+        calls.c.created_at < range_.until,
+        *([] if range_.key_id is None else [calls.c.key_id == range_.key_id]),
+    )
+    timed = (
+        select(turns.c.call_id, func.sum(turns.c.heard_ms).label("ms"),
+               func.count(turns.c.heard_ms).label("count"))
+        .join(calls, calls.c.id == turns.c.call_id).where(*mine).group_by(turns.c.call_id)
+        .subquery()
+    )  # fmt: skip
+    paid = (
+        select(costs.c.call_id, func.sum(func.coalesce(costs.c.amount_micros, 0)).label("micros"),
+               func.sum(case((costs.c.amount_micros.is_(None), 1), else_=0)).label("unknown"))
+        .join(calls, calls.c.id == costs.c.call_id).where(*mine).group_by(costs.c.call_id)
+        .subquery()
+    )  # fmt: skip
+    known = func.coalesce(paid.c.unknown, 0) == 0
+    groups = (calls.c.variant, calls.c.key_id, func.coalesce(calls.c.user_id, ""))
+    return (
+        select(
+            groups[0],
+            literal("realtime"),
+            *groups[1:],
+            func.count(),
+            func.sum(case((calls.c.result == Result.FAILED.value, 1), else_=0)),
+            literal(0.0),  # how long a session lasts says nothing of how good it was
+            func.sum(func.coalesce(timed.c.ms, 0.0)),
+            func.sum(func.coalesce(timed.c.count, 0)),
+            func.sum(case((known, func.coalesce(paid.c.micros, 0)), else_=0)) * MICROS_TO_NANOS,
+            func.sum(case((known, 1), else_=0)),
+        )
+        .select_from(
+            calls.outerjoin(timed, timed.c.call_id == calls.c.id).outerjoin(
+                paid, paid.c.call_id == calls.c.id
+            )
+        )
+        .where(*mine)
+        .group_by(*groups)
+        .limit(MOST_ROWS)
+    )
+
+
+def _sums(sums: Sequence[float], *, timed: bool) -> dict[Metric, Pair]:
     requests, failed, ms, first_ms, with_first, nanos, priced = sums
     return {
         "failure_rate": (failed, requests),
-        "ms": (ms, requests - failed),
+        "ms": (ms, requests - failed if timed else 0.0),
         "first_ms": (first_ms, with_first),
         "cost": (nanos / NANOS, priced),
     }

@@ -213,7 +213,7 @@ def _work_column(by: By) -> ColumnElement[Any]:
         "kind": work.c.kind,
         "user": work.c.user_id,
         "variant": work.c.variant,
-        "agent": literal(""),
+        "agent": work.c.agent,
     }
     return columns[by]
 
@@ -225,8 +225,8 @@ def _call_column(by: By) -> ColumnElement[Any]:
         "key": func.coalesce(calls.c.key_id, ""),
         "kind": costs.c.kind,
         "agent": calls.c.agent,
-        "user": literal(""),
-        "variant": literal(""),
+        "user": calls.c.user_id,
+        "variant": calls.c.variant,
     }
     return columns[by]
 

@@ -75,9 +75,17 @@ def dialled(call: Call) -> Row:
     return Row("dialled", {"b_id": call.id, "carrier_call_id": named})
 
 
-def linked(call: Call, user: str) -> Row:
-    told = {"key_id": clean(call.offer.key_id, ID_CHARS), "user_id": clean(user, ID_CHARS)}
-    return Row("linked", {"b_id": call.id} | told)
+def chosen(call: Call, user: str, variant: str) -> Row:
+    return Row(
+        "chosen",
+        {
+            "b_id": call.id,
+            "key_id": clean(call.offer.key_id, ID_CHARS) or None,
+            "user_id": clean(user, ID_CHARS) or None,
+            "variant": variant or None,
+            "agent": clean(call.agent, NAME_CHARS),
+        },
+    )
 
 
 def turn(call_id: str, turn: Turn, cost_micros: int | None = None) -> Row:
@@ -160,6 +168,7 @@ def worked(values: Mapping[str, Any]) -> Row:
         "key_id": clean(values["key_id"], ID_CHARS),
         "user_id": clean(values.get("user_id") or "", ID_CHARS) or None,
         "variant": values.get("variant") or None,
+        "agent": clean(values.get("agent") or "", NAME_CHARS) or None,
         "cache": values.get("cache") or None,
         "saved_nanos": values.get("saved_nanos"),
         "provider": clean(values["provider"], NAME_CHARS),
@@ -167,6 +176,9 @@ def worked(values: Mapping[str, Any]) -> Row:
         "attempts": to_json({"attempts": values["attempts"]}),
     }
     return Row("work", {**values, **told})
+
+
+LATER = ("user_id", "variant", "agent", "cache", "saved_nanos")  # columns of `work`
 
 
 def to_line(row: Row) -> bytes:
@@ -180,7 +192,7 @@ def from_line(line: bytes) -> Row:
     if not isinstance(op, str) or not isinstance(values, dict):
         raise ValueError("not a row")
     if op == "work":  # of a version that knew less
-        values = dict.fromkeys(("user_id", "variant", "cache", "saved_nanos")) | values
+        values = dict.fromkeys(LATER) | values
     for key, value in values.items():
         if (key == "at" or key.endswith("_at")) and value is not None:
             values[key] = datetime.fromisoformat(value)

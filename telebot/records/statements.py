@@ -24,7 +24,9 @@ INSERTS = {
 }
 # Within one batch the order below is as good as the order of arrival: the updates touch columns of
 # their own, a state never overwrites an ending, and the latest state of a call is the one kept.
-ORDER = (*INSERTS, "dialled", "linked", "answered", "state", "recording", "closed", "key_used")
+ORDER = (
+    *INSERTS, "dialled", "linked", "chosen", "answered", "state", "recording", "closed", "key_used",
+)  # fmt: skip
 
 
 class Statements:
@@ -42,7 +44,10 @@ class Statements:
             .values(carrier_call_id=bindparam("carrier_call_id")),
             "linked": update(calls)
             .where(one)
-            .values({name: bindparam(name) for name in ("key_id", "user_id")}),
+            .values({name: bindparam(name) for name in ("key_id", "user_id")}),  # of older spills
+            "chosen": update(calls)
+            .where(one)
+            .values({name: bindparam(name) for name in CHOSEN_COLUMNS}),
             "answered": update(calls).where(one).values(answered_at=bindparam("answered_at")),
             "state": update(calls).where(one, live).values(state=bindparam("state")),
             "recording": update(calls)
@@ -73,6 +78,7 @@ class Statements:
 
 
 RECORDING_COLUMNS = ("recording", "recording_path", "recording_s", "recording_error")
+CHOSEN_COLUMNS = ("key_id", "user_id", "variant", "agent")
 CLOSING_COLUMNS = ("state", "ended_at", "result", "reason")
 
 

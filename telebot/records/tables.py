@@ -90,6 +90,7 @@ calls = Table(
     Column("metadata", Text),  # JSON, of whoever had us make the call
     Column("key_id", String(ID_CHARS)),  # of a session: whose it is, and who alone may see it
     Column("user_id", String(ID_CHARS)),  # which of the key's owner's users it is, where known
+    Column("variant", Text),  # of flags, as in `work`
     Index(None, "created_at", "id"),
     Index(None, "key_id", "user_id"),
     Index(None, "carrier", "carrier_call_id"),
@@ -202,6 +203,7 @@ work = Table(
     Column("attempts", Text, nullable=False),  # JSON
     Column("user_id", String(ID_CHARS)),  # within the key's owner; NULL: none, or not to be linked
     Column("variant", Text),  # of flags: "flag:variant", several with commas
+    Column("agent", String(NAME_CHARS)),  # whose chat it was; NULL: nobody's
     Column("cache", String(8)),  # hit, miss; NULL: no kept sound was looked for
     Column("saved_nanos", BigInteger),  # what a hit would have cost
     Index(None, "key_id", "user_id"),

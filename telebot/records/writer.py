@@ -157,9 +157,10 @@ class CallWriter:
         answered_s = (end - call.answered_at).total_seconds() if call.answered_at else 0.0
         return tally.use.items(call.offer.billed, answered_s, self._pricing)
 
-    def linked(self, call: Call, user: str) -> None:
-        """A session's record is this user's of its key's owner."""
-        self._put(rows.linked(call, user))
+    def chosen(self, call: Call, user: str, variant: str) -> None:
+        """A session's record is this user's of its key's owner ("": of none that is known); it ran
+        under these variants of flags, and by the agent that it has now."""
+        self._put(rows.chosen(call, user, variant))
 
     # --- others of this room -----------------------------------------------------------------
 

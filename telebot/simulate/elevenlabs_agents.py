@@ -7,8 +7,9 @@ a refusal closes with 3000 and a reason (https://github.com/elevenlabs/packages/
 message that is none closes with 1008; an agent that fails with 1002
 (https://github.com/elevenlabs/examples/issues/137).
 
-The agents here: ``agent_phone`` hears and speaks 8 kHz mu-law, ``agent_wide`` 16 kHz PCM; both want
-a signed URL. ``agent_open`` is `agent_phone` without one. Asked for a table, an agent first calls
+The agents here: ``agent_phone`` hears and speaks 8 kHz mu-law, ``agent_wide`` 16 kHz PCM,
+``agent_studio`` hears that and speaks 24 kHz; they want a signed URL. ``agent_open`` is
+`agent_phone` without one. Asked for a table, an agent first calls
 the client's tool `book_table`.
 """
 
@@ -31,7 +32,13 @@ from telebot.simulate.faults import Exchange, Garbage, Refused
 from telebot.simulate.server import Simulator
 from telebot.simulate.speech import Hearing, Said
 
-AGENTS = {"agent_phone": "ulaw_8000", "agent_open": "ulaw_8000", "agent_wide": "pcm_16000"}
+# what each hears and speaks
+AGENTS = {
+    "agent_phone": ("ulaw_8000", "ulaw_8000"),
+    "agent_open": ("ulaw_8000", "ulaw_8000"),
+    "agent_wide": ("pcm_16000", "pcm_16000"),
+    "agent_studio": ("pcm_16000", "pcm_24000"),
+}
 OPEN = frozenset({"agent_open"})
 GREETING = "Hello, how can I help you?"
 QUIET = frozenset({"pong", "contextual_update", "user_activity"})
@@ -55,6 +62,7 @@ class _Over(Exception):
 class _Talk:
     socket: web.WebSocketResponse
     exchange: Exchange
+    input: str
     output: str
     hearing: Hearing
     begun: bool = False
@@ -104,9 +112,10 @@ class Agents:
         try:
             if refused is not None:
                 raise refused
-            output = AGENTS[self._admitted(request.query)]
-            encoding = "mulaw" if output == "ulaw_8000" else "linear16"
-            await self._serve(_Talk(socket, exchange, output, Hearing(FORMATS[output], encoding)))
+            heard, spoken = AGENTS[self._admitted(request.query)]
+            encoding = "mulaw" if heard == "ulaw_8000" else "linear16"
+            hearing = Hearing(FORMATS[heard], encoding)
+            await self._serve(_Talk(socket, exchange, heard, spoken, hearing))
         except Garbage:
             await socket.send_str("{\x00\x7f not json")
             await socket.close()
@@ -144,7 +153,7 @@ class Agents:
         event = {
             "conversation_id": f"conv_{uuid.uuid4().hex}",
             "agent_output_audio_format": talk.output,
-            "user_input_audio_format": talk.output,
+            "user_input_audio_format": talk.input,
         }
         await talk.send(
             "conversation_initiation_metadata", conversation_initiation_metadata_event=event

@@ -25,6 +25,8 @@ MINUTE: dict[str, Sequence[dict[str, float]]] = {
     "stt": ({"s": 60}, {"socket_s": 60}),
     "llm": ({"tokens_in": 3000, "tokens_out": 200},),
     "tts": ({"characters": 450}, {"s": 30}, {"text_tokens_in": 110, "audio_tokens_out": 600}),
+    # heard all the time, spoken half of it; OpenAI's tokens are 100 ms in and 50 ms out
+    "realtime": ({"s": 60}, {"audio_tokens_in": 600, "audio_tokens_out": 600}),
 }
 UNKNOWN = float("inf")
 log = structlog.get_logger()
@@ -59,6 +61,15 @@ class Prices:
                 return sum(filter(None, amounts)) / MICROS
         return UNKNOWN
 
+    def of_one(self, kind: str, name: str, unit: str) -> float | None:
+        """What one unit of use costs; None where that is not known."""
+        micros = self._micros(kind, name, 1.0, unit)
+        if micros is None:  # billed in another unit
+            minute = self.of_minute(kind, name)
+            measured = _a_minute(kind, unit)
+            micros = None if minute == UNKNOWN or not measured else minute * MICROS / measured
+        return None if micros is None else micros / MICROS
+
     def _micros(self, kind: str, name: str, quantity: float, unit: str) -> float | None:
         # a thousand times as much: fractions of a millionth must not be lost
         micros = self._pricing.micros(kind, name, unit, quantity * 1000)
@@ -66,12 +77,16 @@ class Prices:
 
     def _by_the_minute(self, kind: str, name: str, quantity: float, unit: str) -> float | None:
         """The price of what its vendor bills in another unit than is reported."""
-        minute = self.of_minute(kind, name)
-        measured = [measures[unit] for measures in MINUTE.get(kind, ()) if len(measures) == 1
-                    and unit in measures]  # fmt: skip
+        minute, measured = self.of_minute(kind, name), _a_minute(kind, unit)
         if not measured or minute == UNKNOWN:
             return None
-        return minute * MICROS * quantity / measured[0]
+        return minute * MICROS * quantity / measured
+
+
+def _a_minute(kind: str, unit: str) -> float:
+    """How much of one unit of use an ordinary minute has, where that alone measures it."""
+    of = MINUTE.get(kind, ())
+    return next((each[unit] for each in of if len(each) == 1 and unit in each), 0.0)
 
 
 class Payer(Protocol):

@@ -236,6 +236,10 @@ class Chains:
         """How long a link usually takes to answer; None where that is not known."""
         return self._breaker(plan).latency_s()
 
+    def rate(self, plan: Plan) -> float | None:
+        """How much work it does a second, as `/v1/voice` measured it; None where it did not."""
+        return self._breaker(plan).rate()
+
     def _breaker(self, plan: Plan) -> Breaker:
         return self.breakers.of(plan.kind, plan.name, plan.account)
 

@@ -7,7 +7,8 @@ keys may be used is said by the `KeySource`s, in the order of trying. Next: `cha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Protocol
 
 from telebot.agent_settings import AgentSpeech
@@ -17,9 +18,10 @@ from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
 from telebot.speech.agents import USUAL, Agent
 from telebot.speech.chains import DIALOG, Plan, plan_of, prompted
+from telebot.speech.whom import UNKNOWN, PassedOver, Prices, Whom, ordered, why_not
 
-UNKNOWN = float("inf")
 PROMPT = "You are talking with somebody by voice. Answer in one or two short sentences."
+ANYBODY = Whom()
 SPEAKS_ENGLISH = frozenset({*registry.OURS, DIALOG})  # and nothing else
 
 
@@ -47,30 +49,30 @@ class KeySource(Protocol):
 class Permit(Protocol):
     """What an owner may use."""
 
+    @property
+    def monthly_budget(self) -> float | None:
+        """Which holds only where it is known what things cost."""
+        ...
+
     def opens(self, provider: str, model: str) -> bool: ...
-
-
-class Prices(Protocol):
-    """What a minute costs (`budget.Prices`)."""
-
-    def of_minute(self, kind: str, name: str) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What a session wants; empty is what the agent has. `named` is by kind: a provider, a model of
-    one, or a model's bare name. `language` is a BCP 47 tag."""
+    one, or a model's bare name. `language` is a BCP 47 tag; `voice` is that of the first voice."""
 
     named: Mapping[Kind, str]
-    order: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    allow_fallbacks: bool = True
-    ours_only: bool = False
-    sort: str = ""
+    whom: Whom = ANYBODY
+    whom_of: Mapping[Kind, Whom] = field(default_factory=dict)  # where it differs by kind
     language: str = ""
     voice: str = ""
+    voices: Mapping[str, str] = field(default_factory=dict)  # the usual ones at each provider
     instructions: str = ""
+
+    def of(self, kind: Kind) -> Whom:
+        """Who may do one kind of work."""
+        return self.whom_of.get(kind, self.whom)
 
     @property
     def english(self) -> bool:
@@ -80,16 +82,24 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Where links come from: whose keys there are, and what a minute costs and takes."""
+    """Where links come from: whose keys there are, and what things cost. `passed_over` are those
+    that did not come into question when somebody was last planned."""
 
     sources: Sequence[KeySource]
     prices: Prices
+    passed_over: list[PassedOver] = field(default_factory=list)
+
+    def pass_over(self, kind: Kind, name: str, why: str) -> None:
+        """Once each."""
+        if (one := PassedOver(kind, name, why)) not in self.passed_over:
+            self.passed_over.append(one)
 
 
 def load_files(wishes: Wishes) -> None:
     """Load what the wished providers are made of: a vendor's package may take a second, in which no
     call could be served. For a thread."""
-    names = {*wishes.named.values(), *wishes.order, *wishes.only}
+    of = (wishes.whom, *wishes.whom_of.values())
+    names = {*wishes.named.values(), *(name for whom in of for name in whom.names)}
     wanted = {name.partition("/")[0] for name in names}
     for kind in registry.PROVIDERS:
         usual = registry.DEFAULTS.get(kind, ())
@@ -100,6 +110,7 @@ def load_files(wishes: Wishes) -> None:
 
 def varied(agent: Agent, wishes: Wishes, market: Market) -> Agent:
     """`agent` with what is wished. Raises ProviderConfigError, which says what cannot be done."""
+    market.passed_over.clear()
     named = any(kind in wishes.named for kind in USUAL)
     kinds: Iterable[Kind] = ("realtime", *USUAL) if agent.plans["realtime"] else USUAL
     planned: dict[Kind, tuple[Plan, ...]] = {"realtime": ()}
@@ -112,24 +123,34 @@ def varied(agent: Agent, wishes: Wishes, market: Market) -> Agent:
 
 def realtime_plans(agent: Agent, wishes: Wishes, market: Market) -> tuple[Plan, ...]:
     """Who could be the whole of a session, in the order of trying. Raises as `varied`."""
+    market.passed_over.clear()
     return _planned("realtime", agent, wishes, market)
 
 
 def _planned(kind: Kind, agent: Agent, wishes: Wishes, market: Market) -> tuple[Plan, ...]:
     faults: list[str] = []
     usual = registry.DEFAULTS.get(kind) or tuple(registry.PROVIDERS[kind])
+    whom = wishes.of(kind)
     for specs in (_specs(kind, agent, wishes), iter(usual)):
         found = _links(kind, specs, agent, wishes, market=market, faults=faults)
-        if fit := [plan for plan in found if _may(plan, wishes)]:
+        if fit := [plan for plan in found if _may(plan, whom, market)]:
             break
     else:
+        faults += [f"{one.provider}: {one.why}" for one in market.passed_over if one.kind == kind]
         why = f": {faults[0]}" if faults else ""
         raise ProviderConfigError(f"nobody is left for {kind}{why}")
-    if wishes.sort:
-        first = fit[:1] if kind in wishes.named else []
-        rest = sorted(fit[len(first) :], key=lambda plan: _rank(plan, agent, market, wishes))
-        fit = [*first, *rest]
-    return tuple(fit if wishes.allow_fallbacks else fit[:1])
+    stay = {found[0].name} if wishes.named.get(kind) else set()
+    first = list(takewhile(lambda plan: plan.name in stay or _put(plan, whom), fit))
+    fit = ordered(fit, len(first), whom, market.prices, agent.chains)
+    if not whom.allow_fallbacks:
+        for plan in fit[1:]:
+            market.pass_over(kind, plan.name, "allow_fallbacks")
+    return tuple(fit if whom.allow_fallbacks else fit[:1])
+
+
+def _put(plan: Plan, whom: Whom) -> bool:
+    """Whether somebody stands where the wish has put them."""
+    return bool({plan.name.partition("/")[0], plan.name} & set(whom.order))
 
 
 def _links(
@@ -153,19 +174,25 @@ def _links(
 
 
 def _specs(kind: Kind, agent: Agent, wishes: Wishes) -> Iterator[Spec]:
-    """Each that could do it, the first one first: named, in the wished order, the agent's own."""
-    own = [plan.spec for plan in agent.plans[kind]]
+    """Each that could do it, the first one first: named, in the wished order, the agent's own. The
+    voice is that of the first."""
+    voice = wishes.voice if kind in ("tts", "realtime") else ""
+    for spec in _all_specs(kind, agent, wishes):
+        if voice:
+            yield {**_mapping(spec), "voice": voice}
+        yield spec  # who takes no voice
+        voice = ""
+
+
+def _all_specs(kind: Kind, agent: Agent, wishes: Wishes) -> Iterator[Spec]:
     if name := wishes.named.get(kind):
-        spec = _spec(kind, name, agent)
-        yield {**spec, "voice": wishes.voice} if wishes.voice and kind != "stt" else spec
-    elif wishes.voice and kind in ("tts", "realtime") and own:
-        yield {**_mapping(own[0]), "voice": wishes.voice}
-    for name in (*wishes.order, *wishes.only):
+        yield _spec(kind, name, agent)
+    for name in wishes.of(kind).names:
         try:
             yield _spec(kind, name, agent)
         except ProviderConfigError:
             continue  # of another kind
-    yield from own
+    yield from (plan.spec for plan in agent.plans[kind])
 
 
 def _spec(kind: Kind, name: str, agent: Agent) -> dict[str, Any]:
@@ -193,58 +220,68 @@ def _by_keys(
 ) -> Iterator[Plan]:
     """The links of a service, by every key that there is for it."""
     service = str(_mapping(spec)["service"])
+
+    def not_by(name: str, why: str) -> None:
+        faults.append(why)
+        market.pass_over(kind, name, why)
+
     if service in SPEAKS_ENGLISH and not wishes.english:
-        faults.append(f"{service} speaks no {wishes.language}")
+        not_by(service, f"{service} speaks no {wishes.language}")
         return
     if service in (DIALOG, "local") and kind == "llm" and wishes.instructions:
-        faults.append("the built-in dialog takes no instructions")
+        not_by(service, "the built-in dialog takes no instructions")
         return
     wished = _as_wished(kind, spec, agent.settings.speech, wishes)
     for source in market.sources:
         try:
             plan = plan_of(kind, wished, source.resources)
         except ProviderConfigError as error:
-            faults.append(str(error))
+            not_by(service, str(error))
             continue
         provider, _, model = plan.name.partition("/")
         if plan.name != DIALOG and not source.permit.opens(provider, model):
-            faults.append(f"this API key may not use {plan.name}")
+            not_by(plan.name, f"this API key may not use {plan.name}")
+        elif _unpriced(source, plan, market):
+            why = f"this API key has a budget, and the price of {plan.name} is not known"
+            not_by(plan.name, why)
         elif source.opens(provider, model):
             yield replace(plan, resources=source.resources, own_key=source.own)
 
 
+def _unpriced(source: KeySource, plan: Plan, market: Market) -> bool:
+    """Whether a budget could not hold, as nobody knows what somebody costs."""
+    if source.own or plan.ours or source.permit.monthly_budget is None:
+        return False
+    return market.prices.of_minute(plan.kind, plan.name) == UNKNOWN
+
+
 def _as_wished(kind: Kind, spec: Spec, speech: AgentSpeech, wishes: Wishes) -> Spec:
-    """With the language and the instructions that are wished."""
+    """With the language, the usual voice, the settings and the instructions that are wished."""
     told = _mapping(spec)
-    if told["service"] in SPEAKS_ENGLISH:
+    service = str(told["service"])
+    if service in SPEAKS_ENGLISH:
         return spec
+    if kind == "tts" and service in wishes.voices and told.get("voice") != wishes.voice:
+        told["voice"] = wishes.voices[service]
+    if own := wishes.of(kind).options.get(service):
+        told["settings"] = {**(told.get("settings") or {}), **own}
     if kind in ("stt", "tts"):
-        return {**told, "language": wishes.language} if wishes.language else spec
-    own = dict(told.get("settings") or {})
-    prompt = wishes.instructions or own.get("system_instruction") or speech.prompt or PROMPT
+        if wishes.language:
+            return {**told, "language": wishes.language}
+        return spec if told == _mapping(spec) else told
+    settings = dict(told.get("settings") or {})
+    prompt = wishes.instructions or settings.get("system_instruction") or speech.prompt or PROMPT
     if wishes.language:
         prompt = f"{prompt}\nSpeak the language whose BCP 47 tag is {wishes.language}."
-    own.pop("system_instruction", None)
-    bare = {**told, "settings": own} if own else {k: v for k, v in told.items() if k != "settings"}
-    return prompted(kind, bare, prompt)
+    settings.pop("system_instruction", None)
+    bare = {name: value for name, value in told.items() if name != "settings"}
+    return prompted(kind, {**bare, "settings": settings} if settings else bare, prompt)
 
 
-def _may(plan: Plan, wishes: Wishes) -> bool:
-    provider = plan.name.partition("/")[0]
-    if wishes.ours_only and not plan.ours:
-        return False
-    if wishes.only and not {provider, plan.name} & set(wishes.only):
-        return False
-    return not {provider, plan.name} & set(wishes.ignore)
-
-
-def _rank(plan: Plan, agent: Agent, market: Market, wishes: Wishes) -> float:
-    if plan.ours and wishes.sort == "latency":
-        return UNKNOWN
-    if wishes.sort == "price":
-        return market.prices.of_minute(plan.kind, plan.name)
-    known = agent.chains.latency_s(plan)
-    return UNKNOWN if known is None else known
+def _may(plan: Plan, whom: Whom, market: Market) -> bool:
+    if why := why_not(plan, whom, market.prices):
+        market.pass_over(plan.kind, plan.name, why)
+    return not why
 
 
 def _mapping(spec: Spec) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from telebot.providers.clips import ClipFailed, lost
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.pacing import Pacing, Priority, Slot, TurnedAway
 from telebot.voice.offers import Offer
-from telebot.voice.routing import Router
+from telebot.voice.routing import LineUp, Router, Skipped
 from telebot.voice.tailoring import PLAINLY, Under
 from telebot.voice.threads import Threads
 
@@ -65,6 +65,7 @@ class Attempts:
     who: str  # makes the request; many of one do not hold up the others
     clock: Callable[[], float] = time.monotonic
     made: list[Attempt] = field(default_factory=list)
+    skipped: tuple[Skipped, ...] = ()  # who was not asked at all
     # providers that get options of the request's own: what fails there may be the options' fault
     told_how: frozenset[str] = frozenset()
     asking: Offer | None = None  # the last one that was asked
@@ -80,10 +81,13 @@ class Attempts:
         characters: int = 0,
         *,
         keep: bool = False,
+        seconds: float = 0.0,
     ) -> tuple[Offer, T]:
         """What the first of `offers` that does it gives. `work` raises `ClipFailed` where one does
-        not. `keep`: the work goes on, its place in the vendor's queue is kept until `let_go`.
-        Raises `ApiError` (429, 502, 503 …) where none does."""
+        not. `seconds` is how much is heard, where that is the work. `keep`: the work goes on, its
+        place in the vendor's queue is kept until `let_go`. Raises `ApiError` (429, 502, 503 …) where none does."""
+        if isinstance(offers, LineUp):
+            self.skipped = offers.skipped
         last: ClipFailed | None = None
         for offer in offers:
             began = self.clock()
@@ -102,7 +106,9 @@ class Attempts:
                 self._failed(offer, failed, began)
                 continue
             took_s = self.clock() - began
-            self.router.breaker(offer).succeeded(took_s)
+            breaker = self.router.breaker(offer)
+            breaker.succeeded(took_s)
+            breaker.worked(seconds, took_s)
             self._settle_doubts()
             self.made.append(Attempt(offer.name, None, "", took_s * 1000, offer.own_key))
             return offer, done
@@ -128,7 +134,9 @@ class Attempts:
     def given_up(self, last: ClipFailed | None) -> ApiError:
         """The error that tells the request's maker that nobody did it."""
         causes = {made.cause for made in self.made}
-        told = {"attempts": [made.told() for made in self.made]}
+        told: dict[str, Any] = {"attempts": [made.told() for made in self.made]}
+        if self.skipped:
+            told["skipped"] = [one.told() for one in self.skipped]
         tried = ", ".join(f"{made.provider} ({made.cause})" for made in self.made)
         message = f"No provider could do it: {tried}."
         if causes and causes <= {Cause.RATE_LIMIT.value, Cause.PACED.value}:

@@ -113,7 +113,8 @@ class Turn:
     ) -> None:
         self._voice = voice
         self._key_id = key_id
-        self._said = said
+        name = "" if agent is None else agent.name
+        self._said = replace(said, under=replace(said.under, agent=name))
         self._agent = agent
         self._now = now
         self._works: list[Done] = []
@@ -223,15 +224,16 @@ class Turn:
     def _wish(self, local: BrainReplier | None) -> Wish:
         """Who may answer: the agent's own models, else whoever is there. Raises `ApiError`."""
         model, prefers, agent = self._said.model("llm"), self._said.who("llm"), self._agent
+        needs = frozenset[str]() if self._said.temperature is None else frozenset({"temperature"})
         if agent is None:
-            return Wish("llm", model, prefers)
+            return Wish("llm", model, prefers, needs)
         if not agent.prompt:
             if model not in (None, LOCAL):
                 raise wrong("model", f"{agent.name} has no prompt for a model, only its own brain")
             prefers = prefers.model_copy(update={"order": ()})
         if not agent.asks and model is None:
             raise wrong("agent", f"what answers for {agent.name} answers calls alone")
-        return Wish("llm", model, prefers, usual=agent.asks, local=local)
+        return Wish("llm", model, prefers, needs, usual=agent.asks, local=local)
 
     async def _may_answer(self, wish: Wish) -> None:
         """Raises `ApiError` before anything is paid for."""

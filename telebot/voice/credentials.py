@@ -44,6 +44,10 @@ async def given(
             if not source.permit.opens(name, model):
                 tried.append(_told(name, source, "not_allowed", source.permit.told()))
                 continue
+            if source.permit.monthly_budget is not None and not source.own:
+                why = "This key has a budget, and what is said at a vendor's is not counted here"
+                tried.append(_told(name, source, "not_allowed", why))
+                continue
             try:
                 made = await registry.credential(
                     name, options, _for(wanted, model), source.resources

@@ -124,6 +124,12 @@ class Offers:
         """Whether it is one of the operator's own."""
         return name in self._servers
 
+    def keeps_nothing(self, name: str) -> bool:
+        """Whether what is sent there is known to be kept by nobody: this machine, and a server of
+        the operator's own of which they say so. Of no vendor it is known for certain."""
+        server = self._servers.get(name)
+        return name in registry.OURS or (server is not None and server.keeps_nothing)
+
     def _named(self, work: Work) -> list[str]:
         servers = {name for name, server in self._servers.items() if SERVE[work](server)}
         names = {*KNOWN[work](), *servers, LOCAL}

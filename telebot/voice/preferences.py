@@ -103,5 +103,5 @@ ANYBODY = Preferences.model_validate({})
 
 
 def fits(name: str, provider: str, model: str) -> bool:
-    """Whether a name in a list means this provider, or this model of it."""
-    return name in (provider, f"{provider}/{model}")
+    """Whether a name in a list means this provider, or this model of it, also by its bare name."""
+    return name in (provider, f"{provider}/{model}", model)

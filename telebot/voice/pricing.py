@@ -47,8 +47,13 @@ def cost_of(
     if found is None:
         return Cost(None, currency, False)
     price, as_of = found
-    amount = None if price.currency != currency else _amount(price, list(uses))
-    return Cost(amount, currency, price.verified, price.source, as_of)
+    if price.currency != currency:
+        return Cost(None, currency, price.verified, price.source, as_of)
+    uses = list(uses)
+    amount, verified = _amount(price, uses), price.verified
+    if amount is None and price.a_character:
+        amount, verified = _by_characters(price, uses), False  # about
+    return Cost(amount, currency, verified, price.source, as_of)
 
 
 def _amount(price: Price, uses: list[Use]) -> Decimal | None:
@@ -65,6 +70,20 @@ def _amount(price: Price, uses: list[Use]) -> Decimal | None:
             return None
         total += part
     return (total / Decimal(str(many))).quantize(NANO, ROUND_HALF_EVEN)
+
+
+def _by_characters(price: Price, uses: list[Use]) -> Decimal | None:
+    """What so many characters cost about, where tokens are billed that nobody tells."""
+    many = sum((Decimal(str(use.quantity)) for use in uses if use.unit == "characters"), Decimal(0))
+    if not many:
+        return None
+    one = sum(
+        (Decimal(str(price.amounts[name])) * Decimal(str(n)) for name, n in
+         price.a_character.items()),
+        Decimal(0),
+    )  # fmt: skip
+    total = one * many / Decimal(str(BILLS[price.unit][1]))
+    return total.quantize(NANO, ROUND_HALF_EVEN)
 
 
 def _part(amount: float | None, use: Use) -> Decimal | None:

@@ -22,6 +22,7 @@ from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.routing import Wish
 from telebot.voice.service import Done, Voice
 from telebot.voice.tailoring import PLAINLY, Under
+from telebot.voice.waiting import Waited
 
 FIRST_S, STALL_S = 20.0, 15.0  # to the first word, between two pieces
 WHOLE_S = 300.0
@@ -112,8 +113,10 @@ class Reply:
         attempts: Attempts,
         first: str,
         rest: AsyncGenerator[str | Finished, None],
+        waited: Waited,
     ) -> None:
-        """`first` are its first words, `rest` is where the others come from."""
+        """`first` are its first words, for which it was `waited`; `rest` is where the others come
+        from."""
         self.offer = offer
         self.text = ""
         self.cut = False
@@ -123,6 +126,7 @@ class Reply:
         self._question = question
         self._attempts = attempts
         self._source = rest
+        self._waited = waited
         self.pieces: AsyncGenerator[str, None] = self._passed_on(first, rest)
 
     @property
@@ -149,7 +153,7 @@ class Reply:
             with as_failures(self.offer):
                 self.text = first
                 yield first
-                async for piece in _in_time(rest, STALL_S):
+                async for piece in _in_time(rest, STALL_S, waited=self._waited):
                     if isinstance(piece, Finished):
                         self.uses, self.cut = piece.uses, piece.cut
                         break
@@ -159,6 +163,8 @@ class Reply:
                     yield piece
                 else:
                     raise lost(Cause.STALLED, "the reply broke off")
+            breaker = self._attempts.router.breaker(self.offer)
+            breaker.worked(len(self.text), self._waited.s)
         except ClipFailed as failed:
             raise self._late(failed) from failed
         finally:
@@ -227,17 +233,17 @@ async def _begun(ledger: _Ledger, asked: Asked, offers: list[Offer]) -> Reply:
     options = asked.wish.prefers.options
     ledger.attempts.told_how = frozenset(options)
 
-    async def work(offer: Offer) -> tuple[str, AsyncGenerator[str | Finished, None]]:
+    async def work(offer: Offer) -> tuple[str, AsyncGenerator[str | Finished, None], Waited]:
         question = replace(asked.question, options=options.get(offer.provider, {}))
-        stream = _bounded(offer.answers, question)
+        stream, waited = _bounded(offer.answers, question), Waited()
         try:
-            return await _first_word(stream), stream
+            return await _first_word(stream, waited), stream, waited
         except BaseException:
             await stream.aclose()
             raise
 
     try:
-        offer, (first, rest) = await ledger.attempts.first_that_can(offers, work, keep=True)
+        offer, (first, rest, waited) = await ledger.attempts.first_that_can(offers, work, keep=True)
     except ApiError as error:
         ledger.failed(error)
         raise
@@ -245,13 +251,13 @@ async def _begun(ledger: _Ledger, asked: Asked, offers: list[Offer]) -> Reply:
         ledger.cancelled(None)
         raise
     ledger.first()
-    return Reply(offer, asked.question, ledger.attempts, first, rest)
+    return Reply(offer, asked.question, ledger.attempts, first, rest, waited)
 
 
-async def _first_word(stream: AsyncIterator[str | Finished]) -> str:
+async def _first_word(stream: AsyncIterator[str | Finished], waited: Waited) -> str:
     """The text up to the first that is no blank. Raises `ClipFailed` where there is none."""
     text = ""
-    async for piece in _in_time(stream, FIRST_S, Cause.SLOW_FIRST):
+    async for piece in _in_time(stream, FIRST_S, Cause.SLOW_FIRST, waited=waited):
         if isinstance(piece, Finished):
             break
         text += piece
@@ -270,12 +276,17 @@ async def _bounded(replier: Replier, question: Question) -> AsyncGenerator[str |
 
 
 async def _in_time(
-    stream: AsyncIterator[str | Finished], within_s: float, cause: Cause = Cause.STALLED
+    stream: AsyncIterator[str | Finished],
+    within_s: float,
+    cause: Cause = Cause.STALLED,
+    *,
+    waited: Waited,
 ) -> AsyncIterator[str | Finished]:
     while True:
         try:
-            async with asyncio.timeout(within_s):
-                piece = await anext(stream)
+            with waited:
+                async with asyncio.timeout(within_s):
+                    piece = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:

@@ -5,7 +5,7 @@ Pure but for the breakers it reads. Next: `attempts.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,11 @@ UNKNOWN = float("inf")
 # what is done by those who can, or not at all: another language is no translation
 NO_LESS = frozenset({"translate"})
 MOST_TRIED = 6
+# what prices are told by
+A = {
+    "s": "minute", "characters": "million characters",
+    "tokens_in": "million tokens read", "tokens_out": "million tokens written",
+}  # fmt: skip
 Usual = tuple[str | Mapping[str, Any], ...] | None
 
 
@@ -74,6 +79,26 @@ class Wish:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Somebody who could have been asked, and why they are not."""
+
+    provider: str
+    why: str
+
+    def told(self) -> dict[str, str]:
+        """For who asks."""
+        return {"provider": self.provider, "why": self.why}
+
+
+class LineUp(list[Offer]):
+    """Whom to ask, the first one first; `skipped` are the others, each once."""
+
+    def __init__(self, offers: Iterable[Offer], skipped: Iterable[Skipped] = ()) -> None:
+        super().__init__(offers)
+        self.skipped = tuple(dict.fromkeys(skipped))
+
+
 class Router:
     """Puts the offers for a wish in order."""
 
@@ -85,26 +110,43 @@ class Router:
         """The breaker that counts this offer's failures, shared with the calls."""
         return self._breakers.of(offer.work, offer.name, offer.account)
 
-    def ordered(self, wish: Wish, keys: Keys) -> list[Offer]:
+    def known(self, kind: str, providers: Collection[str]) -> list[Breaker]:
+        """The breakers of these providers' models that were used for one kind of work."""
+        return [
+            each
+            for each in self._breakers
+            if each.kind == kind and each.name.partition("/")[0] in providers
+        ]
+
+    def ordered(self, wish: Wish, keys: Keys) -> LineUp:
         """Whom to ask, the first one first. Raises `ApiError`: nobody is called so (404), or there
         is nobody that may (400), or not for this key (403)."""
         found = self._named(wish, keys)
-        prefers = wish.prefers
-        first = self._of(wish, keys, prefers.order)
-        rest = self._rest(wish, keys) if prefers.allow_fallbacks or not (found or first) else []
-        whole = [*found, *first, *self._sorted(rest, prefers)]
+        prefers, skipped = wish.prefers, list[Skipped]()
+        first = self._of(wish, keys, prefers.order, skipped)
+        only = self._of(wish, keys, prefers.only, skipped)
+        rest = []
+        if prefers.allow_fallbacks or not (found or first):
+            rest = self._sorted(self._rest(wish, keys, only), prefers)
         permit = keys[0].permit
-        wanted = [offer for offer in whole if self._may(offer, wish)]
-        fit = _once(offer for offer in wanted if self._open(permit, offer))
+        wanted, fit = list[Offer](), list[Offer]()
+        for offer in _once([*found, *first, *rest]):
+            why = self._why_not(offer, wish)
+            wanted += [] if why else [offer]
+            why = why or self._closed(permit, offer)
+            if why:
+                skipped.append(Skipped(offer.name, why))
+            else:
+                fit.append(offer)
         if wanted and not fit:
             raise _barred(permit, wanted[0])
         if not fit:
-            can = f" and that can {', '.join(lacking)}" if (lacking := wish.needs & NO_LESS) else ""
-            message = f"No provider is left that this request allows{can}."
-            raise ApiError(400, "no_provider", message, "provider")
-        if not prefers.allow_fallbacks:
-            fit = fit[:1]
-        return self._well_first(fit)[:MOST_TRIED]
+            raise _nobody(wish, skipped)
+        most = MOST_TRIED if prefers.allow_fallbacks else 1
+        well = fit[:1] if most == 1 else self._well_first(fit)
+        why = "allow_fallbacks" if most == 1 else f"no more than {MOST_TRIED} are asked"
+        left_out = [Skipped(offer.name, why) for offer in fit if offer not in well[:most]]
+        return LineUp(well[:most], [*skipped, *left_out])
 
     def _named(self, wish: Wish, keys: Keys) -> list[Offer]:
         """The model that the request names, with every key that there is for it."""
@@ -121,7 +163,7 @@ class Router:
         if not offers:
             raise ApiError(404, "model_not_found", f"{why}.".replace("..", "."), "model")
         permit = keys[0].permit
-        if not any(self._open(permit, offer) for offer in offers):
+        if all(self._closed(permit, offer) for offer in offers):
             raise _barred(permit, offers[0])
         return offers
 
@@ -130,23 +172,34 @@ class Router:
             wish.work, wanted, source.resources, own=source.own, local=wish.local
         )
 
-    def _of(self, wish: Wish, keys: Keys, names: Sequence[str | Mapping[str, Any]]) -> list[Offer]:
-        """The providers of a list, those without a key left out."""
+    def _of(
+        self,
+        wish: Wish,
+        keys: Keys,
+        names: Sequence[str | Mapping[str, Any]],
+        skipped: list[Skipped] | None = None,
+    ) -> list[Offer]:
+        """The providers of a list, those without a key left out, and told in `skipped`."""
         found = []
         for name in names:
+            before, why = len(found), ""
             for source in keys:
                 try:
                     offer = self._offer(wish, name, source)
-                except ProviderConfigError:
+                except ProviderConfigError as error:
+                    why = str(error)
                     continue
                 if source.fits(offer.provider, offer.model):
                     found.append(offer)
+            if why and len(found) == before and skipped is not None:
+                skipped.append(Skipped(str(name), f"no_key: {why}"))
         return found
 
-    def _rest(self, wish: Wish, keys: Keys) -> list[Offer]:
-        """Everybody else with a key: the usual ones first, this machine last."""
+    def _rest(self, wish: Wish, keys: Keys, only: list[Offer]) -> list[Offer]:
+        """Everybody else with a key: the usual ones first, this machine last. `only` are those that
+        are named as the only ones, who need not be usual."""
         if wish.usual is not None:
-            return self._of(wish, keys, wish.usual)
+            return [*self._of(wish, keys, wish.usual), *only]
         usual = [name for name in registry.DEFAULTS[wish.work] if name not in registry.OURS]
         found = self._of(wish, keys, [*usual, *keys[0].permit.names()])
         for source in keys:
@@ -160,24 +213,30 @@ class Router:
             found += [offer for offer in ready if source.fits(offer.provider, offer.model)]
         if wish.needs & NO_LESS and not any(wish.needs <= one.worker.abilities for one in found):
             found += self._of(wish, keys, self._offers.models(wish.work))  # not their usual ones
+        found += only
         return sorted(_once(found), key=lambda offer: offer.provider in registry.OURS)
 
     def _sorted(self, offers: list[Offer], prefers: Preferences) -> list[Offer]:
         if prefers.sort == "price":
-            return sorted(offers, key=self._price)
-        if prefers.sort in ("latency", "throughput"):
-            return sorted(offers, key=self._latency)
+            offers = sorted(offers, key=self._price)
+        elif prefers.sort == "latency":
+            offers = sorted(offers, key=self._latency)
+        elif prefers.sort == "throughput":
+            offers = sorted(offers, key=lambda offer: -(self.breaker(offer).rate() or 0.0))
         slow = prefers.preferred_max_latency
         if slow is None:
             return offers
         return sorted(offers, key=lambda offer: slow < self._latency(offer) < UNKNOWN)
 
-    def _open(self, permit: Permit, offer: Offer) -> bool:
-        """Whether the owner may use it. A budget holds only where it is known what things cost."""
+    def _closed(self, permit: Permit, offer: Offer) -> str:
+        """Why the owner may not use it; "" where they may. A budget holds only where it is known
+        what things cost."""
         if not permit.opens(offer.provider, offer.model):
-            return False
+            return "not_allowed"
         free = offer.own_key or self._offers.is_server(offer.provider)
-        return permit.monthly_budget is None or free or self._offers.price(offer) is not None
+        if permit.monthly_budget is None or free or self._offers.price(offer) is not None:
+            return ""
+        return "price_unknown"
 
     def _price(self, offer: Offer) -> float:
         price = self._offers.price(offer)
@@ -187,28 +246,30 @@ class Router:
         known = self.breaker(offer).latency_s()
         return UNKNOWN if known is None else known
 
-    def _may(self, offer: Offer, wish: Wish) -> bool:
+    def _why_not(self, offer: Offer, wish: Wish) -> str:
+        """Why the request does not allow it; "" where it does."""
         prefers = wish.prefers
         names = (offer.provider, offer.model)
         if prefers.only and not any(fits(name, *names) for name in prefers.only):
-            return False
+            return "only"
         if any(fits(name, *names) for name in prefers.ignore):
-            return False
+            return "ignore"
         needed = wish.needs if prefers.require_parameters else wish.needs & NO_LESS
-        if not needed <= offer.worker.abilities:
-            return False
-        if prefers.data_collection == "deny" and offer.provider not in registry.OURS:
-            return False  # of no vendor it is known for certain
-        most = prefers.max_price
-        return most is None or not self._too_dear(offer, most)
+        if lacking := needed - offer.worker.abilities:
+            return f"require_parameters: {', '.join(sorted(lacking))}"
+        if prefers.data_collection == "deny" and not self._offers.keeps_nothing(offer.provider):
+            return "data_collection"
+        return "" if prefers.max_price is None else self._too_dear(offer, prefers.max_price)
 
-    def _too_dear(self, offer: Offer, most: MaxPrice) -> bool:
+    def _too_dear(self, offer: Offer, most: MaxPrice) -> str:
         """A price that is not known is too much."""
         for unit, limit in most.limits(offer.work).items():
-            price = self._offers.unit_price(offer, unit)
-            if limit is not None and (price is None or float(price) > limit):
-                return True
-        return False
+            price = None if limit is None else self._offers.unit_price(offer, unit)
+            if limit is not None and price is None:
+                return "max_price: the price is not known"
+            if limit is not None and price is not None and float(price) > limit:
+                return f"max_price: {price.normalize():f} a {A[unit]}"
+        return ""
 
     def _well_first(self, offers: list[Offer]) -> list[Offer]:
         """Those whose breaker is open go last: they may be all there is. One before the first that
@@ -227,6 +288,13 @@ class Router:
             else:
                 ill.append(offer)
         return [*well, *ill]
+
+
+def _nobody(wish: Wish, skipped: Sequence[Skipped]) -> ApiError:
+    can = f" and that can {', '.join(lacking)}" if (lacking := wish.needs & NO_LESS) else ""
+    message = f"No provider is left that this request allows{can}."
+    told = {"attempts": [], "skipped": [one.told() for one in dict.fromkeys(skipped)]}
+    return ApiError(400, "no_provider", message, "provider", metadata=told)
 
 
 def _barred(permit: Permit, offer: Offer) -> ApiError:

@@ -102,6 +102,7 @@ class Saying:
             raise
         finally:
             self._told.made = _in_short([*self._told.made, *attempts.made])
+            self._told.skipped = self._told.skipped or attempts.skipped
             self._told.asking = attempts.asking
 
     async def _pcm16(

@@ -32,7 +32,7 @@ from telebot.voice.line import Line
 from telebot.voice.offers import WORKS, Offer, Offers, Work, load_makers
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.pricing import FREE, Cost, cost_of
-from telebot.voice.routing import Keys, KeySource, Router
+from telebot.voice.routing import Keys, KeySource, Router, Skipped
 from telebot.voice.tailoring import PLAINLY, Kept, Tailor, Under
 from telebot.voice.threads import Threads
 from telebot.voice_settings import VoiceSettings
@@ -63,9 +63,11 @@ class Done:
     ms: float
     first_ms: float | None
     attempts: Sequence[Attempt]
+    skipped: Sequence[Skipped] = ()
     error: str = ""
     user: str = ""
     variant: str = ""
+    agent: str = ""
     cache: str = ""  # hit or miss, where a kept sound was looked for
     saved: Cost | None = None  # what a hit would have cost
 
@@ -97,6 +99,7 @@ class Done:
             "attempts": [made.told() for made in self.attempts],
             "user_id": self.user,
             "variant": self.variant,
+            "agent": self.agent,
             "cache": self.cache,
             "saved_nanos": None if self.saved is None else self.saved.nanos,
         }
@@ -263,9 +266,11 @@ class Voice:
             ms=(now - began) * 1000,
             first_ms=None if first_at is None else (first_at - began) * 1000,
             attempts=tuple(attempts.made),
+            skipped=attempts.skipped,
             error=error,
             user=attempts.under.user,
             variant=attempts.under.variant,
+            agent=attempts.under.agent,
             cache=cache,
             saved=saved,
         )

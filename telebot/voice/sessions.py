@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from telebot.call.errors import BadToken, Local
 from telebot.call.ports import Clock
 from telebot.call.tokens import StreamTokens
 from telebot.providers.registry import Kind
 from telebot.records.keys import ApiKey
-from telebot.voice.defaults import UserId, UserPreferences
-from telebot.voice.preferences import PLAIN, Name, Names
+from telebot.voice.defaults import UserId
+from telebot.voice.preferences import PLAIN, Name, Preferences
 
 AUDIENCE = "realtime"  # of the tokens, and the carrier of such calls
 PROTOCOL = "telebot.realtime"
 TOKEN_PROTOCOL = "telebot.token."
+KINDS: tuple[Kind, ...] = ("stt", "llm", "tts", "realtime")
 RATES_HZ = (8000, 16_000, 24_000, 48_000)
 MOST_PROMISED = 4096
 MOST_PROMISED_A_KEY = 256
@@ -43,31 +44,48 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SessionProviders(Strict):
+class SessionProviders(Preferences):
     """Who hears, thinks and speaks in a session. A name is a provider's (`deepgram`), a model's of
-    one (`deepgram/nova-3`), or a model's alone."""
+    one (`deepgram/nova-3`), or a model's alone. What any request may say of providers holds for
+    each kind of work."""
 
     stt: Name | None = None
     llm: Name | None = None
     tts: Name | None = None
     realtime: Name | None = Field(None, description="of speech to speech")
-    order: Names = Field((), description="tried first, in this order, each for what it can")
-    only: Names = Field((), description="nobody else")
-    ignore: Names = Field((), description="never")
-    allow_fallbacks: bool = Field(True, description="false: nobody after the first one")
-    sort: Literal["price", "latency"] | None = Field(None, description="cheapest or quickest first")
-    data_collection: Literal["allow", "deny"] = Field(
-        "allow", description="deny: nothing leaves this machine"
-    )
 
     @property
     def named(self) -> Mapping[Kind, str]:
         """Those that are named, by what they do."""
-        kinds: tuple[Kind, ...] = ("stt", "llm", "tts", "realtime")
-        return {kind: name for kind in kinds if (name := getattr(self, kind))}
+        return {kind: name for kind in KINDS if (name := getattr(self, kind))}
+
+    @property
+    def whom(self) -> Preferences:
+        """What is said of all kinds of work."""
+        told = {
+            name: getattr(self, name)
+            for name in Preferences.model_fields
+            if name in self.model_fields_set
+        }
+        return Preferences.model_construct(**told)
+
+    @field_validator("options")
+    @classmethod
+    def _plain(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """They are settings of a service that lives as long as the session: no more than values."""
+        for provider, named in options.items():
+            for name, value in named.items():
+                parts = value if isinstance(value, list) else [value]
+                if not all(isinstance(part, str | int | float | bool) for part in parts):
+                    raise ValueError(f"{provider}: {name[:64]!r} is no plain value")
+        return options
 
 
-ANY = SessionProviders()
+ANY = SessionProviders.model_validate({})
+# of `provider`: what decides about work that is done here
+OF_THE_WORK = frozenset(
+    {"sort", "max_price", "preferred_max_latency", "require_parameters", "options"}
+)
 
 
 class SessionRequest(Strict):
@@ -95,6 +113,12 @@ class SessionRequest(Strict):
     )
     origin: Origin | None = Field(None, description="the token is good for this web origin alone")
 
+    @model_validator(mode="after")
+    def _counts(self) -> SessionRequest:
+        if self.target == "vendor" and (idle := self.provider.model_fields_set & OF_THE_WORK):
+            raise ValueError(f"provider.{min(idle)} means nothing at a vendor's own endpoint")
+        return self
+
     @property
     def named(self) -> Mapping[Kind, str]:
         """Who is named, `model` among them."""
@@ -117,30 +141,6 @@ class SessionRequest(Strict):
         if "target" in added or "origin" in added:
             raise BadStart("invalid_message", "target and origin belong to the token.")
         return self.model_copy(update=added)
-
-
-def preferred(asked: SessionRequest, prefers: UserPreferences) -> SessionRequest:
-    """A session as its user prefers it where it says nothing. Privacy binds."""
-    said, who = asked.model_fields_set, asked.provider
-    changed: dict[str, Any] = {}
-    if asked.language is None and prefers.language is not None:
-        changed["language"] = prefers.language
-    named = {
-        kind: model for kind in ("stt", "llm", "tts") if (model := getattr(prefers.model, kind))
-    }
-    if asked.model is not None:
-        named.pop("llm", None)
-    if not who.model_fields_set & {"order", "only", "sort", "realtime"}:
-        told = {kind: model for kind, model in named.items() if getattr(who, kind) is None}
-        who = who.model_copy(update=told)
-    if prefers.privacy.data_collection == "deny":
-        who = who.model_copy(update={"data_collection": "deny"})
-        who.model_fields_set.add("data_collection")
-    changed["provider"] = who
-    spoken = (who.tts or "").partition("/")[0]
-    if "voice" not in said and spoken in prefers.voice:
-        changed["voice"] = prefers.voice[spoken]
-    return asked.model_copy(update=changed)
 
 
 class BadStart(Local):

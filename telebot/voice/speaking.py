@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from telebot.call.errors import ApiError
@@ -21,6 +21,7 @@ from telebot.voice.attempts import Attempts, as_failures
 from telebot.voice.ears import EARS, Ear, PcmEar
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import Preferences
+from telebot.voice.waiting import Waited
 
 FIRST_S, STALL_S = 10.0, 10.0  # to the first sound, between two pieces
 MOST_SILENCE_S = 3.0  # before the first sound
@@ -42,6 +43,7 @@ class Spoken:
     uses: tuple[Use, ...]
     attempts: Attempts
     source: AsyncGenerator[bytes, None]
+    waited: Waited = field(default_factory=Waited)
 
     @property
     def rate_hz(self) -> int:
@@ -74,6 +76,7 @@ class _Begun:
     rest: AsyncGenerator[bytes, None]
     ear: Ear
     kind: str
+    waited: Waited
 
 
 async def speak(
@@ -97,8 +100,9 @@ async def speak(
         kind = wanted if _gives(voice, wanted, script) else PCM
         ear = EARS[kind]() if kind != PCM else PcmEar(voice.rate_hz)
         stream = _whole(voice, asked) if kind == PCM else _file(voice, asked, kind)
+        waited = Waited()
         try:
-            return _Begun(await _first_sound(stream, ear), stream, ear, kind)
+            return _Begun(await _first_sound(stream, ear, waited), stream, ear, kind, waited)
         except BaseException:
             await stream.aclose()
             raise
@@ -106,7 +110,7 @@ async def speak(
     attempts.told_how = frozenset(prefers.options)
     offer, begun = await attempts.first_that_can(offers, work, len(script.text), keep=True)
     uses, rest = offer.speaks.uses(script), begun.rest
-    spoken = Spoken(offer, begun.ear, begun.kind, rest, uses, attempts, rest)
+    spoken = Spoken(offer, begun.ear, begun.kind, rest, uses, attempts, rest, begun.waited)
     spoken.pieces = _passed_on(spoken, begun.first, script)
     return spoken
 
@@ -119,7 +123,7 @@ async def whole(
     wanted: str = PCM,
 ) -> tuple[Spoken, bytes]:
     """All of the audio at once; one that fails in the middle is followed by the next."""
-    left = list(offers)
+    left = offers
     while True:
         spoken = await speak(script, left, attempts, prefers, wanted)
         try:
@@ -140,7 +144,7 @@ async def _passed_on(
             for piece in first:
                 yield piece
             most_s = LEAST_S + SLOWEST_S * len(script.text) / script.speed
-            async for piece in _in_time(rest, STALL_S):
+            async for piece in _in_time(rest, STALL_S, spoken.waited):
                 ear.feed(piece)
                 if ear.seconds > most_s:
                     raise lost(Cause.ERROR, "audio longer than its text can be")
@@ -148,6 +152,7 @@ async def _passed_on(
             said = sum(map(str.isalnum, script.text))  # blanks and dots take no time
             if ear.seconds * max(1.0, script.speed) < said / FASTEST_CHARS_S:
                 raise lost(Cause.SHORT, "audio shorter than its text can be")
+            attempts.router.breaker(spoken.offer).worked(len(script.text), spoken.waited.s)
     except ClipFailed as failed:
         raise _late(spoken, attempts, failed) from failed
     finally:
@@ -159,10 +164,12 @@ def _late(spoken: Spoken, attempts: Attempts, failed: ClipFailed) -> ApiError:
     return attempts.given_up(failed)
 
 
-async def _first_sound(stream: AsyncIterator[bytes], ear: Ear) -> list[bytes]:
+async def _first_sound(
+    stream: AsyncIterator[bytes], ear: Ear, waited: Waited
+) -> list[bytes]:
     """The pieces up to the first that can be heard. Raises `ClipFailed` where there is none."""
     pieces: list[bytes] = []
-    async for piece in _in_time(stream, FIRST_S):
+    async for piece in _in_time(stream, FIRST_S, waited):
         pieces.append(piece)
         ear.feed(piece)
         if ear.audible:
@@ -172,11 +179,15 @@ async def _first_sound(stream: AsyncIterator[bytes], ear: Ear) -> list[bytes]:
     raise lost(Cause.SILENT, "silence instead of speech" if pieces else "no audio")
 
 
-async def _in_time(stream: AsyncIterator[bytes], within_s: float) -> AsyncIterator[bytes]:
+async def _in_time(
+    stream: AsyncIterator[bytes], within_s: float, waited: Waited | None = None
+) -> AsyncIterator[bytes]:
+    waited = waited or Waited()
     while True:
         try:
-            async with asyncio.timeout(within_s):
-                piece = await anext(stream)
+            with waited:
+                async with asyncio.timeout(within_s):
+                    piece = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:

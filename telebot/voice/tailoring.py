@@ -39,12 +39,14 @@ class Kept(Protocol):
 class Under:
     """What a piece of work ran under, for its record: `user` is empty where they are not to be
     linked with it, `variant` lists ``flag:variant`` with commas. `voices` are the usual ones at
-    each provider, `keep` is False where nothing that was said may be kept."""
+    each provider, `keep` is False where nothing that was said may be kept. `agent` is whose work it
+    is, where it is an agent's."""
 
     user: str = ""
     variant: str = ""
     privacy: Privacy = OPEN
     voices: Mapping[str, str] = field(default_factory=dict)
+    agent: str = ""
 
     @property
     def keep(self) -> bool:

@@ -16,11 +16,12 @@ from telebot.web.errors import Handler, error
 
 OPEN = ("/v1/voice/", "/v1/audio/", "/v1/models")
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-HEADERS = "Authorization, Content-Type, Accept, Idempotency-Key"
+HEADERS = "Authorization, Content-Type, Accept, Idempotency-Key, X-Passphrase"
 READABLE = (
-    "Retry-After, x-attempts, x-cache, x-cost, x-cost-currency, x-generation-id, x-provider, "
+    "Idempotent-Replayed, Retry-After, x-attempts, x-cache, x-content-filter, x-cost, "
+    "x-cost-currency, x-cost-saved, x-failed, x-generation-id, x-provider, x-queue-wait-ms, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
-    "x-sample-rate"
+    "x-sample-rate, x-skipped"
 )
 MAX_AGE_S = 600
 

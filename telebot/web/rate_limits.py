@@ -88,7 +88,10 @@ class RateLimits:
         key = request.get(KEY)
         if key is not None:
             for amount, where in self._limits_of(request, key):
-                await self._count(request, amount, where, key.id)
+                await self._count(request, amount, where, "key", key.id)
+            most = self._settings.address_requests_per_minute
+            if most is not None and request.path.startswith(LIMITED):
+                await self._count(request, most, "", "address", _one_host(self._peer(request)))
         return await handler(request)
 
     def _limits_of(self, request: web.Request, key: ApiKey) -> Iterator[tuple[int, str]]:
@@ -102,9 +105,11 @@ class RateLimits:
         if request.path.startswith(LIMITED):
             yield key.requests_per_minute or self._settings.requests_per_minute, ""
 
-    async def _count(self, request: web.Request, amount: int, where: str, key_id: str) -> None:
+    async def _count(
+        self, request: web.Request, amount: int, where: str, kind: str, who: str
+    ) -> None:
         item = self._per_minute(amount)
-        names = ("key", key_id, where) if where else ("key", key_id)
+        names = (kind, who, where) if where else (kind, who)
         passed = await self._hit(item, *names)
         stats = await self._stats(item, *names)
         if stats is None:
@@ -114,7 +119,7 @@ class RateLimits:
             request[TOLD] = (amount, stats)
         if not passed:
             to = f" to {where}" if where else ""
-            raise _too_many(stats, f"This key may make {amount} requests a minute{to}.")
+            raise _too_many(stats, f"This {kind} may make {amount} requests a minute{to}.")
 
     async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
         """For `on_response_prepare`: what is left of the limit."""

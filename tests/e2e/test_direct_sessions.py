@@ -20,7 +20,7 @@ from telebot.providers.local_speech import LocalSpeech as Models
 
 pytestmark = pytest.mark.e2e
 
-VENDORS = ("openai", "gemini")
+VENDORS = ("openai", "gemini", "elevenlabs")
 
 
 @pytest.fixture
@@ -176,3 +176,37 @@ async def test_another_vendor_hears_and_answers_too(server: Server, speech: Loca
         await session.ask("text", text="What is your address?")
         turn = await session.of("turn", since)
         assert turn["providers"]["llm"].startswith("openai/")
+
+
+async def test_an_agent_of_a_vendors_console_greets_and_answers(
+    server: Server, speech: LocalSpeech
+) -> None:
+    async with client(server, speech, rate=24_000, model="elevenlabs/agent_studio") as session:
+        ready = await session.of("ready")
+        assert ready["providers"] == {"realtime": "elevenlabs/agent_studio"}
+        greeting = await session.of("turn")
+        assert (greeting["text"], "help" in greeting["reply"]) == (None, True)
+        since = len(session.messages)
+        await session.say("When are you open?")
+        turn = await session.of("turn", since)
+        assert "open" in turn["text"].lower()
+        assert "tuesday" in turn["reply"].lower()
+        assert "tuesday" in (await session.words()).lower()
+        # a typed turn, spoken over
+        since = len(session.messages)
+        await session.ask("text", text="Tell me your opening hours, please.")
+        await session.of("state", since, state="speaking")
+        over = len(session.messages)
+        await session.say("Where can I park my car?")
+        await session.of("clear", over)
+        answer = await session.until(lambda m: m["type"] == "turn" and not m["interrupted"], over)
+        assert "park" in answer["reply"].lower()
+        # to another vendor, which is told what was said
+        done = await session.ask("setProvider", provider={"realtime": "openai"})
+        assert done["providers"]["realtime"].startswith("openai/"), done
+        await session.send(type="end")
+        await session.until_closed()
+    record = await server.record(ready["session"])
+    items = {item["provider"]: item for item in record["cost"]["items"]}
+    assert items["elevenlabs/agent_studio"]["unit"] == "s"
+    assert items["elevenlabs/agent_studio"]["quantity"] > 1

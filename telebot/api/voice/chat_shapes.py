@@ -19,7 +19,13 @@ from pydantic import (
     field_validator,
 )
 
-from telebot.api.voice.shapes import AttemptAnswer, Language, Text, UsageAnswer
+from telebot.api.voice.shapes import (
+    AttemptAnswer,
+    Language,
+    SkippedAnswer,
+    Text,
+    UsageAnswer,
+)
 from telebot.audio.files import FORMATS
 from telebot.providers.replies import MOST_TOKENS
 from telebot.voice import defaults
@@ -154,6 +160,7 @@ class WorkAnswer(BaseModel):
     first_ms: float | None = Field(description="to the first word, or sound")
     usage: UsageAnswer
     attempts: list[AttemptAnswer]
+    skipped: list[SkippedAnswer]
 
     @classmethod
     def of(cls, done: Done) -> WorkAnswer:
@@ -165,6 +172,7 @@ class WorkAnswer(BaseModel):
             first_ms=None if done.first_ms is None else round(done.first_ms, 1),
             usage=UsageAnswer.of(done),
             attempts=[AttemptAnswer.of(made) for made in done.attempts],
+            skipped=SkippedAnswer.all_of(done),
         )
 
 

@@ -22,6 +22,7 @@ from telebot.api.voice.meant import meant
 from telebot.api.voice.saying import spoken_to
 from telebot.api.voice.shapes import Language, SynthesizeRequest, Text, TranscribeRequest
 from telebot.api.voice.synthesize import TELLS
+from telebot.api.voice.told import ATTEMPTED, attempts_headers
 from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.files import MEDIA_TYPES
@@ -140,7 +141,7 @@ class Compatible:
                 failures=FAILURES,
                 form=TranscriptionForm,
                 also=("text/plain", EVENTS),
-                tells=TELLS[:2],
+                tells=(*TELLS[:2], *ATTEMPTED),
                 headers=(TOLD,),
             ),
             Endpoint(
@@ -153,7 +154,7 @@ class Compatible:
                 failures=FAILURES,
                 form=TranscriptionForm,
                 also=("text/plain", EVENTS),
-                tells=TELLS[:2],
+                tells=(*TELLS[:2], *ATTEMPTED),
                 headers=(TOLD,),
             ),
             Endpoint(
@@ -283,6 +284,7 @@ def _said(asked: BaseModel, **names: str) -> dict[str, Any]:
 
 def _answered(kind: str, heard: Transcript, recording: Recording, done: Done) -> web.Response:
     headers = PRIVATE | {"x-generation-id": done.id, "x-provider": done.provider}
+    headers |= attempts_headers(done.attempts, done.skipped)
     if done.cost.amount is not None:
         headers["x-cost"] = f"{done.cost.amount:f}"
     if kind == "text":

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from telebot.api.answers import PRIVATE, answer
 from telebot.api.calls import Endpoint
-from telebot.api.query import body_of, read
+from telebot.api.query import body_of, parsed, read
 from telebot.call.errors import ApiError, Local
 from telebot.records.keys import Scope
 from telebot.records.vault import MAX_SECRET_CHARS, StoredKey, Vault
@@ -39,6 +39,17 @@ class StoreKey(BaseModel):
     is_fallback: bool = Field(False, description="tried after the house's key, not before")
     allowed_models: Annotated[tuple[Name, ...], Field(max_length=100)] = Field(
         (), description="models it may be used for; empty: any"
+    )
+
+
+class WhichKeys(BaseModel):
+    """Which keys are meant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: Name = Field(description="of this provider")
+    label: Annotated[str, Field(max_length=128)] | None = Field(
+        None, description="with this label; else all of them"
     )
 
 
@@ -127,6 +138,16 @@ class Config:
                 failures=(404,),
             ),
             Endpoint(
+                "DELETE",
+                PATH,
+                self.delete_keys,
+                operator,
+                "Forget one's own keys of a provider",
+                None,
+                WhichKeys,
+                failures=(400, 404),
+            ),
+            Endpoint(
                 "GET",
                 "/v1/voice/config/audit",
                 self.audit,
@@ -162,6 +183,19 @@ class Config:
     async def delete_key(self, request: web.Request) -> web.Response:
         if not await self._vault.delete(self._who(request), request.match_info["id"][:64]):
             raise ApiError(404, "no_such_key", "There is no such key of yours.", "id")
+        return web.Response(status=204, headers=PRIVATE)
+
+    async def delete_keys(self, request: web.Request) -> web.Response:
+        asked = parsed(WhichKeys, request)
+        owner = self._who(request)
+        gone = [
+            key.id
+            for key in await self._vault.held(owner)
+            if key.provider == asked.provider and asked.label in (None, key.label)
+            if await self._vault.delete(owner, key.id)
+        ]
+        if not gone:
+            raise ApiError(404, "no_such_key", "There is no such key of yours.", "provider")
         return web.Response(status=204, headers=PRIVATE)
 
     async def audit(self, request: web.Request) -> web.Response:

@@ -23,7 +23,14 @@ from telebot.api.idempotency import TOLD, Once
 from telebot.api.query import Day
 from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.meant import meant
-from telebot.api.voice.shapes import Asked, AttemptAnswer, Language, Text, UsageAnswer
+from telebot.api.voice.shapes import (
+    Asked,
+    AttemptAnswer,
+    Language,
+    SkippedAnswer,
+    Text,
+    UsageAnswer,
+)
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.api.voice.uploads import form_of
 from telebot.call.errors import ApiError
@@ -132,6 +139,7 @@ class IntentsAnswer(BaseModel):
     latency_ms: float
     usage: UsageAnswer
     attempts: list[AttemptAnswer]
+    skipped: list[SkippedAnswer]
 
 
 class IntentsApi:
@@ -184,7 +192,7 @@ class IntentsApi:
                 text,
                 model=LOCAL if free else asked.model,
                 prefers=asked.provider,
-                under=asked.under,
+                under=replace(asked.under, agent=asked.agent or ""),
             ),
         )
         return answer(_answer(asked.text, found))
@@ -240,6 +248,7 @@ def _answer(text: str, answered: Answered) -> IntentsAnswer:
         latency_ms=round(sum(each.ms for each in done), 1),
         usage=UsageAnswer.of(_together(done)),
         attempts=[AttemptAnswer.of(made) for each in done for made in each.attempts],
+        skipped=SkippedAnswer.all_of(done[0]),
     )
 
 

@@ -23,6 +23,7 @@ from telebot.api.voice.events import Events
 from telebot.api.voice.leaving import unless_gone, while_there
 from telebot.api.voice.meant import meant
 from telebot.api.voice.shapes import AttemptAnswer, SynthesizeRequest, UsageAnswer
+from telebot.api.voice.told import attempts_headers
 from telebot.audio import wav
 from telebot.audio.files import CONTAINERS, Encoder, Unchanged
 from telebot.audio.resample import resample
@@ -199,7 +200,7 @@ class Job:
             body, encoder = await self._voice.threads.run(self._coded, sound, spoken.rate_hz)
         self._keep(body, encoder, spoken.offer)
         done = self._finish(spoken)
-        headers = self._headers(spoken, encoder) | {"x-attempts": str(len(done.attempts))}
+        headers = self._headers(spoken, encoder) | attempts_headers(done.attempts, done.skipped)
         return web.Response(body=body, headers=headers)
 
     def _coded(self, pcm16: bytes, from_hz: int) -> tuple[bytes, Encoder]:
@@ -264,6 +265,7 @@ class Job:
             return
         attempts = [AttemptAnswer.of(made).model_dump() for made in done.attempts]
         named = {"id": done.id, "provider": done.provider, "attempts": attempts}
+        named |= {"skipped": [one.told() for one in done.skipped]}
         named |= {"cache": self._cache} if self._cache else {}
         await events.send("done", {**named, "usage": UsageAnswer.of(done).model_dump()})
 
@@ -297,7 +299,9 @@ class Job:
 
     def _headers(self, spoken: Spoken, encoder: Encoder | Unchanged) -> dict[str, str]:
         cost = self._voice.cost(spoken.offer, spoken.uses)
-        return self._told(spoken.offer, cost, encoder.media_type, encoder.rate_hz)
+        attempts = self._attempts
+        told = self._told(spoken.offer, cost, encoder.media_type, encoder.rate_hz)
+        return told | attempts_headers(attempts.made, attempts.skipped)
 
     def _told(self, offer: Offer, cost: Cost, media_type: str, rate_hz: int) -> dict[str, str]:
         known = {} if cost.amount is None else {"x-cost": f"{cost.amount:f}"}

@@ -86,6 +86,19 @@ class AttemptAnswer(BaseModel):
         return cls(**made.told())
 
 
+class SkippedAnswer(BaseModel):
+    """One provider that could have been asked, and why it was not: the preference that left it out
+    (`only`, `ignore`, `max_price: …`), `no_key: …`, `not_allowed` or `price_unknown` for the API
+    key."""
+
+    provider: str
+    why: str
+
+    @classmethod
+    def all_of(cls, done: Done) -> list[SkippedAnswer]:
+        return [cls(**one.told()) for one in done.skipped]
+
+
 class UsageAnswer(BaseModel):
     """What was used and what it cost; `cost` is null where a price is not known."""
 
@@ -144,6 +157,7 @@ class TranscribeAnswer(BaseModel):
     latency_ms: float
     usage: UsageAnswer
     attempts: list[AttemptAnswer]
+    skipped: list[SkippedAnswer]
 
     @classmethod
     def of(cls, heard: Transcript, seconds: float, done: Done) -> TranscribeAnswer:
@@ -168,6 +182,7 @@ class TranscribeAnswer(BaseModel):
             latency_ms=round(done.ms, 1),
             usage=UsageAnswer.of(done),
             attempts=[AttemptAnswer.of(made) for made in done.attempts],
+            skipped=SkippedAnswer.all_of(done),
         )
 
 

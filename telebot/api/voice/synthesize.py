@@ -11,6 +11,7 @@ from telebot.api.idempotency import TOLD, Once
 from telebot.api.query import parsed
 from telebot.api.voice.saying import spoken_to
 from telebot.api.voice.shapes import SynthesizeRequest
+from telebot.api.voice.told import ATTEMPTED
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.api.voice.uploads import form_of
 from telebot.audio.files import MEDIA_TYPES
@@ -28,7 +29,7 @@ TELLS = (
     ("x-cache", "`hit` or `miss`, where a kept sound was looked for"),
     ("x-cost-saved", "what a kept sound would have cost"),
     ("x-content-filter", "`replaced` where the text was changed before it was spoken"),
-    ("x-attempts", "how many were asked; of a whole answer alone"),
+    *ATTEMPTED,
 )
 
 

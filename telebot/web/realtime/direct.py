@@ -71,7 +71,7 @@ class DirectCalls:
         try:
             links = direct_links(agent, realtime_plans(agent, wishes, market))
         except ProviderConfigError:
-            if "realtime" in wishes.named or not wishes.allow_fallbacks:
+            if "realtime" in wishes.named or not wishes.of("realtime").allow_fallbacks:
                 raise
             return None
         audience = Teller(tell)
@@ -93,7 +93,7 @@ class DirectCalls:
         try:
             await direct.begin()
         except NobodyLeft:
-            if not wishes.allow_fallbacks:
+            if not wishes.of("realtime").allow_fallbacks:
                 raise
             return None
         codec.wide = True
@@ -108,6 +108,7 @@ class DirectCalls:
                 "mode": "direct",
                 "agent": call.agent,
                 **live.now_is(),
+                "skipped": [one.told() for one in market.passed_over],
             }
         )
         tell({"type": "state", "state": "listening"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -27,17 +27,19 @@ from telebot.speech.changing import Changing
 from telebot.speech.conversation import Conversation
 from telebot.speech.factory import Follows, SaysGoodbye, Speech
 from telebot.speech.wishes import KeySource, Market, Prices, Wishes, load_files, varied
+from telebot.voice.meaning import Meant
 from telebot.voice.permits import ANY
 from telebot.voice.sessions import (
     Interrupt,
     Order,
     Reset,
     SessionRequest,
+    SetProvider,
     Text,
 )
 from telebot.web.realtime.direct import DirectCalls
 from telebot.web.realtime.teller import Tell, Teller
-from telebot.web.realtime.wishing import flat, wished, wishes_of
+from telebot.web.realtime.wishing import flat, plain, private, wished, wishes_of
 
 MOST_WAITING = 8  # orders that are not done yet
 LOOK_S = 0.1
@@ -49,13 +51,13 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class House:
     """What every session works with. `keys` gives the ways to build providers of an API key's
-    owner, in the order of trying; `meant` a request with what its user prefers."""
+    owner, in the order of trying; `meant` a request with what its user prefers and flags try."""
 
     speech: Speech
     keys: Callable[[str], Awaitable[list[KeySource]]]
     prices: Prices
     clock: Clock
-    meant: Callable[[Call, SessionRequest], Awaitable[SessionRequest]]
+    meant: Callable[[Call, SessionRequest], Awaitable[Meant]]
     direct: DirectCalls
 
 
@@ -80,11 +82,11 @@ class SessionCalls:
         that."""
         self.call = call
         tell = _telling(wire)
-        base = self._house.speech.agent(call.agent)
         try:
             market = Market(await self._house.keys(self._key_id), self._house.prices)
-            request = await self._house.meant(call, self._codec.request)
-            wishes = wishes_of(request)
+            meant = await self._house.meant(call, self._codec.request)
+            request, wishes = meant.request, wishes_of(meant)
+            base = self._house.speech.agent(call.agent)
             if request.mode == "direct":
                 await asyncio.to_thread(load_files, wishes)
                 live = await self._house.direct.begun(
@@ -104,7 +106,7 @@ class SessionCalls:
             code = fault.code if isinstance(fault, ApiError) else "no_provider"
             self._codec.fault = code, f"{fault}."
             raise BadWire(str(fault), BAD_START) from None
-        tell(ready(request, call, agent, wishes))
+        tell(ready(request, call, agent, wishes) | skipped(market))
         follows = Follows(agent, Teller(tell), self._codec.began)
         conversation = await self._house.speech.start(call, wire, follows)
         self._codec.reason = lambda: conversation.closing.reason
@@ -137,9 +139,15 @@ def now_is(agent: Agent, wishes: Wishes) -> dict[str, Any]:
     }
 
 
+def skipped(market: Market) -> dict[str, Any]:
+    """Who did not come into question, and why."""
+    return {"skipped": [one.told() for one in market.passed_over]}
+
+
 async def planned(base: Agent, wishes: Wishes, market: Market) -> Agent:
     """The agent as it is wished. Raises ProviderConfigError."""
-    if wishes == Wishes({}) and all(
+    market.passed_over.clear()
+    if plain(wishes) and all(
         not source.own and source.permit == ANY for source in market.sources
     ):
         return base
@@ -240,11 +248,12 @@ class LiveSession:
         else:
             wishes = wished(order, planning.wishes)
             if planning.private:
-                wishes = replace(wishes, ours_only=True)
+                wishes = private(wishes)
             agent = await planned(planning.base, wishes, planning.market)
             await self._changing.to(agent)
             planning.wishes, planning.agent = wishes, agent
-        self._done(order, now_is(planning.agent, planning.wishes))
+        told = skipped(planning.market) if isinstance(order, SetProvider) else {}
+        self._done(order, now_is(planning.agent, planning.wishes) | told)
 
     async def _mind_gaps(self) -> None:
         """A client whose microphone goes off in mid-sentence is silent from then on: the detector

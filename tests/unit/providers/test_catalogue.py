@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -190,6 +191,61 @@ def test_a_mistake_is_shown_with_its_line(tmp_path: Path, old: str, new: str, sa
 def test_no_price_is_of_more_than_one_unit(unit: str, amount: float, use: str) -> None:
     price = Price(unit=unit, amount=amount, currency="USD")  # type: ignore[arg-type]
     assert (price.of(use) is not None) == (BILLS[unit][0] == use)
+
+
+OWN = """
+prices:
+  - {model: acme/listen, unit: minute, amount: 0.3, currency: USD}
+  - {model: acme/odd, kind: tts, unit: 1m_characters, amount: 12, currency: USD, source: [contract]}
+  - {model: "*", kind: tts, unit: 1m_characters, amount: 50, currency: USD}
+  - {model: phone, kind: carrier, unit: minute, amount: 0.006, currency: USD}
+"""
+
+
+def test_an_operators_own_price_goes_first_and_an_assumed_one_last(tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text(OWN)
+    own = written(tmp_path, SMALL)
+    assert own.price("stt", "acme/listen", "s") == UnitPrice(pytest.approx(0.005), "USD")
+    assert own.price("tts", "acme/odd", "characters") == UnitPrice(pytest.approx(12e-6), "USD")
+    assert own.price("tts", "acme/speak-en", "characters") == UnitPrice(3e-5, "EUR")
+    assert own.price("tts", "mine/kokoro", "characters") == UnitPrice(pytest.approx(5e-5), "USD")
+    assert own.price("carrier", "phone", "s") == UnitPrice(pytest.approx(1e-4), "USD")
+    assert own.price("stt", "mine/any", "s") is None
+    assert own.price("tts", "ours/any", "characters") == UnitPrice(0.0, "")
+    told = [own.priced(kind, name) for kind, name in
+            (("stt", "acme/listen"), ("tts", "acme/odd"), ("tts", "mine/kokoro"))]  # fmt: skip
+    assert [(found[0].source, found[0].verified) for found in told if found] == [
+        (("operator",), True), (("contract",), True), (("assumed",), False),
+    ]  # fmt: skip
+
+
+def test_own_prices_are_beside_the_catalogue_that_ships(tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text(OWN)
+    assert load(tmp_path).vendors == shipped().vendors
+    assert load(tmp_path).price("carrier", "phone", "s") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("prices: [{model: a, unit: mile, amount: 1, currency: USD}]", "prices.yaml:1: prices"),
+        ("prices: [{model: a, unit: minute, amount: -1, currency: USD}]", "greater than 0"),
+        ("prices: [{unit: minute, amount: 1, currency: USD}]", "model: is missing"),
+        ("price: []", "no such setting"),
+    ],
+)
+def test_a_mistake_in_own_prices_is_shown(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "prices.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(says)):
+        load(tmp_path)
+
+
+def test_tokens_of_a_character_are_of_those_that_have_a_price() -> None:
+    told = {"unit": "1m_tokens", "amounts": {"text_in": 1.0}, "currency": "USD"}
+    price = Price(**told, a_character={"text_in": 0.5})
+    assert price.of("characters") == pytest.approx(5e-7)
+    with pytest.raises(ValueError, match="audio_out"):
+        Price(**told, a_character={"audio_out": 0.5})
 
 
 # --- the file that ships -------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from telebot.providers.resources import Resources
 from telebot.simulate.registry import variables
 from telebot.speech.agents import Agent
 from telebot.speech.chains import Chains, plans
+from telebot.speech.whom import UNKNOWN, Whom
 from telebot.speech.wishes import Market, Wishes, realtime_plans, varied
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.routing import KeySource
@@ -44,7 +45,12 @@ class Costs:
     """A minute costs so much, by provider."""
 
     def of_minute(self, kind: str, name: str) -> float:
-        return {"openai": 1.0, "deepgram": 2.0}.get(name.partition("/")[0], 3.0)
+        known = {"openai": 1.0, "deepgram": 2.0, "soniox": UNKNOWN}
+        return known.get(name.partition("/")[0], 3.0)
+
+    def of_one(self, kind: str, name: str, unit: str) -> float | None:
+        minute = self.of_minute(kind, name)
+        return None if minute == UNKNOWN else minute / 450
 
 
 def resources(*vendors: str) -> Resources:
@@ -68,6 +74,10 @@ def agent(house: Resources, **speech: Any) -> Agent:
     return Agent(settings, brain, {}, chains, cast("Any", planned), ZoneInfo("Europe/London"))
 
 
+def vendor(name: str) -> str:
+    return name.partition("/")[0]
+
+
 def names(one: Agent, kind: str) -> list[str]:
     return [plan.name for plan in one.plans[cast("Any", kind)]]
 
@@ -81,7 +91,9 @@ async def wished(
 ) -> Agent:
     house = resources(*vendors)
     market = Market(sources or [KeySource(house, permit=permit)], Costs())
-    whole = replace(Wishes(wishes.pop("named", {})), **wishes)
+    named = wishes.pop("named", {})
+    of = {name: wishes.pop(name) for name in Whom.__dataclass_fields__ if name in wishes}
+    whole = replace(Wishes(named, whom=Whom(**of)), **wishes)
     return varied(agent(house, **(speech or {})), whole, market)
 
 
@@ -133,10 +145,81 @@ async def test_only_ignore_deny_and_sort() -> None:
     assert [name.partition("/")[0] for name in names(one, "stt")] == ["openai", "deepgram"]
     with pytest.raises(ProviderConfigError, match="nobody is left for llm"):
         await wished(*VENDORS, only=("deepgram", "local"))  # the dialog is none of these
-    one = await wished(*VENDORS, order=("deepgram", "openai"), sort="price")
-    assert [name.partition("/")[0] for name in names(one, "stt")][:2] == ["openai", "deepgram"]
+    own = {"stt": ["deepgram", "openai", "local"]}
+    one = await wished(*VENDORS, speech=own, sort="price")
+    assert [vendor(name) for name in names(one, "stt")] == ["local", "openai", "deepgram"]
+    one = await wished(*VENDORS, speech=own, order=("deepgram",), sort="price")
+    assert vendor(names(one, "stt")[0]) == "deepgram", "who is named stays where they were put"
     one = await wished(*VENDORS, order=("openai",), ours_only=True)
     assert names(one, "stt") == ["local"]
+
+
+async def test_each_is_passed_over_for_a_reason_that_is_told() -> None:
+    own = {"stt": ["deepgram", "openai", "local"]}
+    house = resources(*VENDORS)
+
+    async def planned(permit: Permit = ANY, **of: Any) -> dict[str, str]:
+        market = Market([KeySource(house, permit=permit)], Costs())
+        one = varied(agent(house, **own), Wishes({}, whom_of={"stt": Whom(**of)}), market)
+        passed = {vendor(each.provider): each.why for each in market.passed_over}
+        assert not passed.keys() & {vendor(name) for name in names(one, "stt")}
+        assert names(one, "llm") == ["dialog"], "each kind of work has its own"
+        return passed
+
+    assert await planned(only=("openai",)) == {"deepgram": "only", "local": "only"}
+    assert await planned(ignore=("openai",)) == {"openai": "ignore"}
+    assert (await planned(ours_only=True))["deepgram"] == "data_collection"
+    assert await planned(most={"minute": 1.5}) == {"deepgram": "max_price: 2 a minute"}
+    assert set(await planned(allow_fallbacks=False)) == {"openai", "local"}
+    passed = await planned(Permit(("deepgram", "local")))
+    assert "may not use" in passed["openai"]
+
+
+async def test_what_a_character_may_cost() -> None:
+    own = {"tts": ["elevenlabs", "openai", "local"]}
+    most = {"characters": 2.0 / 450}
+    one = await wished(*VENDORS, speech=own, most=most)
+    assert [vendor(name) for name in names(one, "tts")] == ["openai", "local"]
+
+
+async def test_with_a_budget_only_those_speak_whose_price_is_known() -> None:
+    with pytest.raises(ProviderConfigError, match="has a budget, and the price of soniox"):
+        await wished("soniox", named={"stt": "soniox"}, permit=Permit(monthly_budget=1.0))
+    assert await wished("soniox", named={"stt": "soniox"})
+
+
+async def test_who_is_measured_to_be_quick_goes_first() -> None:
+    house, own = resources(*VENDORS), {"stt": ["deepgram", "openai", "local"]}
+    market = Market([KeySource(house)], Costs())
+    desk = agent(house, **own)
+    for name, first_s, rate in (("deepgram", 0.9, 50.0), ("openai", 0.1, 10.0)):
+        [plan] = [plan for plan in desk.plans["stt"] if vendor(plan.name) == name]
+        breaker = desk.chains.breakers.of("stt", plan.name, plan.account)
+        breaker.succeeded(first_s)
+        breaker.worked(rate, 1.0)
+
+    def first(**of: Any) -> str:
+        return vendor(names(varied(desk, Wishes({}, whom=Whom(**of)), market), "stt")[0])
+
+    assert first() == "deepgram"
+    assert first(sort="latency") == "openai"
+    assert first(sort="throughput") == "deepgram"
+    assert first(slow_s=0.5) == "openai"
+    assert first(sort="throughput", slow_s=0.5) == "openai"
+
+
+async def test_settings_and_voices_go_to_the_provider_they_are_for() -> None:
+    options = {"deepgram": {"keyterm": "telebot"}, "nobody": {"x": 1}}
+    own = {"stt": "deepgram", "tts": ["elevenlabs", "openai"]}
+    one = await wished(
+        *VENDORS, speech=own, options=options, voices={"openai": "coral", "elevenlabs": "anna"}
+    )
+    assert cast("Any", one.plans["stt"][0].spec)["settings"] == {"keyterm": "telebot"}
+    assert [cast("Any", plan.spec)["voice"] for plan in one.plans["tts"]] == ["anna", "coral"]
+    one = await wished(*VENDORS, speech=own, voice="ben", voices={"elevenlabs": "anna"})
+    assert cast("Any", one.plans["tts"][0].spec)["voice"] == "ben"
+    with pytest.raises(ProviderConfigError, match="nobody is left for stt"):
+        await wished("deepgram", speech={"stt": "deepgram"}, options={"deepgram": {"nope": "x"}})
 
 
 async def test_the_owners_key_goes_before_the_houses_and_is_known() -> None:

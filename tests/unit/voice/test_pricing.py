@@ -98,13 +98,21 @@ def test_a_price_that_was_not_verified_says_so():
     assert (cost.amount, cost.verified) == (Decimal("0.002"), False)
 
 
+def test_tokens_that_nobody_tells_are_assumed_and_say_so():
+    # a character is about 0.25 tokens at 0.60 and 1.34 tokens at 12.00 a million: 16.23 a million
+    cost = cost_of(shipped(), "tts", "openai/gpt-4o-mini-tts", [Use(200, "characters")], "USD")
+    assert (cost.amount, cost.verified) == (Decimal("0.003246"), False)
+    told = [Use(200, "characters"), Use(50, "text_tokens_in"), Use(300, "audio_tokens_out")]
+    cost = cost_of(shipped(), "tts", "openai/gpt-4o-mini-tts", told, "USD")
+    assert (cost.amount, cost.verified) == (Decimal("0.00363"), True)
+
+
 @pytest.mark.parametrize(
     ("kind", "provider", "uses"),
     [
         ("stt", "nobody/none", [Use(60, "s")]),
         ("stt", "gladia/solaria-3", [Use(60, "s")]),  # the model is known, its price is not
         ("stt", "speechmatics/enhanced", [Use(60, "s")]),
-        ("tts", "openai/gpt-4o-mini-tts", [Use(200, "characters")]),  # billed by tokens
         ("realtime", "openai/gpt-realtime-2.1", [Use(10, "tokens_in")]),  # of text or of sound?
         ("stt", "deepgram/nova-3", []),
     ],

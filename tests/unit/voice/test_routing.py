@@ -17,7 +17,7 @@ from telebot.records.keys import ApiKey, Scope
 from telebot.voice.offers import KNOWN_S, MOST_KNOWN, Offers
 from telebot.voice.permits import ANY, Permit, permit_of
 from telebot.voice.preferences import Preferences
-from telebot.voice.routing import KeySource, Router, Wish
+from telebot.voice.routing import KeySource, Router, Skipped, Wish
 
 pytestmark = pytest.mark.unit
 
@@ -216,10 +216,12 @@ def test_what_nobody_else_can_come_into_question_for_is_at_home():
 
 
 def test_with_a_budget_only_those_are_asked_whose_price_is_known():
-    budget = Permit(monthly_budget=5.0)
-    assert names("tts", permit=budget)[0] == "local"  # the usual voice there bills by tokens
-    assert names("tts", model="tts-1", permit=budget)[0] == "openai/tts-1"
-    assert names("tts", own=["k2"], permit=budget)[0] == "openai/gpt-4o-mini-tts"
-    with pytest.raises(ApiError, match="price of openai/gpt-4o-mini-tts is not known") as raised:
-        names("tts", model="openai", permit=budget)
+    budget, rime = Permit(monthly_budget=5.0), {"RIME_API_KEY": "k"}
+    assert names("tts", environ=rime, permit=budget) == ["local"]
+    assert ordered("tts", environ=rime, permit=budget).skipped == (
+        Skipped("rime/coda", "price_unknown"),
+    )
+    assert names("tts", model="openai", permit=budget)[0] == "openai/gpt-4o-mini-tts"
+    with pytest.raises(ApiError, match="price of rime/coda is not known") as raised:
+        names("tts", environ=rime, model="rime", permit=budget)
     assert (raised.value.status, raised.value.code) == (403, "price_unknown")

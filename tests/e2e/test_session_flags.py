@@ -1,0 +1,104 @@
+"""Flags act on realtime sessions: who is drawn in hears the other voice, and what came of it is
+compared."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+from serving import REPOSITORY, Server
+from session_client import SessionClient
+from simulated import Simulated, simulated
+
+from telebot.phone.voices import LocalSpeech
+from telebot.providers.local_speech import LocalSpeech as Models
+
+pytestmark = pytest.mark.e2e
+
+FLAG = {
+    "percent": 50,
+    "variants": [{"name": "other", "settings": {"model": {"tts": "deepgram"}}}],
+}
+MOST_DRAWN = 20
+
+
+@pytest.fixture
+async def vendors() -> AsyncIterator[Simulated]:
+    models = Models()
+    await models.load()
+    async with simulated(models, ("deepgram",)) as running:
+        yield running
+    models.close()
+
+
+@pytest.fixture
+def server(vendors: Simulated, tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "agents").mkdir()
+    tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
+    for name in ("desk", "night"):
+        tree["agent"] = {**tree.get("agent", {}), "name": name}
+        tree["speech"] = {"stt": "local", "llm": "dialog", "tts": "local"}
+        text = yaml.safe_dump(tree, allow_unicode=True)
+        (tmp_path / f"agents/{name}.yaml").write_text(text)
+    (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": desk\n')
+    (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 5\n")
+    with Server(tmp_path / "data", tmp_path / "telebot.yaml", **vendors.environ) as running:
+        yield running
+
+
+async def test_who_is_drawn_in_hears_another_voice_and_it_is_counted(
+    server: Server, speech: LocalSpeech
+) -> None:
+    key = (server.data / "admin-key").read_text().strip()
+    voice = f"{server.url}/v1/voice"
+
+    async def talked(user: str) -> tuple[str, str]:
+        """The voice, and the agent."""
+        async with SessionClient(server.url, speech, key=key, user=user) as session:
+            ready = await session.of("ready")
+            await session.of("turn", turn=0)
+            await session.ask("text", text="Where can I park?")
+            await session.of("turn", turn=1)
+            await session.send(type="end")
+            await session.until_closed()
+        await server.record(ready["session"])
+        return ready["providers"]["tts"], ready["agent"]
+
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
+
+        async def put(path: str, tree: object) -> None:
+            async with http.put(f"{voice}/{path}", json=tree) as answer:
+                assert answer.status == 200, await answer.text()
+
+        async def get(path: str) -> dict:
+            async with http.get(f"{voice}/{path}") as answer:
+                assert answer.status == 200, await answer.text()
+                return await answer.json()
+
+        await put("flags/new-voice", FLAG)
+        await put("preferences?user=owl", {"agent": "night", "privacy": {"experiments": False}})
+        drawn: dict[str, str] = {}  # the variant's first user
+        for number in range(MOST_DRAWN):
+            mine = await get(f"flags/mine?user=u{number}")
+            drawn.setdefault(mine["flags"]["new-voice"], f"u{number}")
+        heard = {variant: await talked(user) for variant, user in sorted(drawn.items())}
+        assert set(heard) == {"off", "other"}
+        assert heard["off"] == ("local", "desk")
+        assert heard["other"][0].startswith("deepgram/")
+        assert await talked("owl") == ("local", "night")
+
+        [trial] = (await get("analytics?by=variant&flag=new-voice"))["trials"]
+        assert (trial["kind"], trial["base"]) == ("realtime", "off")
+        by = {row["variant"]: row for row in trial["variants"]}
+        assert set(by) == {"off", "other"}
+        for row in by.values():
+            assert (row["users"], row["requests"], row["failed"]) == (1, 1, 0)
+            assert row["ms"] is None
+        used = (await get("usage?by=variant,user,agent"))["data"]
+        told = {(row["variant"], row["user"], row["agent"]) for row in used}
+        assert told >= {
+            ("new-voice:other", drawn["other"], "desk"), ("", "owl", "night"),
+        }  # fmt: skip
