@@ -60,9 +60,7 @@ class Address:
         """Raises ProviderConfigError."""
         self.agent = agent_of(options)
         self._key = vendor.vendor_key(options, resources.environ, elevenlabs.VENDOR)
-        self._url = vendor.vendor_url(
-            options, resources.environ, elevenlabs.VENDOR, elevenlabs.URL
-        )
+        self._url = vendor.vendor_url(options, resources.environ, elevenlabs.VENDOR, elevenlabs.URL)
         self._resources = resources
 
     async def signed(self) -> str:

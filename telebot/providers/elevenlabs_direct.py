@@ -55,7 +55,9 @@ RATE_HZ = 16_000  # what a console sets, before it has told
 RATES_HZ = (8000, 16_000, 22_050, 24_000, 44_100, 48_000)
 FORMATS = {f"pcm_{rate}": rate for rate in RATES_HZ} | {"ulaw_8000": 8000}
 ULAW = "ulaw_8000"
+GREETS_S = 1.0  # an agent that has a first message
 FIRST_S = 5.0  # from an answer's text to its sound
+TAIL_S = 0.2  # silence may come behind the last word
 QUIET_END_S = 0.7  # without audio an answer is over: it comes faster than it is played
 SEND_S = 1.0
 CLOSE_S = 0.5
@@ -81,7 +83,7 @@ class ElevenLabsDirect:
         self._to_input = Rate(RATE_HZ, RATE_HZ)
         self._answer: Answer | None = None
         self._dropped = False  # what is being answered is not wanted
-        self._last, self._interrupted = 0, -1  # events of audio; what comes up to it is not either
+        self._interrupted = -1  # audio up to this event is not either
         self._spoken_over = False  # the client has begun to speak, and was told so
         self._told_at = 0.0  # until when the time was billed
 
@@ -113,8 +115,8 @@ class ElevenLabsDirect:
             who = "The user said" if message.get("role") == "user" else "You said"
             said = f"{who}: {message.get('content') or ''}"
             await self._send({"type": "contextual_update", "text": said})
-        if history:  # who has talked for a while is not greeted
-            self._dropped, self._answer = True, Answer()
+        if history:
+            await self._not_greeted()
 
     async def hear(self, pcm16: bytes) -> None:
         audio = self._to_input.feed(pcm16)
@@ -124,8 +126,7 @@ class ElevenLabsDirect:
             await self._send({"user_audio_chunk": base64.b64encode(audio).decode()})
 
     async def say(self, text: str) -> None:
-        self._interrupted = max(self._interrupted, self._last)  # the rest of what was being said
-        self._dropped, self._answer = False, None
+        self._dropped = self._answer is not None  # the rest of what is being said
         await self._send({"type": "user_message", "text": text})
 
     async def cut(self, heard_s: float) -> None:
@@ -146,9 +147,7 @@ class ElevenLabsDirect:
                     yield event
                 continue
             if message.get("type") == "ping":
-                pinged = message.get("ping_event")
-                name = pinged.get("event_id") if isinstance(pinged, Mapping) else None
-                await self._send({"type": "pong", "event_id": name})
+                await self._pong(message)
             elif message.get("type") == "client_tool_call":
                 await self._no_tool(message.get("client_tool_call"))
             for event in self._read(message):
@@ -176,10 +175,33 @@ class ElevenLabsDirect:
             raise _lost(error) from error
         return read_object(raw, WHO)
 
+    async def _not_greeted(self) -> None:
+        """Who has talked for a while is not greeted: an agent's first message is let go by. Where
+        none comes in time, it has none."""
+        ends_at = asyncio.get_running_loop().time() + GREETS_S
+        while (left_s := ends_at - asyncio.get_running_loop().time()) > 0:
+            message = await self._message(left_s)
+            if message is None:
+                break
+            if message.get("type") == "ping":
+                await self._pong(message)
+            self._dropped = True
+            self._read(message)
+            if self._answer is not None:
+                return
+        self._dropped = False
+
+    async def _pong(self, message: Mapping[str, Any]) -> None:
+        pinged = message.get("ping_event")
+        name = pinged.get("event_id") if isinstance(pinged, Mapping) else None
+        await self._send({"type": "pong", "event_id": name})
+
     def _patience(self) -> float | None:
         """How long nothing may come."""
         if self._answer is None:
             return None
+        if self._answer.whole:
+            return TAIL_S
         return QUIET_END_S if self._answer.said_s else FIRST_S
 
     async def _until_open(self) -> None:
@@ -269,9 +291,7 @@ class ElevenLabsDirect:
         if answer is None:
             return events
         answer.text = text.strip()
-        if self._dropped:
-            return events + self._end_if_whole(answer)
-        return [*events, ReplyText(text), *self._end_if_whole(answer)]
+        return events if self._dropped else [*events, ReplyText(text)]
 
     def _begins(self) -> list[DirectEvent]:
         if self._answer is not None:
@@ -281,9 +301,7 @@ class ElevenLabsDirect:
 
     def _audio(self, event: Mapping[str, Any]) -> list[DirectEvent]:
         audio = base64.b64decode(event["audio_base_64"])
-        name = int(event.get("event_id") or 0)
-        self._last = max(self._last, name)
-        if name <= self._interrupted or not audio:
+        if int(event.get("event_id") or 0) <= self._interrupted or not audio:
             return []
         pcm16 = g711.decode(audio) if self._output == ULAW else audio[: len(audio) & ~1]
         events = self._begins()
@@ -293,10 +311,7 @@ class ElevenLabsDirect:
         answer.add(len(pcm16) / 2 / self.rate_hz, event.get("alignment") or {})
         if not self._dropped:
             events.append(ReplyAudio(pcm16))
-        return events + self._end_if_whole(answer)
-
-    def _end_if_whole(self, answer: Answer) -> list[DirectEvent]:
-        return self._ends() if answer.whole else []
+        return events
 
     def _quiet(self) -> list[DirectEvent]:
         """Nothing more came of an answer."""

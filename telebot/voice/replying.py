@@ -113,6 +113,7 @@ class Reply:
         attempts: Attempts,
         first: str,
         rest: AsyncGenerator[str | Finished, None],
+        *,
         waited: Waited,
     ) -> None:
         """`first` are its first words, for which it was `waited`; `rest` is where the others come
@@ -251,7 +252,7 @@ async def _begun(ledger: _Ledger, asked: Asked, offers: list[Offer]) -> Reply:
         ledger.cancelled(None)
         raise
     ledger.first()
-    return Reply(offer, asked.question, ledger.attempts, first, rest, waited)
+    return Reply(offer, asked.question, ledger.attempts, first, rest, waited=waited)
 
 
 async def _first_word(stream: AsyncIterator[str | Finished], waited: Waited) -> str:

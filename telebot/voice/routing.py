@@ -180,7 +180,7 @@ class Router:
         skipped: list[Skipped] | None = None,
     ) -> list[Offer]:
         """The providers of a list, those without a key left out, and told in `skipped`."""
-        found = []
+        found = list[Offer]()
         for name in names:
             before, why = len(found), ""
             for source in keys:

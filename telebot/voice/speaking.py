@@ -164,9 +164,7 @@ def _late(spoken: Spoken, attempts: Attempts, failed: ClipFailed) -> ApiError:
     return attempts.given_up(failed)
 
 
-async def _first_sound(
-    stream: AsyncIterator[bytes], ear: Ear, waited: Waited
-) -> list[bytes]:
+async def _first_sound(stream: AsyncIterator[bytes], ear: Ear, waited: Waited) -> list[bytes]:
     """The pieces up to the first that can be heard. Raises `ClipFailed` where there is none."""
     pieces: list[bytes] = []
     async for piece in _in_time(stream, FIRST_S, waited):

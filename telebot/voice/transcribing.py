@@ -91,9 +91,7 @@ async def _by_one(
             raise lost(Cause.EMPTY, "no words for a recording that is clearly loud")
         return heard
 
-    offer, heard = await attempts.first_that_can(
-        offers, work, seconds=recording.sound.seconds
-    )
+    offer, heard = await attempts.first_that_can(offers, work, seconds=recording.sound.seconds)
     return Transcribed(heard, offer, _uses(heard, recording))
 
 

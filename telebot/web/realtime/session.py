@@ -26,7 +26,8 @@ from telebot.speech.agents import Agent
 from telebot.speech.changing import Changing
 from telebot.speech.conversation import Conversation
 from telebot.speech.factory import Follows, SaysGoodbye, Speech
-from telebot.speech.wishes import KeySource, Market, Prices, Wishes, load_files, varied
+from telebot.speech.whom import Prices
+from telebot.speech.wishes import KeySource, Market, Wishes, load_files, varied
 from telebot.voice.meaning import Meant
 from telebot.voice.permits import ANY
 from telebot.voice.sessions import (
@@ -147,9 +148,7 @@ def skipped(market: Market) -> dict[str, Any]:
 async def planned(base: Agent, wishes: Wishes, market: Market) -> Agent:
     """The agent as it is wished. Raises ProviderConfigError."""
     market.passed_over.clear()
-    if plain(wishes) and all(
-        not source.own and source.permit == ANY for source in market.sources
-    ):
+    if plain(wishes) and all(not source.own and source.permit == ANY for source in market.sources):
         return base
     await asyncio.to_thread(load_files, wishes)
     return varied(base, wishes, market)

@@ -218,8 +218,8 @@ async def test_settings_and_voices_go_to_the_provider_they_are_for() -> None:
     assert [cast("Any", plan.spec)["voice"] for plan in one.plans["tts"]] == ["anna", "coral"]
     one = await wished(*VENDORS, speech=own, voice="ben", voices={"elevenlabs": "anna"})
     assert cast("Any", one.plans["tts"][0].spec)["voice"] == "ben"
-    with pytest.raises(ProviderConfigError, match="nobody is left for stt"):
-        await wished("deepgram", speech={"stt": "deepgram"}, options={"deepgram": {"nope": "x"}})
+    with pytest.raises(ProviderConfigError, match="nope"):
+        await wished("deepgram", named={"stt": "deepgram"}, options={"deepgram": {"nope": "x"}})
 
 
 async def test_the_owners_key_goes_before_the_houses_and_is_known() -> None:
