@@ -123,7 +123,9 @@ def _meant(
         found = await meaning.meant(behind.voice.tailor, call.offer.key_id, asked)
         call.keeps_words = found.under.keep
         agent = found.request.agent
-        if agent is not None and agent in agents:  # one that a preference of long ago names may be gone
+        if (
+            agent is not None and agent in agents
+        ):  # one that a preference of long ago names may be gone
             call.agent = agent
         if found.under.user or found.under.variant or agent != asked.agent:
             behind.archive.log.chosen(call, found.under.user, found.under.variant)

@@ -85,8 +85,8 @@ class Attempts:
     ) -> tuple[Offer, T]:
         """What the first of `offers` that does it gives. `work` raises `ClipFailed` where one does
         not. `seconds` is how much is heard, where that is the work. `keep`: the work goes on, its
-        place in the vendor's queue is kept until `let_go`. Raises `ApiError` (429, 502, 503 …) where
-        none does."""
+        place in the vendor's queue is kept until `let_go`. Raises `ApiError` (429, 502, 503 …)
+        where none does."""
         if isinstance(offers, LineUp):
             self.skipped = offers.skipped
         last: ClipFailed | None = None

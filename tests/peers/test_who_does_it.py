@@ -153,11 +153,16 @@ async def chat_speaks(server: VoiceServer, file: bytes, who: dict[str, Any]) -> 
 
 
 async def intents(server: VoiceServer, file: bytes, who: dict[str, Any]) -> Told:
+    server.vendors.sim.answers.answer = lambda *_: json.dumps(UNDERSTOOD)
     who = {"sort": None, **who}  # whom to ask is said: not this machine alone
     asked = {"text": "Hi", "intents": [{"name": "hello"}], "provider": who}
     status, body, _ = await server.post("/v1/voice/intents", json=asked)
     return answered(status, body)
 
+
+UNDERSTOOD = {
+    "intents": [], "entities": [], "language": "en", "sentiment": "unknown", "sentiment_score": 0,
+}  # fmt: skip
 
 WAYS = {
     "transcribe": Way("stt", transcribe, "deepgram", "openai"),
@@ -279,20 +284,21 @@ async def test_the_cheapest_goes_first(way, server, file):
     dear = {vendor(o.name): server.voice.offers.price(o) for o in await server.voice.ready()
             if o.work == way.work and o.provider != "local"}  # fmt: skip
     known = {name: price for name, price in dear.items() if price is not None}
-    assert (told.status, told.provider) == (200, min(known, key=lambda name: known[name]))
+    cheapest = {name for name, price in known.items() if price == min(known.values())}
+    assert (told.status, told.provider in cheapest) == (200, True)
 
 
 @OPEN
 async def test_the_quickest_goes_first(way, server, file):
     await seen(server, way, **{way.first: (0.9, 50.0), way.second: (0.1, 10.0)})
-    told = await way.ask(server, file, {"sort": "latency"})
+    told = await way.ask(server, file, {"sort": "latency", "ignore": ["local"]})
     assert (told.status, told.provider) == (200, way.second)
 
 
 @OPEN
 async def test_who_does_most_a_second_goes_first(way, server, file):
     await seen(server, way, **{way.first: (0.1, 10.0), way.second: (0.9, 50.0)})
-    told = await way.ask(server, file, {"sort": "throughput"})
+    told = await way.ask(server, file, {"sort": "throughput", "ignore": ["local"]})
     assert (told.status, told.provider) == (200, way.second)
 
 

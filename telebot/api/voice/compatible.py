@@ -26,7 +26,6 @@ from telebot.api.voice.told import ATTEMPTED, attempts_headers
 from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.files import MEDIA_TYPES
-from telebot.providers import registry
 from telebot.providers.clips import Recording, Transcript, Word
 from telebot.records.keys import Scope
 from telebot.voice.defaults import UserId
@@ -192,11 +191,14 @@ class Compatible:
         form = await form_of(request, self._voice.settings)
         asked = form.read(SpeechRequest)
         voice = asked.voice.get("id") if isinstance(asked.voice, dict) else asked.voice
-        ours = asked.model in registry.OURS
+        # the SDK sends one of OpenAI's voices because it must: it is nobody else's
+        theirs = voice in VOICES_OF_THE_SDK and not self._voice.offers.is_server(
+            asked.model.partition("/")[0]
+        )
         wish = SynthesizeRequest(
             model=asked.model,
             text=asked.input,
-            voice=None if ours and voice in VOICES_OF_THE_SDK else voice,
+            voice=None if theirs else voice,
             instructions=asked.instructions,
             events=asked.stream_format == "sse",
             **_said(asked, speed="speed", response_format="format", provider="provider"),
@@ -207,7 +209,14 @@ class Compatible:
         return await self._once.answer(
             request,
             await form.digest(request),
-            lambda: spoken_to(request, self._voice, key_id, wish, bare=True),
+            lambda: spoken_to(
+                request,
+                self._voice,
+                key_id,
+                wish,
+                bare=True,
+                voices={"openai": str(voice)} if theirs else {},
+            ),
         )
 
     async def translations(self, request: web.Request) -> web.StreamResponse:
@@ -266,7 +275,7 @@ class Compatible:
         return events.response
 
 
-# the names that OpenAI's SDK sends because it must; the voice of this machine has its own
+# the names that OpenAI's SDK knows
 VOICES_OF_THE_SDK = frozenset(
     {"alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
      "shimmer", "verse"}

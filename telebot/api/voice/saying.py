@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,15 +43,25 @@ from telebot.voice.speaking import Spoken
 SHAPING = {
     "model", "provider", "voice", "language", "speed", "instructions", "format", "sample_rate"
 }  # fmt: skip
+NO_VOICES: Mapping[str, str] = {}
 PIECE_BYTES = 32 << 10  # of a kept sound, in an event
 
 
 async def spoken_to(
-    request: web.Request, voice: Voice, key_id: str, asked: SynthesizeRequest, *, bare: bool = False
+    request: web.Request,
+    voice: Voice,
+    key_id: str,
+    asked: SynthesizeRequest,
+    *,
+    bare: bool = False,
+    voices: Mapping[str, str] = NO_VOICES,
 ) -> web.StreamResponse:
-    """The sound as the answer to a request. `bare`: events without names, as OpenAI sends them.
-    Raises `ApiError` as long as nothing was sent."""
+    """The sound as the answer to a request. `bare`: events without names, as OpenAI sends them;
+    `voices` are asked for of one provider each. Raises `ApiError` as long as nothing was sent."""
     asked = await meant(voice, key_id, asked, "tts")
+    if voices:
+        under = asked.under
+        asked.chosen_under(replace(under, voices={**under.voices, **voices}))
     job = Job(voice, key_id, asked, await voice.keys(key_id, "tts"))
     await job.may_be_said()
     if kept := await job.kept():
