@@ -144,7 +144,10 @@ async def test_openais_words_know_users_too(server, file):
     spoken = {"model": "openai", "input": TEXT, "voice": "heart", "user": "anna"}
     _, _, headers = await server.post("/v1/audio/speech", json=spoken)
     assert headers["x-provider"] == "local"
-    spoken["voice"] = "alloy"  # which nobody has who may be asked
+    spoken["voice"] = "alloy"  # OpenAI's alone: who stands in has a voice of their own
+    _, _, headers = await server.post("/v1/audio/speech", json=spoken)
+    assert headers["x-provider"] == "local"
+    spoken["voice"] = "nobody"  # which nobody has who may be asked
     status, told, _ = await server.post("/v1/audio/speech", json=spoken)
     assert (status, told["error"]["code"]) == (400, "provider_refused")
 
