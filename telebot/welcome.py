@@ -16,16 +16,17 @@ def welcome(server: Server) -> str:
     sip, audiosocket = server.sip or "off", server.audiosocket or "off"
     ready = f"ready http={server.http} sip={sip} audiosocket={audiosocket}"
     url = f"http://{server.http}"
-    lines = [ready, "", f'  talk to it    {_command()} call {url} --say "Are you open on Mondays?"']
+    lines = [ready, ""]
     given = server.settings.security.admin_key.get_secret_value()
     key = "TELEBOT_ADMIN_KEY" if given else settings.data / "admin-key"
-    lines.append(f"  in a browser  {url}/console/talk   (key: {key})")
+    lines.append(f"  talk to it    {url}/console/talk   (key: {key})")
+    lines.append(f'  or by shell   {_command()} call {url} --say "Are you open on Mondays?"')
     lines.append(f"  read calls    {url}/console/")
+    off = [carrier.name for carrier in server.carriers if carrier.off()]
+    if off:
+        lines.append(f"  off           {', '.join(off)}   (why: {_command()} doctor)")
     for carrier in server.carriers:
-        why_off = carrier.off()
-        if why_off:
-            lines.append(f"  {carrier.name:12}  off: {why_off}")
-        elif settings.public_url and _has_webhooks(carrier):
+        if carrier.name not in off and settings.public_url and _has_webhooks(carrier):
             lines.append(f"  {carrier.name:12}  {settings.public_url}/{carrier.name}/voice")
     return "\n".join(lines)
 

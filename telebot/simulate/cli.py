@@ -195,7 +195,7 @@ def _announce(simulation: Simulation, env: Path | None, wanted: Sequence[str]) -
         env.write_text(f"# vendors simulated at {simulation.http}\n{exports}\n", encoding="utf-8")
     print(f"ready http={simulation.http}", flush=False)
     print("\nIn the shell that starts the server, or doctor:\n")
-    print(f"  . {shlex.quote(str(env))}" if env else exports)
+    print(f"  . {shlex.quote(str(env.absolute()))}" if env else exports)  # `.` looks in no folder
     print(f"\nFaults, while it runs ({FAULT}; [] ends them):\n")
     text = """'["deepgram.stt=drop@middle", "openai.llm=latency:2.5@first x1"]'"""
     print(f"  curl http://{simulation.http}/faults -d {text}", flush=True)

@@ -33,10 +33,13 @@ def test_the_first_line_is_for_programs(tmp_path: Path) -> None:
     assert first == "ready http=127.0.0.1:4711 sip=127.0.0.1:4712 audiosocket=127.0.0.1:4713"
 
 
-def test_a_carrier_that_is_off_says_why(tmp_path: Path) -> None:
-    told = [line.split() for line in lines(tmp_path) if "off:" in line]
-    assert ["twilio", "off:", "TWILIO_AUTH_TOKEN", "is", "not", "set"] in told
-    assert "local" not in {line[0] for line in told}
+def test_carriers_that_are_off_are_told_in_a_line(tmp_path: Path) -> None:
+    """Why, the log and `telebot doctor` say."""
+    (told,) = (line for line in lines(tmp_path) if line.startswith("  off "))
+    names = told.partition("   (")[0].replace(",", "").split()[1:]
+    assert {"twilio", "telnyx"} <= set(names)
+    assert not {"local", "sip"} & set(names)
+    assert "doctor" in told
 
 
 def test_the_webhooks_of_those_that_come_from_outside_are_told(tmp_path: Path) -> None:
@@ -61,8 +64,8 @@ def test_the_command_is_shown_as_it_is_typed_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [typed.format(here=tmp_path), "serve"])
-    told = next(line for line in lines(tmp_path) if "talk to it" in line)
-    assert told.split("talk to it")[1].split()[:3] == [shown, "call", "http://127.0.0.1:4711"]
+    told = next(line for line in lines(tmp_path) if "or by shell" in line)
+    assert told.split("or by shell")[1].split()[:3] == [shown, "call", "http://127.0.0.1:4711"]
 
 
 def test_a_command_on_the_path_is_shown_by_its_name(
@@ -72,7 +75,7 @@ def test_a_command_on_the_path_is_shown_by_its_name(
     command.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "argv", [str(command), "serve"])
-    assert any("talk to it    telebot call" in line for line in lines(tmp_path))
+    assert any("or by shell   telebot call" in line for line in lines(tmp_path))
 
 
 def test_where_the_key_of_the_console_lies_is_told_and_not_the_key(tmp_path: Path) -> None:
