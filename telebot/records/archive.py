@@ -35,6 +35,8 @@ from telebot.records.vault import Vault, vault_keys
 from telebot.records.writer import CallWriter
 from telebot.settings import RecordsSettings
 
+WRITTEN_S = 5.0
+
 
 class Archive:
     """The records of one server. Build it, `await open()`, and `await close()` at the end.
@@ -92,8 +94,9 @@ class Archive:
 
     async def written(self) -> None:
         """What was told so far can be read; later, where the database does not answer."""
-        with suppress(RecordsAway):
-            await self.log.flush()
+        with suppress(RecordsAway, TimeoutError):
+            async with asyncio.timeout(WRITTEN_S):  # who asks waits for it
+                await self.log.flush()
 
     async def close(self) -> None:
         """Finish the recordings, write what waits, close the database."""

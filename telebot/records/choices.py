@@ -6,7 +6,6 @@ another server of the same database changed counts after that. Next: `voice/tail
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,7 +62,6 @@ class Choices:
         self._store = store
         self._now = now
         self._written = written
-        self._changing = asyncio.Lock()  # what is looked up before a change holds until after it
         self._users = Remembered[tuple[str, str], Tree | None](
             self._tree, clock, FRESH_S, most=MOST_KEPT
         )
@@ -84,7 +82,7 @@ class Choices:
 
     async def stored(self, owner: str, user: str) -> Stored | None:
         """The same as it stands in the database now."""
-        async with self._store.reading() as connection:
+        async with self._store.reading(quick=True) as connection:
             return await _preferences(connection, owner, user)
 
     async def users(self, owner: str, limit: int, after: str = "") -> list[Stored]:
@@ -100,7 +98,7 @@ class Choices:
     ) -> Stored:
         """Keep what `changed` makes of what is kept, and raise what it raises. Raises `TooMany`."""
         mine = (preferences.c.owner == owner, preferences.c.user_id == user)
-        async with self._changing, self._store.writing() as connection:
+        async with self._store.changing() as connection:
             known = await _preferences(connection, owner, user)
             if known is None:
                 count = select(func.count()).where(preferences.c.owner == owner)
@@ -122,7 +120,7 @@ class Choices:
         """Delete all that is kept of a user: preferences, and the link to them in the records of
         work, which stay without it because they were paid for. False where there was nothing."""
         await self._written()
-        async with self._changing, self._store.writing() as connection:
+        async with self._store.changing() as connection:
             mine = (preferences.c.owner == owner, preferences.c.user_id == user)
             gone = (await connection.execute(delete(preferences).where(*mine))).rowcount
             if user:
@@ -142,13 +140,13 @@ class Choices:
         return await self._flags.get(None)
 
     async def _all_flags(self, _: None) -> Mapping[str, Stored]:
-        async with self._store.reading() as connection:
+        async with self._store.reading(quick=True) as connection:
             rows = (await connection.execute(select(flags).order_by(flags.c.name))).all()
         return {row.name: _stored(row, row.name) for row in rows}
 
     async def put_flag(self, name: str, tree: Tree, who: str) -> Stored:
         """Keep a flag, in place of one of that name. Raises `TooMany`."""
-        async with self._changing, self._store.writing() as connection:
+        async with self._store.changing() as connection:
             known = (await connection.execute(select(flags).where(flags.c.name == name))).first()
             now = self._now()
             values = {"settings": _text(tree), "updated_at": now}
@@ -167,7 +165,7 @@ class Choices:
 
     async def delete_flag(self, name: str, who: str) -> bool:
         """False where there is none of that name."""
-        async with self._changing, self._store.writing() as connection:
+        async with self._store.changing() as connection:
             gone = await connection.execute(delete(flags).where(flags.c.name == name))
             if gone.rowcount:
                 await connection.execute(entry(who, self._now(), "flag_deleted", {"flag": name}))

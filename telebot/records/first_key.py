@@ -78,7 +78,7 @@ class FirstKey:
             raise ConfigError("TELEBOT_ADMIN_KEY: write 16 to 512 printable characters, no spaces")
         if len(secret) < 16:
             log.warning("admin_key_short", hint="TELEBOT_ADMIN_KEY should have 16 characters")
-        async with self._store.writing() as connection:  # the one of an earlier start is replaced
+        async with self._store.changing() as connection:  # the one of an earlier start is replaced
             earlier = api_keys.c.source == "environment"
             other = api_keys.c.hash != digest(secret).hex()
             await connection.execute(delete(api_keys).where(earlier, other))
@@ -86,7 +86,7 @@ class FirstKey:
 
     async def _keep(self, name: str, secret: str, source: str) -> None:
         mine = digest(secret).hex()
-        async with self._store.writing() as connection:
+        async with self._store.changing() as connection:
             either = or_(api_keys.c.hash == mine, api_keys.c.previous_hash == mine)
             row = (await connection.execute(select(api_keys.c.revoked_at).where(either))).first()
             if row is not None:

@@ -183,7 +183,7 @@ class Keys:
             "tier": tier,
             "expires_at": expires_at,
         }
-        async with self._store.writing() as connection:
+        async with self._store.changing() as connection:
             alive = select(func.count()).where(api_keys.c.revoked_at.is_(None))
             if (await connection.execute(alive)).scalar_one() >= MOST_KEYS:
                 raise NotChanged(f"there are {MOST_KEYS} keys: revoke some")
@@ -199,7 +199,7 @@ class Keys:
     async def change(self, key_id: str, terms: Mapping[str, Any], by: str = "") -> ApiKey | None:
         """A live key with other `terms` (as `create` has them, and ``name``). None where there is
         no such live key."""
-        async with self._store.writing() as connection:
+        async with self._store.changing() as connection:
             changed = update(api_keys).where(*_mine(key_id)).values(**_columns(terms))
             done = await connection.execute(changed)
             if done.rowcount == 1:
@@ -215,7 +215,7 @@ class Keys:
         the one before the old one at once. None where there is no such live key. Raises
         `NotChanged` where the secret is not ours to choose."""
         secret, now = new_secret(), self._now()
-        async with self._store.writing() as connection:
+        async with self._store.changing() as connection:
             row = (await connection.execute(select(api_keys).where(*_mine(key_id)))).first()
             if row is None:
                 return None
@@ -236,7 +236,7 @@ class Keys:
     async def revoke(self, key_id: str, by: str = "", *, keep_an_admin: bool = False) -> bool:
         """False where there is no such key, or it was revoked before. Raises `NotChanged` on the
         last admin key where one is to be kept."""
-        async with self._store.writing() as connection:
+        async with self._store.changing() as connection:
             if keep_an_admin and await self._last_admin(connection, key_id):
                 raise NotChanged("it is the last key of scope admin: make another one first")
             done = await connection.execute(
@@ -273,7 +273,7 @@ class Keys:
         self._live, self._ids = await self._known.get(None)
 
     async def _found(self, _: None) -> Found:
-        async with self._store.reading() as connection:
+        async with self._store.reading(quick=True) as connection:
             live = select(api_keys).where(api_keys.c.revoked_at.is_(None))
             found = (await connection.execute(live)).all()
         secrets: Secrets = {bytes.fromhex(row.hash): (_key(row), None) for row in found}

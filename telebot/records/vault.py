@@ -8,13 +8,12 @@ changed without a stop (`reseal`). Next: `api/voice/config.py`.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Executable, Row, delete, insert, select, update
+from sqlalchemy import Executable, Row, Select, delete, insert, select, update
 
 from telebot.call.errors import ConfigError, Local
 from telebot.call.ports import Clock, WallClock
@@ -106,7 +105,6 @@ class Vault:
         self._now = now
         self._ciphers = {_name(key): AESGCM(key) for key in keys}
         self._sealing = _name(keys[0])
-        self._changing = asyncio.Lock()  # what is looked up before a change holds until after it
 
     async def put(
         self,
@@ -123,8 +121,8 @@ class Vault:
         the owner has too many."""
         row_id, now = secrets.token_hex(8), self._now()
         provider, label = clean(provider, NAME_CHARS), clean(label, NAME_CHARS)
-        async with self._changing:
-            known = await self.held(owner)
+        async with self._store.changing() as connection:
+            known = [_stored(row) for row in await connection.execute(_of(owner))]
             same = [key for key in known if (key.provider, key.label) == (provider, label)]
             if not same and len(known) >= MOST_KEYS:
                 raise Local(f"at most {MOST_KEYS} stored keys")
@@ -141,15 +139,15 @@ class Vault:
                 "updated_at": now,
                 **self._sealed(secret, owner, provider, row_id),
             }
-            async with self._store.writing() as connection:
-                for old in same:
-                    await connection.execute(
-                        delete(provider_keys).where(provider_keys.c.id == old.id)
-                    )
-                await connection.execute(insert(provider_keys).values(values))
-            self._read.forget(owner)
-            stored = next(key for key in await self.held(owner) if key.id == row_id)
-        await self.note(owner, "provider_key_stored", {"provider": provider, "label": label})
+            for old in same:
+                await connection.execute(delete(provider_keys).where(provider_keys.c.id == old.id))
+            await connection.execute(insert(provider_keys).values(values))
+            told = {"provider": provider, "label": label}
+            await connection.execute(entry(owner, now, "provider_key_stored", told))
+            stored = next(
+                _stored(row) for row in await connection.execute(_of(owner)) if row.id == row_id
+            )
+        self._read.forget(owner)
         return stored
 
     async def held(self, owner: str) -> list[StoredKey]:
@@ -159,12 +157,14 @@ class Vault:
     async def delete(self, owner: str, key_id: str) -> bool:
         """False where the owner has no such key."""
         mine = (provider_keys.c.id == key_id, provider_keys.c.owner == owner)
-        async with self._store.writing() as connection:
+        async with self._store.changing() as connection:
             done = await connection.execute(delete(provider_keys).where(*mine))
+            if done.rowcount:
+                told = entry(owner, self._now(), "provider_key_deleted", {"id": key_id})
+                await connection.execute(told)
         self._read.forget(owner)
         if done.rowcount:
             await self._store.scrub()
-            await self.note(owner, "provider_key_deleted", {"id": key_id})
         return done.rowcount == 1
 
     async def open(self, owner: str) -> list[Opened]:
@@ -177,7 +177,7 @@ class Vault:
     async def reseal(self) -> int:
         """Encrypt every row anew that another than the first key has sealed; returns how many."""
         done = 0
-        async with self._store.writing() as connection:
+        async with self._store.changing(large=True) as connection:
             for row in (await connection.execute(select(provider_keys))).all():
                 if row.sealed_by == self._sealing:
                     continue
@@ -230,11 +230,6 @@ class Vault:
         """Read everything anew: it was changed past this object."""
         self._read.forget_all()
 
-    async def note(self, owner: str, action: str, fields: Mapping[str, Any]) -> None:
-        """Write a change of the configuration down: who did what, without secrets."""
-        async with self._store.writing() as connection:
-            await connection.execute(entry(owner, self._now(), action, fields))
-
     async def audited(self, limit: int) -> list[dict[str, Any]]:
         """The newest changes first."""
         query = select(audit).order_by(audit.c.at.desc(), audit.c.id).limit(limit)
@@ -247,10 +242,9 @@ class Vault:
         ]
 
     async def _rows(self, owner: str) -> Sequence[Row[Any]]:
-        order = (provider_keys.c.position, provider_keys.c.created_at, provider_keys.c.id)
-        query = select(provider_keys).where(provider_keys.c.owner == owner).order_by(*order)
-        async with self._store.reading() as connection:
-            return (await connection.execute(query)).all()
+        async with self._store.reading(quick=True) as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(_of(owner))).all()
+        return rows
 
     def _sealed(self, secret: str, owner: str, provider: str, row_id: str) -> dict[str, str]:
         nonce = secrets.token_bytes(NONCE_BYTES)
@@ -303,6 +297,12 @@ def _key(text: str) -> bytes:
 def _name(key: bytes) -> str:
     """Tells the vault's keys apart, and nothing of them."""
     return hashlib.sha256(b"telebot vault key" + key).hexdigest()[:16]
+
+
+def _of(owner: str) -> Select[Any]:
+    """An owner's keys, in the order in which they are tried."""
+    order = (provider_keys.c.position, provider_keys.c.created_at, provider_keys.c.id)
+    return select(provider_keys).where(provider_keys.c.owner == owner).order_by(*order)
 
 
 def _bound(owner: str, provider: str, row_id: str) -> bytes:

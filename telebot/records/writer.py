@@ -37,6 +37,8 @@ BATCH_ROWS = 500
 QUEUE_ROWS = 20_000  # half a minute of 250 calls, 40 MB
 EVENTS_PER_CALL = 20_000
 RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+# drivers' own words for what they cannot carry (a number of 65 bits) are not SQLAlchemy's
+REFUSED = (SQLAlchemyError, ArithmeticError, ValueError, TypeError)
 CLOSE_S = 10.0  # the last flush may take this long; what is left then goes to the spill file
 
 
@@ -273,14 +275,14 @@ class CallWriter:
     async def _write(self, batch: Sequence[Row]) -> None:
         try:
             await self._transact(batch)
-        except SQLAlchemyError:
+        except REFUSED:
             for row in batch:  # one row the database will not have must not hold up the others
                 await self._write_one(row)
 
     async def _write_one(self, row: Row) -> None:
         try:
             await self._transact([row])
-        except SQLAlchemyError as error:
+        except REFUSED as error:
             async with self._store.reading() as connection:  # is it the row, or the database?
                 await connection.execute(select(1))
             self.lost_rows += 1
