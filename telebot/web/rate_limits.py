@@ -10,9 +10,9 @@ requests pass: a limit that cannot be counted must not stop the work.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from aiohttp import web
@@ -22,6 +22,9 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 from limits.util import WindowStats
 from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError
 
 from telebot.call.errors import ApiError
 from telebot.records.keys import ApiKey, NoKey
@@ -31,7 +34,9 @@ from telebot.web.errors import Handler
 
 LIMITED = ("/v1/voice/", "/v1/audio/")
 KEYED = "/v1/"
-REDIS_S = 2.0  # to connect; a request waits for it
+REDIS_S = 2.0  # to connect, and to answer; a request waits for it
+AGAIN_S = 5.0  # before a Redis that did not answer is asked again
+T = TypeVar("T")
 TOLD = web.RequestKey("rate_limit", tuple[int, WindowStats])
 
 log = structlog.get_logger(__name__)
@@ -51,7 +56,12 @@ class RateLimits:
         self._redis: ConnectionPool | None = None
         storage: Storage = MemoryStorage()
         if redis_url:
-            self._redis = ConnectionPool.from_url(redis_url, socket_connect_timeout=REDIS_S)
+            self._redis = ConnectionPool.from_url(
+                redis_url,
+                socket_connect_timeout=REDIS_S,
+                socket_timeout=REDIS_S,
+                retry=Retry(NoBackoff(), 1, (ConnectionError,)),  # one that went stale is made anew
+            )
             pool: Any = self._redis  # the package types its options as plain values
             storage = RedisStorage(
                 f"async+{redis_url}",
@@ -61,6 +71,7 @@ class RateLimits:
             )
         self._windows = SlidingWindowCounterRateLimiter(storage)
         self._away = False
+        self._again_at = 0.0
 
     @web.middleware
     async def before_keys(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -141,20 +152,26 @@ class RateLimits:
         return RateLimitItemPerMinute(amount)
 
     async def _hit(self, item: RateLimitItem, *who: str) -> bool:
-        try:
-            passed = await self._windows.hit(item, *who)
-        except StorageError as error:
-            self._told_away(error)
-            return True
-        self._away = False
-        return passed
+        passed = await self._asked(lambda: self._windows.hit(item, *who))
+        return True if passed is None else passed
 
     async def _stats(self, item: RateLimitItem, *who: str) -> WindowStats | None:
+        return await self._asked(lambda: self._windows.get_window_stats(item, *who))
+
+    async def _asked(self, question: Callable[[], Awaitable[T]]) -> T | None:
+        """None where nobody answers, or did not a moment ago: of all requests one in `AGAIN_S`
+        waits for a Redis that is away."""
+        if self._away and time.monotonic() < self._again_at:
+            return None
+        self._again_at = time.monotonic() + AGAIN_S
         try:
-            return await self._windows.get_window_stats(item, *who)
+            answer = await question()
         except StorageError as error:
+            self._again_at = time.monotonic() + AGAIN_S
             self._told_away(error)
             return None
+        self._away = False
+        return answer
 
     def _told_away(self, error: StorageError) -> None:
         if not self._away:

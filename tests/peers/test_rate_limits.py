@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -13,9 +15,11 @@ from aiohttp import web
 from edge_server import OneKey
 from records_server import records_server
 from redis_server import redis_server
+from tcp_proxy import Proxy
 
 from telebot.records.keys import ApiKey, Scope
 from telebot.voice_settings import LimitSettings
+from telebot.web import rate_limits
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
 from telebot.web.rate_limits import RateLimits
@@ -126,6 +130,44 @@ async def test_a_redis_that_is_away_stops_nothing(http):
     async with limited("redis://127.0.0.1:1/0", requests_per_minute=1) as url:
         for _ in range(3):
             assert (await get(http, f"{url}/v1/voice/models")).status == 200
+
+
+async def test_a_redis_that_stalls_holds_nobody_up(http, redis_url, monkeypatch):
+    monkeypatch.setattr(rate_limits, "REDIS_S", 0.5)
+    proxy = await Proxy(urlsplit(redis_url).port).open()
+    try:
+        async with limited(f"redis://127.0.0.1:{proxy.port}/0", requests_per_minute=4) as url:
+            answer = await get(http, f"{url}/v1/voice/models")
+            assert answer.headers["x-ratelimit-remaining-requests"] == "3"
+            proxy.stall()
+            async with asyncio.timeout(30):
+                first = await get(http, f"{url}/v1/voice/models")
+            loop = asyncio.get_running_loop()
+            asked = loop.time()
+            rest = [await get(http, f"{url}/v1/voice/models") for _ in range(50)]
+            # one question of all of them may have waited for the Redis again
+            assert loop.time() - asked < 50 * rate_limits.REDIS_S / 2
+            assert {each.status for each in (first, *rest)} == {200}
+            proxy.go_on()
+            async with asyncio.timeout(30):  # what is left is known again
+                while "x-ratelimit-limit-requests" not in answer.headers or answer in rest:
+                    answer = await get(http, f"{url}/v1/voice/models")
+    finally:
+        await proxy.close()
+
+
+async def test_a_redis_that_comes_back_empty_counts_on(http):
+    with redis_server() as url:
+        port = urlsplit(url).port
+        async with limited(url, requests_per_minute=2) as served:
+            assert (await get(http, f"{served}/v1/voice/models")).status == 200
+            writer = (await asyncio.open_connection("127.0.0.1", port))[1]
+            writer.write(b"FLUSHALL\r\nSCRIPT FLUSH\r\nCLIENT KILL TYPE normal SKIPME yes\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.2)
+            statuses = [(await get(http, f"{served}/v1/voice/models")).status for _ in range(3)]
+            writer.close()
+    assert statuses == [200, 200, 429]
 
 
 async def test_a_key_gets_a_new_secret_and_stays_what_it_is(tmp_path):
