@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Executable, Row, delete, insert, select, update
+from sqlalchemy import Executable, Row, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telebot.call.ports import WallClock
@@ -24,6 +25,17 @@ from telebot.records.store import Store
 from telebot.records.tables import api_keys, flags, preferences, provider_keys
 from telebot.records.vault import Brought, Opened, StoredKey, Vault
 
+_ONE_USER = (
+    preferences.c.owner == bindparam("b_owner"),
+    preferences.c.user_id == bindparam("b_user"),
+)
+ADD_USER = (insert(preferences),)
+CHANGE_USER = (
+    update(preferences)
+    .where(*_ONE_USER)
+    .values({name: bindparam(name) for name in ("settings", "updated_at")}),
+)
+REMOVE_USER = (delete(preferences).where(*_ONE_USER),)
 Section = Literal["preferences", "flags", "keys", "provider_keys"]
 Action = Literal["add", "change", "remove"]
 
@@ -42,12 +54,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `name` tells people what it is about."""
+    """One difference. `name` tells people what it is about. `values` are those of a statement that
+    many have in common."""
 
     section: Section
     action: Action
     name: str
     does: Sequence[Executable] = field(default=(), repr=False)
+    values: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class Portable:
@@ -97,11 +111,12 @@ class Portable:
 
     async def put(self, wanted: Wanted, who: str) -> list[Change]:
         """Make it so: everything, or where it fails nothing."""
-        async with self._store.writing() as connection:
+        async with self._store.changing(large=True) as connection:
             changes = [change async for change in self._changes(connection, wanted)]
-            for change in changes:
-                for statement in change.does:
-                    await connection.execute(statement)
+            for does, alike in groupby(changes, key=lambda change: change.does):
+                many = [change.values for change in alike if change.values is not None]
+                for statement in does:
+                    await connection.execute(statement, many or None)
             for line in self._lines(changes, who, replace=wanted.replace):
                 await connection.execute(line)
         self._choices.refresh()
@@ -181,18 +196,19 @@ def _preference_changes(
         if before == tree:
             continue
         values = {"settings": orjson.dumps(tree).decode(), "updated_at": now}
-        mine = (preferences.c.owner == owner, preferences.c.user_id == user)
         if before is None:
             made = {"owner": owner, "user_id": user, "created_at": now} | values
-            does: Executable = insert(preferences).values(made)
+            yield Change("preferences", "add", _told(owner, user), ADD_USER, made)
         else:
-            does = update(preferences).where(*mine).values(values)
-        action: Action = "add" if before is None else "change"
-        yield Change("preferences", action, f"{owner}/{user}".rstrip("/"), [does])
+            of_user = {"b_owner": owner, "b_user": user}
+            yield Change("preferences", "change", _told(owner, user), CHANGE_USER, of_user | values)
     for owner, user in known.keys() - wanted.keys() if replace else ():
-        mine = (preferences.c.owner == owner, preferences.c.user_id == user)
-        gone = delete(preferences).where(*mine)
-        yield Change("preferences", "remove", f"{owner}/{user}".rstrip("/"), [gone])
+        of_user = {"b_owner": owner, "b_user": user}
+        yield Change("preferences", "remove", _told(owner, user), REMOVE_USER, of_user)
+
+
+def _told(owner: str, user: str) -> str:
+    return f"{owner}/{user}".rstrip("/")
 
 
 def _flag_changes(known: Mapping[str, Tree], wanted: Wanted, now: datetime) -> Iterator[Change]:

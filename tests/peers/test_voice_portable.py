@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -12,6 +14,7 @@ from aiohttp import ClientSession, web
 from sqlalchemy import select
 
 from telebot.api import calls
+from telebot.api.voice import portable
 from telebot.api.voice.portable import PASSPHRASE, PortableApi
 from telebot.providers.breaker import Breakers
 from telebot.providers.pacing import Pacing
@@ -51,7 +54,9 @@ class Place:
         return document
 
     async def put(self, document: dict, **asked):
-        return await self.ask("POST", IMPORT, json={"document": document, **asked})
+        data = io.BytesIO(json.dumps({"document": document, **asked}).encode())
+        headers = {"Content-Type": "application/json"}
+        return await self.ask("POST", IMPORT, data=data, headers=headers)
 
     async def state(self) -> list:
         async with self.archive.store.reading() as connection:
@@ -241,6 +246,71 @@ async def test_another_passphrase_opens_nothing(place):
     )  # fmt: skip
     status, told = await one.ask("GET", EXPORT, headers={PASSPHRASE: "short"})
     assert status == 400
+
+
+async def test_many_users_go_out_and_in_off_the_event_loop(place):
+    """Calls go on meanwhile: nobody's preferences are looked at by the loop's own thread."""
+    one = await place("one")
+    shop = await filled(one)
+    document = await one.export()
+    part = document["preferences"][1]
+    document["preferences"] = [{**part, "user": f"user-{at}"} for at in range(3000)]
+    threads = set()
+    validate, tree = portable._checked, portable.tree
+
+    def noted(name: str) -> None:
+        threads.add((name, threading.current_thread() is threading.main_thread()))
+
+    def checked(model, *rest):
+        noted(model.__name__)
+        return validate(model, *rest)
+
+    def kept(settings):
+        noted(type(settings).__name__)
+        return tree(settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(portable, "_checked", checked)
+        patch.setattr(portable, "tree", kept)
+        for dry_run in (True, False):
+            status, told = await one.put(document, mode="replace", dry_run=dry_run)
+            assert (status, told["applied"]) == (200, not dry_run), told
+            assert len(told["changes"]) == 3002  # two go
+    assert ("PreferencesPart", False) in threads
+    assert ("UserPreferences", False) in threads
+    assert not {name for name, main in threads if main} & {"PreferencesPart", "UserPreferences"}
+    found = {each["user"] for each in (await one.export())["preferences"]}
+    assert found == {f"user-{at}" for at in range(3000)}
+    for each in document["preferences"][::2]:
+        each["preferences"] = {"speed": 1.75}
+    status, told = await one.put(document)
+    assert (status, {each["action"] for each in told["changes"]}) == (200, {"change"})
+    assert len(told["changes"]) == 1500
+    assert await one.archive.choices.preferences(shop, "user-2") == {"speed": 1.75}
+    assert await one.archive.choices.preferences(shop, "user-1") == {"speed": 1.25}
+
+
+async def test_an_import_is_bounded_as_all_else_is(place, monkeypatch):
+    one = await place("one")
+    await filled(one)
+    document = await one.export()
+    monkeypatch.setattr(portable, "MOST_USERS", 3)
+    monkeypatch.setattr(portable, "MOST_FLAGS", 3)
+    part, flag = document["preferences"][1], document["flags"][0]
+    document["preferences"] = [{**part, "user": f"user-{at}"} for at in range(3)]
+    document["flags"] = [{**flag, "name": f"flag-{at}"} for at in range(3)]
+    before = await one.state()
+    status, told = await one.put(document)  # with those that are there it is one more of each
+    assert status == 422
+    faults = {each["where"] for each in told["error"]["metadata"]["faults"]}
+    assert faults == {"preferences", "flags"}
+    assert await one.state() == before
+    assert (await one.put(document, mode="replace"))[0] == 200
+    broken = {**document, "preferences": [part, *([{}] * 200_000)]}
+    status, told = await one.put(broken)
+    assert status == 422
+    assert told["error"]["metadata"]["faults"][0]["where"] == "document.preferences.1.owner"
+    assert len(told["error"]["metadata"]["faults"]) == 50
 
 
 async def test_admins_alone(place):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from telebot.api.answers import answer
+from telebot.api.answers import PRIVATE, answer
 from telebot.api.calls import Endpoint
 from telebot.api.keys import KeyTerms
 from telebot.api.query import body_of, strictly
@@ -36,9 +36,10 @@ from telebot.api.voice.preferences import check_names, tree
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.call.errors import ApiError
 from telebot.call.ports import WallClock
+from telebot.records.choices import MOST_FLAGS, MOST_USERS, Tree
 from telebot.records.keys import Scope, Tier
 from telebot.records.passphrase import DoesNotOpen, Parameters, Sealed
-from telebot.records.portable import Portable, Wanted
+from telebot.records.portable import Change, Portable, Wanted
 from telebot.records.vault import MOST_KEYS, Brought, SealedElsewhere
 from telebot.voice.defaults import Defaults, UserPreferences
 from telebot.voice.flags import Flag
@@ -89,16 +90,15 @@ class PortableApi:
             why = f"{PASSPHRASE}: {LEAST_CHARS} to {MOST_CHARS} characters."
             raise ApiError(400, "invalid_parameter", why, PASSPHRASE)
         try:
-            document = await self._document(self._who(request), passphrase)
+            body = await self._document(self._who(request), passphrase)
         except ValidationError:
             message = "Something was kept by another version: put it anew, or delete it."
             raise ApiError(409, "config_of_another_version", message) from None
         await self._portable.exported(self._who(request), secrets=passphrase is not None)
-        told = answer(document)
-        told.headers["Content-Disposition"] = 'attachment; filename="telebot-config.json"'
-        return told
+        headers = {"Content-Disposition": 'attachment; filename="telebot-config.json"'}
+        return web.Response(body=body, content_type="application/json", headers=PRIVATE | headers)
 
-    async def _document(self, who: str, passphrase: str | None) -> Document:
+    async def _document(self, who: str, passphrase: str | None) -> bytes:
         sealed = await asyncio.to_thread(Sealed.of, passphrase) if passphrase else None
         parts = []
         try:
@@ -116,17 +116,9 @@ class PortableApi:
                 part.secret = sealed.seal(secrets[key.id], part.bound)
             parts.append(part)
         made = sealed.parameters if sealed else None
-        return Document(
+        document = Document(
             exported_at=self._now(),
             sealing=SealingPart(n=made.n, r=made.r, p=made.p, salt=made.salt) if made else None,
-            preferences=[
-                PreferencesPart(
-                    owner=owner,
-                    user=user or None,
-                    preferences=UserPreferences.model_validate(tree),
-                )
-                for (owner, user), tree in (await self._portable.preferences()).items()
-            ],
             flags=[
                 FlagPart(name=name, flag=Flag.model_validate(tree))
                 for name, tree in (await self._portable.flags()).items()
@@ -137,9 +129,10 @@ class PortableApi:
             ],
             provider_keys=parts,
         )
+        return await asyncio.to_thread(_written, document, await self._portable.preferences())
 
     async def import_config(self, request: web.Request) -> web.Response:
-        asked = _whole(ImportRequest, await body_of(request, MOST_BYTES))
+        asked = await asyncio.to_thread(_whole, await body_of(request, MOST_BYTES))
         faults = _Faults()
         wanted = await self._wanted(asked, faults)
         faults.raise_any()
@@ -147,18 +140,27 @@ class PortableApi:
             changes = await self._portable.changes(wanted)
         else:
             changes = await self._portable.put(wanted, self._who(request))
-        rows = [ChangeRow(section=it.section, action=it.action, name=it.name) for it in changes]
-        return answer(ImportAnswer(applied=not asked.dry_run, changes=rows))
+        return await asyncio.to_thread(_answered, changes, applied=not asked.dry_run)
 
     async def _wanted(self, asked: ImportRequest, faults: _Faults) -> Wanted:
         document, owners = asked.document, _Owners(asked.owners, faults)
         owners.known = {key.id for key in await self._portable.keys()}
         preferences = None
         if document.preferences is not None:
-            preferences = dict(self._preferences(document.preferences, owners, faults))
+            preferences = await asyncio.to_thread(
+                self._preferences, document.preferences, owners, faults
+            )
+            before = [] if asked.mode == "replace" else await self._portable.preferences()
+            users = Counter(owner for owner, user in {*before, *preferences} if user)
+            for owner, count in users.items():
+                if count > MOST_USERS:
+                    faults.add("preferences", f"{owner} would have more than {MOST_USERS} users")
         flags = None
         if document.flags is not None:
             flags = dict(self._flags(document.flags, faults))
+            there = {} if asked.mode == "replace" else await self._portable.flags()
+            if len({*there, *flags}) > MOST_FLAGS:
+                faults.add("flags", f"there would be more than {MOST_FLAGS}")
         keys = None
         if document.keys is not None:
             keys = {
@@ -173,16 +175,16 @@ class PortableApi:
 
     def _preferences(
         self, parts: list[PreferencesPart], owners: _Owners, faults: _Faults
-    ) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-        seen: Counter[tuple[str, str]] = Counter()
+    ) -> dict[tuple[str, str], dict[str, Any]]:
+        found: dict[tuple[str, str], dict[str, Any]] = {}
         for at, each in enumerate(parts):
             where = f"preferences.{at}"
             name = (owners.of(each.owner, f"{where}.owner"), each.user or "")
-            seen[name] += 1
-            if seen[name] > 1:
+            if name in found:
                 faults.add(where, "the same user twice")
             self._names(each.preferences, f"{where}.preferences.", faults)
-            yield name, tree(each.preferences)
+            found[name] = tree(each.preferences)
+        return found
 
     def _flags(
         self, parts: list[FlagPart], faults: _Faults
@@ -252,6 +254,11 @@ class _Faults:
         if len(names) < count:
             self.add(section, "the same one twice")
 
+    @property
+    def enough(self) -> bool:
+        """More would not be told."""
+        return len(self._found) >= MOST_FAULTS
+
     def raise_any(self) -> None:
         """Raises `ApiError` (422)."""
         if self._found:
@@ -311,9 +318,27 @@ def _columns(terms: KeyTerms) -> dict[str, Any]:
     return terms.model_dump() | {"tier": Tier(terms.tier), "models": tuple(terms.models)}
 
 
-def _whole(model: type[M], body: bytes) -> M:
-    """A JSON body as `model`. Raises `ApiError`: 400 where it is no JSON object, 422 with every
-    fault of it."""
+def _written(document: Document, preferences: Mapping[tuple[str, str], Tree]) -> bytes:
+    """A document as JSON. For a thread, as all below: there may be 100,000 users, each is taken by
+    itself, and calls go on between them. Raises ValidationError."""
+    told = document.model_dump()
+    told["preferences"] = [
+        PreferencesPart(
+            owner=owner, user=user or None, preferences=UserPreferences.model_validate(tree)
+        ).model_dump()
+        for (owner, user), tree in preferences.items()
+    ]
+    return orjson.dumps(told)
+
+
+def _answered(changes: Sequence[Change], *, applied: bool) -> web.Response:
+    rows = [ChangeRow(section=it.section, action=it.action, name=it.name) for it in changes]
+    return answer(ImportAnswer(applied=applied, changes=rows))
+
+
+def _whole(body: bytes) -> ImportRequest:
+    """What an import asks. Raises `ApiError`: 400 where it is no JSON object, 422 with the faults
+    of it."""
     try:
         found = orjson.loads(body)
     except ValueError:
@@ -321,11 +346,30 @@ def _whole(model: type[M], body: bytes) -> M:
     if not isinstance(found, dict):
         raise ApiError(400, "invalid_json", "Send a JSON object.")
     faults = _Faults()
+    users, document = None, found.get("document")
+    if isinstance(document, dict) and isinstance(document.get("preferences"), list):
+        users = document["preferences"]
+        document["preferences"] = []
+    asked = _checked(ImportRequest, found, "", faults)
+    parts: list[PreferencesPart] = []
+    for at, each in enumerate(users or ()):
+        if faults.enough:
+            break
+        values = each if isinstance(each, dict) else {"": each}
+        part = _checked(PreferencesPart, values, f"document.preferences.{at}.", faults)
+        parts += [] if part is None else [part]
+    faults.raise_any()
+    assert asked is not None
+    if users is not None:
+        asked.document.preferences = parts
+    return asked
+
+
+def _checked(model: type[M], values: dict[str, Any], where: str, faults: _Faults) -> M | None:
     try:
-        return strictly(model, found)
+        return strictly(model, values)
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False, include_context=False):
             why = "no such field" if each["type"] == "extra_forbidden" else each["msg"]
-            faults.add(".".join(str(part) for part in each["loc"])[:200], why)
-    faults.raise_any()
-    raise AssertionError("a validation error without a fault")
+            faults.add((where + ".".join(str(part) for part in each["loc"]))[:200], why)
+    return None
