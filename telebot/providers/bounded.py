@@ -33,8 +33,10 @@ class Bounded(Generic[T]):
         return self._values[key][0]
 
     def put(self, key: str, value: T, size_bytes: int) -> list[str]:
-        """Returns the keys that had to go for it."""
+        """Returns the keys that had to go for it; this one alone where it could never fit."""
         self.pop(key)
+        if size_bytes > self._limit_bytes:
+            return [key]
         self._values[key] = (value, size_bytes)
         self.size_bytes += size_bytes
         gone = []

@@ -72,6 +72,7 @@ class KeptFiles:
             data = await asyncio.to_thread(self._read, key)
             if data is None:  # gone: it will be made again
                 self._files.pop(key)
+                self._used.pop(key, None)
             else:
                 self._memory.put(key, data, len(data))
         if data is not None:
@@ -98,8 +99,8 @@ class KeptFiles:
             await asyncio.to_thread(self._unlink, keys)
 
     def names(self) -> set[str]:
-        """Of all that is kept."""
-        return {*self._memory, *self._files}
+        """Of all that is kept, or is being written."""
+        return {*self._memory, *self._files, *self._writing}
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside the calls, which may end before it; `close` waits for it."""
@@ -112,8 +113,9 @@ class KeptFiles:
         return self._memory if self._folder is None else self._files
 
     def _note_use(self, key: str) -> None:
-        self._used[key] = None
-        self._used.move_to_end(key)
+        if self._folder is not None:
+            self._used[key] = None
+            self._used.move_to_end(key)
 
     def _read(self, key: str) -> bytes | None:
         try:
@@ -127,11 +129,14 @@ class KeptFiles:
         except OSError as error:
             log.warning("voice not kept", error=str(error))
             self._writing.pop(key, None)
+            self._used.pop(key, None)
             return
         if self._writing.pop(key, None) is None:  # dropped meanwhile
             await asyncio.to_thread(self._unlink, [key])
             return
         gone = self._files.put(key, None, len(data))
+        for each in gone:
+            self._used.pop(each, None)
         await asyncio.to_thread(self._unlink, gone)
 
     def _save(self, key: str, data: bytes) -> None:
