@@ -53,12 +53,17 @@ from telebot.web.hangups import HangUps
 from telebot.web.health import Check
 from telebot.web.media_socket import SOCKETS
 from telebot.web.metrics import Metrics
+from telebot.web.runner import Runner
 from telebot.web.server import Parts, build_app
 
 GOODBYE_S = 15.0  # what a spoken goodbye may take when the server stops
 SHUTDOWN_S = 5.0
 SILENT_S = 75.0  # a connection without a request is closed; proxies keep theirs for up to 60 s
-FILES, FILES_PER_CALL = 512, 3  # a call has its socket, its recording, and once in a while one more
+FILES, FILES_PER_CALL = (
+    1024,
+    3,
+)  # a call has its socket, its recording, and once in a while one more
+CONNECTIONS = 512  # of HTTP, besides the calls'
 GC_THRESHOLDS = (20_000, 20, 50)  # with hundreds of calls a full collection pauses for 100 ms
 log = structlog.get_logger()
 
@@ -311,8 +316,12 @@ def _end_the_rest(admission: Admission) -> None:
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: Settings) -> str:
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=SILENT_S
+    runner = Runner(
+        app,
+        most=settings.server.max_calls + CONNECTIONS,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_S,
+        keepalive_timeout=SILENT_S,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

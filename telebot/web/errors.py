@@ -117,7 +117,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as raised:
         if raised.status < HTTPStatus.BAD_REQUEST:
             raise
-        told = _http_error(raised)
+        told = of_http(raised)
     except TelebotError as raised:
         told = _ours(raised)
     except ConnectionError:
@@ -142,7 +142,8 @@ def of_api(raised: ApiError) -> web.Response:
     )
 
 
-def _http_error(raised: web.HTTPException) -> web.Response:
+def of_http(raised: web.HTTPException) -> web.Response:
+    """An error of aiohttp's."""
     default = f"{raised.status}: {raised.reason}"
     message = raised.text if raised.text and raised.text != default else raised.reason
     headers = {name: value for name, value in raised.headers.items() if name == "Allow"}

@@ -31,6 +31,7 @@ from telebot.web.auth import Gate
 from telebot.web.hangups import HangUps
 from telebot.web.media_socket import SOCKETS
 from telebot.web.metrics import Metrics
+from telebot.web.runner import Runner
 from telebot.web.server import Parts, build_app
 
 ACCOUNT = "AC" + "0" * 31 + "1"
@@ -195,6 +196,7 @@ async def edge(
     environ: Mapping[str, str] | None = None,
     max_calls: int = 10,
     shutdown_s: float = 5,
+    most_connections: int = 1000,
     **overrides: Any,
 ) -> AsyncIterator[Edge]:
     """A server on a free port; `overrides` are settings with `__` for the dot."""
@@ -228,7 +230,7 @@ async def edge(
     nobody: Any = SimpleNamespace(live={})  # `Listeners` hold no conversations
     steering = outgoing.steering(parts, nobody, app[SOCKETS])
     calls_api.setup(app, gate.authorize, control, steering)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_s)
+    runner = Runner(app, most=most_connections, access_log=None, shutdown_timeout=shutdown_s)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

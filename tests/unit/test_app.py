@@ -41,9 +41,9 @@ def test_as_many_files_as_the_calls_need(limits: tuple[int, int]) -> None:
 
 
 def test_files_allowed_already_are_not_taken_away(limits: tuple[int, int]) -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1500, limits[1]))
     app._allow_files(1)
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1000
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1500
 
 
 def test_fewer_files_than_the_calls_need_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
