@@ -46,6 +46,7 @@ def _line(metrics: Metrics, voice: Voice) -> None:
     metrics.total(
         "voice_turned_away", "Without a place", lambda: every.turned_away + large.turned_away
     )
+    metrics.gauge("voice_decoded_bytes", "Decoded sound", lambda: voice.decoded.held)
     metrics.gauge(
         "voice_media_waiting", "Sound being decoded or encoded, or waiting for it",
         lambda: voice.threads.waiting,

@@ -99,6 +99,10 @@ class VoiceSettings(Row):
     uploads_mb: int = row(
         1024, "of uploads at once, waiting ones too; more are a 503", unit="MiB", ge=1, le=1 << 20
     )
+    decoded_mb: int = row(
+        2048, "of decoded sound at once, which may be far more than uploads; more is a 503",
+        unit="MiB", ge=1, le=1 << 20,
+    )  # fmt: skip
     max_recording_s: float = row(
         14_400.0, "a longer recording is refused", unit="s", gt=0, le=86_400
     )

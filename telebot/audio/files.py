@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import audioop
 import io
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ FORMATS = ("pcm", "wav", "mulaw", "alaw", *CONTAINERS)
 PLAIN = {"pcm": "audio/pcm", "wav": "audio/wav", "mulaw": "audio/pcmu", "alaw": "audio/pcma"}
 MEDIA_TYPES = (*(media for _, _, media in CONTAINERS.values()), *PLAIN.values())
 LEAST_RATE_HZ = 4000
+STEP_BYTES = 1 << 20  # of PCM, by which a recording grows
 # Only kinds that are a file by themselves: FFmpeg also takes lists and session descriptions for
 # input (concat, HLS, DASH, SDP), which name files and addresses that it then opens.
 # https://ffmpeg.org/ffmpeg-formats.html#Format-Options (format_whitelist, protocol_whitelist)
@@ -45,22 +47,30 @@ class NoAudio(ValueError):
     """Bytes in which there is no audio that could be decoded; or too much of it."""
 
 
-def decoded(data: bytes, media_type: str = "", *, longest_s: float) -> tuple[bytes, int]:
+def decoded(
+    data: bytes,
+    media_type: str = "",
+    *,
+    longest_s: float,
+    grows: Callable[[int], None] = lambda _: None,
+) -> tuple[bytes, int]:
     """PCM and its rate in Hz (the file's own, 24 kHz at most) of WAV, MP3, Ogg, Opus, WebM, FLAC,
-    MP4 and what else FFmpeg reads of one file (`READ`). Stops decoding beyond `longest_s`. Raises
-    NoAudio."""
+    MP4 and what else FFmpeg reads of one file (`READ`). Stops decoding beyond `longest_s`. `grows`
+    is told of bytes of PCM before there are so many more, and may raise. Raises NoAudio."""
     bare = BARE.get(media_type.partition(";")[0].strip().lower())
     if bare:
+        grows(2 * len(data))
         pcm16 = audioop.ulaw2lin(data, 2) if bare == "mulaw" else audioop.alaw2lin(data, 2)
         return _fitting(pcm16, g711.RATE_HZ, longest_s)
     if (found := plain(data)) is not None:
+        grows(len(found[0]))
         return _fitting(*found, longest_s)
     import av
     import av.error
 
     try:
         with av.open(io.BytesIO(data), metadata_errors="ignore", options=ALONE) as file:
-            return _stream(file, longest_s)
+            return _stream(file, longest_s, grows)
     except (av.error.FFmpegError, ValueError, IndexError, EOFError, OverflowError) as error:
         if isinstance(error, NoAudio):
             raise
@@ -74,7 +84,7 @@ def plain(data: bytes) -> tuple[bytes, int] | None:
     return None if found is None or found[1] > MOST_RATE_HZ else found
 
 
-def _stream(file: Any, longest_s: float) -> tuple[bytes, int]:
+def _stream(file: Any, longest_s: float, grows: Callable[[int], None]) -> tuple[bytes, int]:
     import av
 
     if not file.streams.audio:
@@ -87,9 +97,13 @@ def _stream(file: Any, longest_s: float) -> tuple[bytes, int]:
         raise NoAudio(f"longer than {longest_s:.0f} s")
     to_mono = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
     most, whole = round(longest_s * rate_hz) * 2, io.BytesIO()  # which gives its bytes uncopied
+    told = 0
     for frame in file.decode(stream):
         for mono in to_mono.resample(frame):
             whole.write(mono.to_ndarray().tobytes())
+        while whole.tell() > told:
+            grows(STEP_BYTES)
+            told += STEP_BYTES
         if whole.tell() > most:
             raise NoAudio(f"longer than {longest_s:.0f} s")
     for mono in to_mono.resample(None):

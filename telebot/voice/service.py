@@ -33,6 +33,7 @@ from telebot.voice.offers import WORKS, Offer, Offers, Work, load_makers
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.pricing import FREE, Cost, cost_of
 from telebot.voice.routing import Keys, KeySource, Router, Skipped
+from telebot.voice.sound_room import SoundRoom
 from telebot.voice.tailoring import PLAINLY, Kept, Tailor, Under
 from telebot.voice.threads import Threads
 from telebot.voice_settings import VoiceSettings
@@ -136,6 +137,7 @@ class Voice:
         self.tailor = Tailor(kept)
         self.line = Line(settings, clock)
         self.threads = Threads(settings.media_threads, "media")
+        self.decoded = SoundRoom(settings.decoded_mb << 20)
         self.filters = filters or Filters((), settings.filters)
         self.sounds = sounds
         self._loading: dict[Work, asyncio.Future[None]] = {}

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from telebot.providers.clips import (
     Recording,
@@ -169,9 +170,11 @@ async def _whole(hears: Transcriber, recording: Recording, attempts: Attempts) -
     """The text of a recording of any length. Raises `ClipFailed`."""
     if recording.sound.seconds <= hears.longest_s:
         return await hears.transcribe(recording)
-    parts = await attempts.beside(_parts, recording.sound, hears.longest_s)
+    sound = recording.sound
+    cuts = await attempts.beside(_cuts, sound, hears.longest_s)
     heard, at_s, prompt = [], 0.0, recording.prompt
-    for part in parts:
+    for begin, end in pairwise(cuts):  # one piece at a time: all of them were the whole once more
+        part = Sound(sound.pcm16[begin:end], sound.rate_hz)
         each = await hears.transcribe(replace(recording, sound=part, prompt=prompt))
         heard.append((at_s, each))
         at_s += part.seconds
@@ -198,15 +201,15 @@ def _joined(heard: list[tuple[float, Transcript]]) -> Transcript:
     )
 
 
-def _parts(sound: Sound, longest_s: float) -> list[Sound]:
-    """The recording in pieces of at most `longest_s`, each cut where it is quiet."""
+def _cuts(sound: Sound, longest_s: float) -> list[int]:
+    """Where the recording begins, is cut and ends, in bytes: pieces of at most `longest_s`, each
+    cut where it is quiet."""
     pcm16, longest = sound.pcm16, round(longest_s * sound.rate_hz) * 2
-    found = []
-    while len(pcm16) > longest:
-        cut = quiet_point(to_float(pcm16[:longest]), sound.rate_hz, CUT_WITHIN_S) * 2
-        found.append(Sound(pcm16[:cut], sound.rate_hz))
-        pcm16 = pcm16[cut:]
-    return [*found, Sound(pcm16, sound.rate_hz)]
+    cuts = [0]
+    while len(pcm16) - cuts[-1] > longest:
+        piece = to_float(pcm16[cuts[-1] : cuts[-1] + longest])
+        cuts.append(cuts[-1] + quiet_point(piece, sound.rate_hz, CUT_WITHIN_S) * 2)
+    return [*cuts, len(pcm16)]
 
 
 def _sounds(recording: Recording) -> bool:

@@ -16,6 +16,7 @@ from yarl import URL
 from telebot.api.voice.shapes import TranscribeRequest
 from telebot.api.voice.transcribe import heard_by
 from telebot.audio import wav
+from telebot.audio.files import Encoder
 from telebot.providers.breaker import Breakers
 from telebot.providers.clips import Recording, Sound, Transcript
 from telebot.providers.failure import Cause
@@ -294,3 +295,24 @@ async def test_a_body_that_says_it_is_too_large_is_not_waited_for(speech, path):
         writer.write(head.encode())
         assert b" 413 " in await reader.readline()
         writer.close()
+
+
+@pytest.mark.parametrize("path", [HEAR, "/v1/audio/transcriptions", "/v1/voice/chat"])
+async def test_small_files_of_long_recordings_find_room_or_are_told_to_come_again(speech, path):
+    """A minute of silence is some kilobytes of FLAC, and 2.9 MB in memory."""
+    encoder = Encoder("flac", 24_000)
+    silence = encoder.feed(bytes(60 * 48_000)) + encoder.finish()
+    assert len(silence) < 100_000
+    async with voice_server(speech, decoded_mb=4) as server:
+        room = server.voice.decoded
+        other = room.share("somebody else")
+        named = {"model": "local"} if "audio" in path else {}
+        other.grow(2 << 20)
+        status, told, headers = await server.post(path, data=form(silence, **named))
+        assert (status, told["error"]["code"]) == (503, "busy")
+        assert headers["Retry-After"] == "10"
+        assert room.held == 2 << 20  # what was begun is given back
+        other.leave()
+        status, _, _ = await server.post(path, data=form(silence, **named))
+        assert status != 503
+        assert room.held == 0

@@ -122,12 +122,12 @@ class ChatApi:
         fields = frozenset(ChatRequest.model_fields)
         chosen = await self._voice.tailor.chosen(owner, asked.user, WORKS, said_in(asked), fields)
         asked = asked.tailored(chosen)
-        turn = self._chat.turn(owner, await self._said(asked, form))
+        turn = self._chat.turn(owner, await self._said(request, asked, form))
         if asked.stream:
             return await _Streamed(request, self._voice, asked, began).send(turn)
         return await unless_gone(request, self._whole(asked, turn, began))
 
-    async def _said(self, asked: ChatRequest, form: Form) -> Said:
+    async def _said(self, request: web.Request, asked: ChatRequest, form: Form) -> Said:
         """The request as the work wants it. Raises `ApiError`."""
         recording = None
         sent = bool(form.file or asked.audio or asked.url)
@@ -136,6 +136,7 @@ class ChatApi:
             raise ApiError(400, "invalid_parameter", message, "text")
         if sent:
             sound = await sound_of(
+                request,
                 form,
                 self._voice,
                 audio=asked.audio,

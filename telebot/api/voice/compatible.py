@@ -244,7 +244,7 @@ class Compatible:
             diarize=asked.response_format == "diarized_json",
         )
         wish = await meant(self._voice, self._who(request), wish, "stt")
-        sound = await sound_of(form, self._voice)
+        sound = await sound_of(request, form, self._voice)
         recording = await recording_of(self._voice, wish, sound)
         if asked.stream:
             return await unless_gone(request, self._streamed(request, wish, recording))

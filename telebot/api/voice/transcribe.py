@@ -62,7 +62,12 @@ class Transcribe:
     ) -> web.StreamResponse:
         asked = await meant(self._voice, self._who(request), asked, "stt")
         sound = await sound_of(
-            form, self._voice, audio=asked.audio, url=asked.url, media_type=asked.media_type
+            request,
+            form,
+            self._voice,
+            audio=asked.audio,
+            url=asked.url,
+            media_type=asked.media_type,
         )
         recording = await recording_of(self._voice, asked, sound)
         if asked.stream:

@@ -11,7 +11,7 @@ from aiohttp import web
 from telebot.api.idempotency import Do, Once, WhoAsks
 from telebot.api.streaming import WAITED, WAITED_HEADER
 from telebot.api.voice.leaving import while_there
-from telebot.api.voice.uploads import BROUGHT
+from telebot.api.voice.uploads import BROUGHT, DECODED
 from telebot.voice.line import Asker
 from telebot.voice.service import Voice
 
@@ -35,6 +35,7 @@ class InTurn(Once):
         asker = Asker(key_id, permit.tier, request.get(BROUGHT, 0))
         with while_there(request):
             place = await self._voice.line.take(asker)
+        request[DECODED] = share = self._voice.decoded.share(key_id)
         try:
             request[WAITED] = str(round(place.waited_s * 1000))
             response = await do()
@@ -42,4 +43,5 @@ class InTurn(Once):
                 response.headers[WAITED_HEADER] = request[WAITED]
             return response
         finally:
+            share.leave()
             place.leave()

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from telebot.audio import files
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Sound
 from telebot.voice.service import Voice
+from telebot.voice.sound_room import Share
 from telebot.voice.threads import Threads
 from telebot.voice_settings import VoiceSettings
 
@@ -34,6 +36,7 @@ MAX_FIELDS = 64
 SORTED = orjson.OPT_SORT_KEYS
 SMALL = 1 << 20  # bytes that are read sooner than a thread takes them up
 BROUGHT = web.RequestKey("brought", int)  # bytes of the upload, or of what is to be fetched
+DECODED = web.RequestKey("decoded", Share)  # what of it is in memory as plain sound
 JSON_FIELDS = frozenset({"provider", "logprobs", "include"})  # objects inside a form
 
 
@@ -157,6 +160,7 @@ def _put(fields: dict[str, Any], name: str, value: bytes) -> None:
 
 
 async def sound_of(
+    request: web.Request,
     form: Form,
     voice: Voice,
     *,
@@ -165,7 +169,7 @@ async def sound_of(
     media_type: str = "",
 ) -> Sound:
     """The recording of a request, decoded. Raises `ApiError`: there is none or more than one
-    (400), it cannot be decoded (422), it is too large (413)."""
+    (400), it cannot be decoded (422), it is too large (413), there is no room for it now (503)."""
     sent = {"file": form.file, "audio": audio, "url": url}
     given = [name for name, value in sent.items() if value is not None]
     if len(given) != 1:
@@ -177,17 +181,20 @@ async def sound_of(
         data, fetched = await voice.fetcher.fetch(url)
         kind = media_type or fetched
     try:
-        pcm16, rate_hz = await _decoded(voice.threads, data, kind, settings.max_recording_s)
+        grows, longest_s = request[DECODED].grow, settings.max_recording_s
+        pcm16, rate_hz = await _decoded(voice.threads, data, kind, longest_s, grows)
     except files.NoAudio as error:
         status = 413 if "longer" in str(error) else 422
         raise ApiError(status, "invalid_audio", f"{given[0]}: {error}.", given[0]) from None
     return Sound(pcm16, rate_hz)
 
 
-async def _decoded(threads: Threads, data: bytes, kind: str, longest_s: float) -> tuple[bytes, int]:
+async def _decoded(
+    threads: Threads, data: bytes, kind: str, longest_s: float, grows: Callable[[int], None]
+) -> tuple[bytes, int]:
     if len(data) < SMALL and files.plain(data) is not None:
-        return files.decoded(data, kind, longest_s=longest_s)
-    return await threads.run(files.decoded, data, kind, longest_s=longest_s)
+        return files.decoded(data, kind, longest_s=longest_s, grows=grows)
+    return await threads.run(files.decoded, data, kind, longest_s=longest_s, grows=grows)
 
 
 def _from_base64(audio: str, most: int) -> bytes:

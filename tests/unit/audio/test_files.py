@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telebot.audio import wav
+from telebot.audio import files, wav
 from telebot.audio.files import FORMATS, Encoder, NoAudio, decoded
 from telebot.audio.levels import level_dbfs
 
@@ -143,3 +143,21 @@ def test_hours_in_a_small_file_are_refused_by_what_it_says_of_itself(monkeypatch
     monkeypatch.setattr(av, "AudioResampler", None)  # nothing is decoded
     with pytest.raises(NoAudio, match="longer than 3600 s"):
         decoded(bomb, longest_s=3600)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "pcm"])
+def test_what_a_recording_takes_is_told_before_it_takes_more(kind, monkeypatch):
+    monkeypatch.setattr(files, "STEP_BYTES", 4096)
+    data, media_type, _ = encoded(kind)
+    told: list[int] = []
+    pcm16, _ = decoded(data, media_type, longest_s=10, grows=told.append)
+    assert len(pcm16) <= sum(told) <= len(pcm16) + 2 * 48_000
+
+    class Full(Exception):
+        pass
+
+    def full(size: int) -> None:
+        raise Full
+
+    with pytest.raises(Full):
+        decoded(data, media_type, longest_s=10, grows=full)
