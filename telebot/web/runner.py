@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import ContentLengthError, LineTooLong
+from aiohttp.http_exceptions import LineTooLong
 
 from telebot.web.errors import error, of_http
 
@@ -79,11 +79,9 @@ class _Protocol(web.RequestHandler):
         super().handle_error(request, status, exc, message)  # which logs it
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             answer = error(status, "The server failed; it is in its log.")
-        elif isinstance(exc, LineTooLong):
-            answer = error(status, "A line or a header of the request is too long.", "too_long")
-        elif isinstance(exc, ContentLengthError):
-            answer = error(status, "The request's length does not hold.", "unreadable")
         else:
-            answer = error(status, "The request cannot be read as HTTP.", "unreadable")
+            long = isinstance(exc, LineTooLong)
+            why = "a line of it is too long" if long else "it cannot be read"
+            answer = error(status, f"This is no request as HTTP has them: {why}.", "unreadable")
         answer.force_close()
         return answer
