@@ -139,7 +139,7 @@ def lines_of(language: str, page: Path) -> Iterator[str]:
 def command_lines() -> Iterator[tuple[str, list[str]]]:
     for page in TOLD:
         for line in lines_of("console sh", page):
-            found = re.search(r"(?:^|\$ |`)(?:\.venv/bin/)?telebot ([a-z].*)", line.strip())
+            found = re.search(r"^(?:\$ )?(?:\.venv/bin/)?telebot ([a-z].*)", line.strip())
             if found:
                 alone = re.split(r" (?:\||&&) ", found[1])[0]
                 yield f"{page.name}: {found[0]}", shlex.split(alone, comments=True)
