@@ -107,6 +107,27 @@ def test_every_event_of_a_call_is_told() -> None:
     assert {name for name in told if f'"{name}"' not in CODE} == set()
 
 
+def audited() -> set[str]:
+    found = set()
+    for path, text in MODULES.items():
+        if path.parts[0] in ("records", "api"):
+            for call in calls(text, {"entry", "note", "_changed"}):
+                found |= {name for argument in call.args for name in texts(argument)}
+    return {name for name in found if re.fullmatch(r"[a-z]+_[a-z_]+", name)}
+
+
+def test_every_action_of_the_audit_log_is_told() -> None:
+    told = words(section("access.md", "API keys").split("Its actions are")[1].split(".")[0])
+    assert audited() == told
+
+
+def test_lines_of_the_log_that_are_told_are_written() -> None:
+    told = re.findall(r"^\| (`.+?`) \|", section("metrics.md", "The log"), re.M)
+    lines = {line for row in told for line in re.findall(r"`([\w ]+)`", row)}
+    assert len(lines) > 10
+    assert {line for line in lines if f'"{line}"' not in CODE} == set()
+
+
 def variables(text: str) -> set[str]:
     return {name for name in VARIABLE.findall(text) if name.rpartition("_")[2] in ENDS}
 
