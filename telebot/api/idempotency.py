@@ -111,7 +111,7 @@ class Once:
             outcome.set_result(error)
             self._hold(owner, kept, 0)
             raise
-        except BaseException as error:
+        except BaseException as error:  # whatever stopped it: who waits for the same is told
             self._drop(owner, name)
             outcome.set_result(_told(error))
             raise

@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, SecretStr
 from telebot.call.errors import CarrierError
 from telebot.call.model import Call
 from telebot.call.ports import Way
+from telebot.carriers.rest import OnDemand
 from telebot.settings import Row, row
 
 TIMEOUT_S = 5.0
@@ -76,7 +77,7 @@ class ManagedChannels:
 
     def __init__(self, settings: AmiSettings) -> None:
         self._settings = settings
-        self._ami: Ami | None = None
+        self._opened = OnDemand(self._client)
 
     async def hang_up(self, call: Call) -> None:
         """End the caller's channel; one that is gone is fine. Raises `CarrierError`."""
@@ -109,16 +110,11 @@ class ManagedChannels:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._ami is not None:
-            await self._ami.close()
+        await self._opened.close()
 
-    def _opened(self) -> Ami:
-        # not in __init__: its HTTP session belongs to the running loop
-        if self._ami is None:
-            settings = self._settings
-            secret = settings.ami_secret.get_secret_value()
-            self._ami = Ami(settings.base_url, settings.ami_user, secret)
-        return self._ami
+    def _client(self) -> Ami:
+        settings = self._settings
+        return Ami(settings.base_url, settings.ami_user, settings.ami_secret.get_secret_value())
 
 
 class Ami:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlencode
@@ -102,20 +103,19 @@ class Dialling:
         return call
 
     async def _dial(self, carrier: Dials, call: Call, way: Way) -> None:
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                carrier_call_id = await carrier.dial(call, way)
-        except (CarrierError, TimeoutError) as error:
-            self._admission.end(call, "dial_failed")
-            why = str(error) or "no answer in time"
-            log.warning("dial_failed", call_id=call.id, error=why)
-            if isinstance(error, Unable):
-                raise DialFailed(409, "unable", f"{why} (call {call.id})", "carrier") from error
-            message = f"The carrier did not take the call: {why} (call {call.id})."
-            raise DialFailed(502, "dial_failed", message) from error
-        except BaseException:
-            self._admission.end(call, "dial_failed")
-            raise
+        with ExitStack() as undo:
+            undo.callback(self._admission.end, call, "dial_failed")
+            try:
+                async with asyncio.timeout(WITHIN_S):
+                    carrier_call_id = await carrier.dial(call, way)
+            except (CarrierError, TimeoutError) as error:
+                why = str(error) or "no answer in time"
+                log.warning("dial_failed", call_id=call.id, error=why)
+                if isinstance(error, Unable):
+                    raise DialFailed(409, "unable", f"{why} (call {call.id})", "carrier") from error
+                message = f"The carrier did not take the call: {why} (call {call.id})."
+                raise DialFailed(502, "dial_failed", message) from error
+            undo.pop_all()
         self._admission.dialled(call, carrier_call_id)
         if call.termination is not None and call.termination.reason in GIVEN_UP:
             self._hang_up(call)

@@ -29,7 +29,7 @@ from telebot.carriers.exotel_rest import ExotelRest
 from telebot.carriers.fields import Fields
 from telebot.carriers.multipart import parts
 from telebot.carriers.port import Answer, StatusUpdate, Webhook
-from telebot.carriers.rest import rest_url
+from telebot.carriers.rest import OnDemand, rest_url
 from telebot.setting_types import Networks
 from telebot.settings import Row, Settings, row
 
@@ -78,7 +78,7 @@ class ExotelCarrier:
         self._door = Door(settings.api_key, self._password, settings.peers)
         # the URL of a stream takes 256 characters of parameters, fewer than a token has
         self._tickets: OrderedDict[str, str] = OrderedDict()
-        self._rest: ExotelRest | None = None
+        self._opened = OnDemand(self._client)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ExotelCarrier:
@@ -148,8 +148,7 @@ class ExotelCarrier:
 
     async def close(self) -> None:
         """Close the REST client's connections."""
-        if self._rest is not None:
-            await self._rest.close()
+        await self._opened.close()
 
     def _answer_of(self, call_id: str) -> Answer | None:
         return None
@@ -172,16 +171,11 @@ class ExotelCarrier:
             return False
         return hmac.compare_digest(self._proof(call_id).encode(), proof.encode("utf-8", "replace"))
 
-    def _opened(self) -> ExotelRest:
-        # not in __init__: its HTTP session belongs to the running loop
-        if self._rest is None:
-            settings = self._settings
-            if not settings.account_sid or not settings.api_key or not self._password:
-                raise Unable("EXOTEL_ACCOUNT_SID, EXOTEL_API_KEY or EXOTEL_API_TOKEN is not set")
-            self._rest = ExotelRest(
-                settings.account_sid, settings.api_key, self._password, settings.base_url
-            )
-        return self._rest
+    def _client(self) -> ExotelRest:
+        settings = self._settings
+        if not settings.account_sid or not settings.api_key or not self._password:
+            raise Unable("EXOTEL_ACCOUNT_SID, EXOTEL_API_KEY or EXOTEL_API_TOKEN is not set")
+        return ExotelRest(settings.account_sid, settings.api_key, self._password, settings.base_url)
 
 
 class ConnectingExotel(ExotelCarrier):

@@ -6,6 +6,7 @@ Used behind a carrier's check of who sent them. Next: that carrier's `parse_offe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import orjson
@@ -31,6 +32,17 @@ def form(text: str) -> Fields:
     """Fields as a form (or a query) writes them. Raises ValueError."""
     pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     return MultiDict(pairs)
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The object that a body is. Raises `BadRequest`."""
+    try:
+        tree = orjson.loads(body)
+    except ValueError as error:
+        raise BadRequest("the body is no JSON") from error
+    if not isinstance(tree, dict):
+        raise BadRequest("the body is no object")
+    return tree
 
 
 def json_fields(text: str | bytes) -> Fields:

@@ -20,6 +20,7 @@ from yarl import URL
 from telebot.call.errors import CarrierError
 from telebot.call.model import Call
 from telebot.call.ports import Way
+from telebot.carriers.rest import OnDemand
 from telebot.settings import Row, row
 
 TIMEOUT_S = 5.0
@@ -63,7 +64,7 @@ class CommandedChannels:
 
     def __init__(self, settings: FsApiSettings) -> None:
         self._settings = settings
-        self._api: FsApi | None = None
+        self._opened = OnDemand(self._client)
 
     def off(self) -> str | None:
         """Off where nothing could end a call."""
@@ -102,21 +103,17 @@ class CommandedChannels:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._api is not None:
-            await self._api.close()
+        await self._opened.close()
 
     async def _command(self, command: str, *words: str, tries: int = TRIES) -> None:
         answer = await self._opened().told(command, *words, tries=tries)
         if not answer.startswith("+OK"):
             raise CarrierError(f"{command} refused: {answer[:80]}")
 
-    def _opened(self) -> FsApi:
-        # not in __init__: its HTTP session belongs to the running loop
-        if self._api is None:
-            settings = self._settings
-            password = settings.api_password.get_secret_value()
-            self._api = FsApi(settings.base_url, settings.api_user, password)
-        return self._api
+    def _client(self) -> FsApi:
+        settings = self._settings
+        password = settings.api_password.get_secret_value()
+        return FsApi(settings.base_url, settings.api_user, password)
 
 
 class FsApi:

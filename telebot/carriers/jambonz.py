@@ -27,9 +27,9 @@ from telebot.call.model import Call, CallOffer
 from telebot.call.ports import Way
 from telebot.carriers import fields
 from telebot.carriers.l16 import ForkCodec
-from telebot.carriers.port import Answer, StatusUpdate, Webhook
+from telebot.carriers.port import Answer, StatusUpdate, Webhook, webhooks_of
 from telebot.carriers.replays import Replays
-from telebot.carriers.rest import JsonRest, rest_url
+from telebot.carriers.rest import JsonRest, OnDemand, rest_url
 from telebot.carriers.rooms import MeetsInRooms, Room
 from telebot.carriers.sentences import AGAIN, said
 from telebot.settings import Row, Settings, row
@@ -124,7 +124,7 @@ class JambonzCarrier:
 
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Answer, and stream both ways; when that is over `/fallback` says what now."""
-        self.base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        self.base = webhooks_of(media_url)
         listen = {
             "verb": "listen",
             "url": media_url,
@@ -172,13 +172,7 @@ class JambonzCarrier:
             raise NotAuthentic("wrong signature")
         if not self._replays.first(f"{webhook.url} {header}"):
             raise NotAuthentic("a request that was here before")
-        try:
-            tree = orjson.loads(webhook.body)
-        except ValueError as error:
-            raise BadRequest("the body is no JSON") from error
-        if not isinstance(tree, dict):
-            raise BadRequest("the body is no object")
-        return tree
+        return fields.json_object(webhook.body)
 
 
 class JambonzByRest(JambonzCarrier, MeetsInRooms):
@@ -191,7 +185,7 @@ class JambonzByRest(JambonzCarrier, MeetsInRooms):
         JambonzCarrier.__init__(self, settings, clock)
         MeetsInRooms.__init__(self)
         self._settings = settings
-        self._rest: JsonRest | None = None
+        self._opened = OnDemand(self._client)
 
     async def hang_up(self, call: Call) -> None:
         """End the call at jambonz; one that is over is fine. Raises `CarrierError`."""
@@ -216,8 +210,7 @@ class JambonzByRest(JambonzCarrier, MeetsInRooms):
 
     async def ring(self, call: Call, to: str, room: Room, within_s: float) -> str:
         """The person's leg. Raises `CarrierError`."""
-        url, status_url = self.room_url(room), self.room_url(room, "status")
-        way = Way(url, url, status_url, "", "", within_s)
+        way = self.way_to(room, within_s)
         return await self._ring(call.offer.phone_ours, to, way)
 
     async def bring(self, call: Call, room: Room) -> None:
@@ -257,8 +250,7 @@ class JambonzByRest(JambonzCarrier, MeetsInRooms):
     async def close(self) -> None:
         """Close the REST client's connections, once nobody rings any more."""
         await self.finish()
-        if self._rest is not None:
-            await self._rest.close()
+        await self._opened.close()
 
     def _answered(self, url: str, update: StatusUpdate) -> Answer | None:
         """Of a leg that is to meet another one, too."""
@@ -286,12 +278,9 @@ class JambonzByRest(JambonzCarrier, MeetsInRooms):
     def _path(self, *more: str) -> tuple[str, ...]:
         return ("api", "v1", "Accounts", self._settings.account_sid, "Calls", *more)
 
-    def _opened(self) -> JsonRest:
-        # not in __init__: its HTTP session belongs to the running loop
-        if self._rest is None:
-            key = self._settings.api_key.get_secret_value()
-            self._rest = JsonRest("jambonz", self._settings.base_url, lambda: f"Bearer {key}")
-        return self._rest
+    def _client(self) -> JsonRest:
+        key = self._settings.api_key.get_secret_value()
+        return JsonRest("jambonz", self._settings.base_url, lambda: f"Bearer {key}")
 
 
 def _put_through(to: str) -> Sequence[Verb]:

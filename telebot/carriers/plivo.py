@@ -23,9 +23,9 @@ from telebot.carriers.markup import element, response
 from telebot.carriers.plivo_codec import CONTENT_TYPE, PlivoCodec
 from telebot.carriers.plivo_rest import PlivoRest
 from telebot.carriers.plivo_signature import is_signed
-from telebot.carriers.port import Answer, StatusUpdate, Webhook
+from telebot.carriers.port import Answer, StatusUpdate, Webhook, webhooks_of
 from telebot.carriers.replays import Replays
-from telebot.carriers.rest import rest_url
+from telebot.carriers.rest import OnDemand, rest_url
 from telebot.carriers.rooms import MeetsInRooms, Room
 from telebot.carriers.sentences import AGAIN, said
 from telebot.settings import Row, Settings, row
@@ -73,7 +73,7 @@ class PlivoCarrier(MeetsInRooms):
         self._settings = settings
         self._token = settings.auth_token.get_secret_value()
         self._replays = Replays(REMEMBERED_S)
-        self._rest: PlivoRest | None = None
+        self._opened = OnDemand(self._client)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -117,7 +117,7 @@ class PlivoCarrier(MeetsInRooms):
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Connect to the media stream; when it is over while the caller still is there, Plivo goes
         on to ask `/fallback`."""
-        self.base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        self.base = webhooks_of(media_url)
         attributes = {
             "bidirectional": "true",
             "keepCallAlive": "true",
@@ -168,8 +168,7 @@ class PlivoCarrier(MeetsInRooms):
 
     async def ring(self, call: Call, to: str, room: Room, within_s: float) -> str:
         """The person's leg. Raises `CarrierError`."""
-        url, status_url = self.room_url(room), self.room_url(room, "status")
-        way = Way(url, url, status_url, "", "", within_s)
+        way = self.way_to(room, within_s)
         return await self._opened().dial(to, call.offer.phone_ours, way)
 
     async def bring(self, call: Call, room: Room) -> None:
@@ -197,16 +196,12 @@ class PlivoCarrier(MeetsInRooms):
     async def close(self) -> None:
         """Close the REST client's connections, once nobody rings any more."""
         await self.finish()
-        if self._rest is not None:
-            await self._rest.close()
+        await self._opened.close()
 
-    def _opened(self) -> PlivoRest:
-        # not in __init__: its HTTP session belongs to the running loop
-        if self._rest is None:
-            if not self._settings.auth_id or not self._token:
-                raise Unable("PLIVO_AUTH_ID or PLIVO_AUTH_TOKEN is not set")
-            self._rest = PlivoRest(self._settings.auth_id, self._token, self._settings.base_url)
-        return self._rest
+    def _client(self) -> PlivoRest:
+        if not self._settings.auth_id or not self._token:
+            raise Unable("PLIVO_AUTH_ID or PLIVO_AUTH_TOKEN is not set")
+        return PlivoRest(self._settings.auth_id, self._token, self._settings.base_url)
 
     def _verified(self, webhook: Webhook) -> Fields:
         """What a request says, by its form or (GET) in its query."""

@@ -43,6 +43,11 @@ class Answer:
     status: int = 200
 
 
+def webhooks_of(media_url: str) -> str:
+    """The URL of a carrier's webhooks (without the last part), given that of its media socket."""
+    return media_url.removesuffix("/media").replace("ws", "http", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
     """A carrier's word on a call; `ended` when it is over for the carrier, `reason` then the

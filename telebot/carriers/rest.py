@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import orjson
@@ -53,6 +53,34 @@ class Told:
         """A member that is a text, '' where it is none."""
         value = self.tree.get(name)
         return value if isinstance(value, str) else ""
+
+
+class Closes(Protocol):
+    """A client that has connections."""
+
+    async def close(self) -> None: ...
+
+
+Client = TypeVar("Client", bound=Closes)
+
+
+class OnDemand(Generic[Client]):
+    """A client that is made when it is first asked for, and not before: its HTTP session belongs to
+    the running loop. `make` raises `Unable` where the settings lack what it needs."""
+
+    def __init__(self, make: Callable[[], Client]) -> None:
+        self._make = make
+        self._made: Client | None = None
+
+    def __call__(self) -> Client:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    async def close(self) -> None:
+        """Close its connections, where there are any."""
+        if self._made is not None:
+            await self._made.close()
 
 
 class JsonRest:

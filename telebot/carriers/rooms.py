@@ -12,6 +12,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from secrets import token_hex
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ import structlog
 
 from telebot.call.errors import CarrierError, NotReached, Unable
 from telebot.call.model import Call
+from telebot.call.ports import Way
 from telebot.carriers.port import Answer
 
 TOLD_WITHIN_S = 30.0  # for the summary; it takes 20 s at most
@@ -133,16 +135,17 @@ class MeetsInRooms(ABC):
         if len(self._rooms) > MOST:
             self._rooms.popitem(last=False)
         ringing = asyncio.create_task(self.ring(call, to, room, within_s))
-        try:
+        with ExitStack() as undo:  # also where the caller hangs up
+            undo.callback(self._let_go, room, ringing)
             room.leg = await asyncio.shield(ringing) or room.leg
             await room.meet(within_s, answered)
             await self.bring(call, room)
-        except BaseException:  # the caller hung up, too
-            self._rooms.pop(room.name, None)
-            task = asyncio.create_task(self._give_up(room, ringing))
-            self._letting_go.add(task)
-            task.add_done_callback(self._letting_go.discard)
-            raise
+            undo.pop_all()
+
+    def way_to(self, room: Room, within_s: float) -> Way:
+        """How the person's leg is rung up."""
+        url = self.room_url(room)
+        return Way(url, url, self.room_url(room, "status"), "", "", within_s)
 
     def room_url(self, room: Room, step: str = "") -> str:
         """The webhook of a step."""
@@ -175,6 +178,13 @@ class MeetsInRooms(ABC):
     async def finish(self) -> None:
         """Wait until nobody rings any more."""
         await asyncio.gather(*self._letting_go, return_exceptions=True)
+
+    def _let_go(self, room: Room, ringing: asyncio.Task[str]) -> None:
+        """Nobody meets there any more."""
+        self._rooms.pop(room.name, None)
+        task = asyncio.create_task(self._give_up(room, ringing))
+        self._letting_go.add(task)
+        task.add_done_callback(self._letting_go.discard)
 
     async def _give_up(self, room: Room, ringing: asyncio.Task[str]) -> None:
         """Nobody rings any more, or waits in a room where nobody will come."""

@@ -29,9 +29,9 @@ from telebot.call.ports import Way
 from telebot.carriers import fields
 from telebot.carriers.fields import Fields
 from telebot.carriers.markup import element, response
-from telebot.carriers.port import Answer, StatusUpdate, Webhook
+from telebot.carriers.port import Answer, StatusUpdate, Webhook, webhooks_of
 from telebot.carriers.replays import Replays
-from telebot.carriers.rest import rest_url
+from telebot.carriers.rest import OnDemand, rest_url
 from telebot.carriers.rooms import MeetsInRooms, Room
 from telebot.carriers.sentences import AGAIN, said
 from telebot.carriers.telnyx_codec import CALL_ID, TelnyxCodec
@@ -112,7 +112,7 @@ class TelnyxCarrier(MeetsInRooms):
         self._application_id = settings.application_id
         self._clock = clock
         self._replays = Replays(2 * TOLERANCE_S, clock)
-        self._rest: TelnyxRest | None = None
+        self._opened = OnDemand(self._client)
         if not self.off():
             key = a2b_base64(settings.public_key)[-KEY_BYTES:]
             self._key = Ed25519PublicKey.from_public_bytes(key)
@@ -170,7 +170,7 @@ class TelnyxCarrier(MeetsInRooms):
             "bidirectionalCodec": "PCMU",
         }
         parameter = element("Parameter", "", {"name": "token", "value": token})
-        self.base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        self.base = webhooks_of(media_url)
         after = element("Redirect", f"{self.base}/fallback?after=stream", {"method": "POST"})
         stream = element("Stream", "", attributes, parameter)
         return response(element("Connect", "", None, stream), after)
@@ -264,17 +264,13 @@ class TelnyxCarrier(MeetsInRooms):
     async def close(self) -> None:
         """Close the REST client's connections, once nobody rings any more."""
         await self.finish()
-        if self._rest is not None:
-            await self._rest.close()
+        await self._opened.close()
 
-    def _opened(self) -> TelnyxRest:
-        # not in __init__: its HTTP session belongs to the running loop
-        if self._rest is None:
-            api_key = self._settings.api_key.get_secret_value()
-            if not api_key:
-                raise Unable("TELNYX_API_KEY is not set")
-            self._rest = TelnyxRest(api_key, self._settings.base_url)
-        return self._rest
+    def _client(self) -> TelnyxRest:
+        api_key = self._settings.api_key.get_secret_value()
+        if not api_key:
+            raise Unable("TELNYX_API_KEY is not set")
+        return TelnyxRest(api_key, self._settings.base_url)
 
     def _verified(self, webhook: Webhook) -> Fields:
         """The fields of a form, or of an event of Call Control by TeXML's names."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
@@ -116,15 +116,14 @@ class WarmTransfers:
         fields = {"twiml": room.twiml(summary), "timeout": math.ceil(within_s)}
         ringing = asyncio.create_task(rest.create(to, call.offer.phone_ours, fields))
         bringing = None
-        try:
+        with ExitStack() as undo:  # also where the caller hangs up
+            undo.callback(lambda: self._later(self._let_go(ringing, bringing)))
             person = PersonLeg(rest, await asyncio.shield(ringing), room)
             await person.wait(within_s, answered)
             caller = call.offer.carrier_call_id
             bringing = asyncio.create_task(rest.redirect(caller, room.twiml()))
             await asyncio.shield(bringing)
-        except BaseException:  # the caller hung up, too
-            self._later(self._let_go(ringing, bringing))
-            raise
+            undo.pop_all()
         self._later(self._look_again(caller, person))
 
     async def close(self) -> None:

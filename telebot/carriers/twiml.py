@@ -29,7 +29,7 @@ from telebot.carriers.fields import (
     json_fields,
 )
 from telebot.carriers.media_streams import MediaStreamCodec
-from telebot.carriers.port import Answer, StatusUpdate, Webhook
+from telebot.carriers.port import Answer, StatusUpdate, Webhook, webhooks_of
 from telebot.carriers.sentences import AGAIN, said
 
 ENDED_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -90,8 +90,8 @@ class TwimlCarrier:
         response = VoiceResponse()
         stream = response.connect().stream(url=media_url)
         stream.parameter(name="token", value=token)
-        base = media_url.removesuffix("/media").replace("ws", "http", 1)
-        response.redirect(f"{base}/fallback?after=stream", method="POST")
+        after = f"{webhooks_of(media_url)}/fallback?after=stream"
+        response.redirect(after, method="POST")
         return _twiml(response)
 
     def apology(self, reason: str) -> Answer:

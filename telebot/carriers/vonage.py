@@ -22,9 +22,9 @@ from telebot.call.model import Call, CallOffer
 from telebot.call.ports import Way
 from telebot.carriers import fields
 from telebot.carriers.fields import Fields
-from telebot.carriers.port import Answer, StatusUpdate, Webhook
+from telebot.carriers.port import Answer, StatusUpdate, Webhook, webhooks_of
 from telebot.carriers.replays import Replays
-from telebot.carriers.rest import rest_url
+from telebot.carriers.rest import OnDemand, rest_url
 from telebot.carriers.rooms import MeetsInRooms, Room
 from telebot.carriers.sentences import AGAIN, said
 from telebot.carriers.vonage_codec import CONTENT_TYPE, VonageCodec
@@ -92,7 +92,7 @@ class VonageCarrier(MeetsInRooms):
         secret = settings.signature_secret.get_secret_value()
         self._signatures = Signatures(secret, clock) if secret else None
         self._replays = Replays(2 * TOLERANCE_S, clock)
-        self._rest: VonageRest | None = None
+        self._opened = OnDemand(self._client)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -133,7 +133,7 @@ class VonageCarrier(MeetsInRooms):
     def answer(self, call: Call, token: str, media_url: str) -> Answer:
         """Connect to the media stream. Vonage tells `/fallback` how that goes, and takes its answer
         for what to do next where the socket fails."""
-        self.base = media_url.removesuffix("/media").replace("ws", "http", 1)
+        self.base = webhooks_of(media_url)
         endpoint = {
             "type": "websocket",
             "uri": media_url,
@@ -186,8 +186,7 @@ class VonageCarrier(MeetsInRooms):
 
     async def ring(self, call: Call, to: str, room: Room, within_s: float) -> str:
         """The person's leg. Raises `CarrierError`."""
-        url, status_url = self.room_url(room), self.room_url(room, "status")
-        way = Way(url, url, status_url, "", "", within_s)
+        way = self.way_to(room, within_s)
         return await self._opened().dial(_digits(to), _digits(call.offer.phone_ours), way)
 
     async def bring(self, call: Call, room: Room) -> None:
@@ -220,18 +219,14 @@ class VonageCarrier(MeetsInRooms):
     async def close(self) -> None:
         """Close the REST client's connections, once nobody rings any more."""
         await self.finish()
-        if self._rest is not None:
-            await self._rest.close()
+        await self._opened.close()
 
-    def _opened(self) -> VonageRest:
-        # not in __init__: its HTTP session belongs to the running loop
-        if self._rest is None:
-            settings = self._settings
-            key = settings.private_key.get_secret_value()
-            if not settings.application_id or not key:
-                raise Unable("VONAGE_APPLICATION_ID or VONAGE_PRIVATE_KEY is not set")
-            self._rest = VonageRest(settings.application_id, key, settings.base_url)
-        return self._rest
+    def _client(self) -> VonageRest:
+        settings = self._settings
+        key = settings.private_key.get_secret_value()
+        if not settings.application_id or not key:
+            raise Unable("VONAGE_APPLICATION_ID or VONAGE_PRIVATE_KEY is not set")
+        return VonageRest(settings.application_id, key, settings.base_url)
 
     def _verified(self, webhook: Webhook) -> Fields:
         """What a request says, in its JSON or (GET) in its query."""
@@ -247,12 +242,7 @@ class VonageCarrier(MeetsInRooms):
 
 def _read(body: bytes) -> Fields:
     """An event's texts, and of its headers the one that we gave the stream."""
-    try:
-        tree = orjson.loads(body)
-    except ValueError as error:
-        raise BadRequest("the body is no JSON") from error
-    if not isinstance(tree, dict):
-        raise BadRequest("the body is no object")
+    tree = fields.json_object(body)
     given = Fields(fields.texts(tree, fields.MAX_FIELDS))
     headers = fields.texts(tree.get("headers"), fields.MAX_FIELDS)
     if "call" in headers:

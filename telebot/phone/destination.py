@@ -54,6 +54,13 @@ class Destination:
         path = f"/{self.carrier}/{name}{query}"
         return self.server.rstrip("/") + path, (self.public_url or self.server).rstrip("/") + path
 
+    def reached(self, url: str) -> str:
+        """Where to ask what the server calls `url`, which may be by the name the carrier knows."""
+        known = (self.public_url or self.server).rstrip("/")
+        if not url.startswith(known + "/"):
+            return url
+        return self.server.rstrip("/") + url.removeprefix(known)
+
     def media_url(self) -> str:
         """Where the media streams of this carrier go, for one that asks no webhook first."""
         return self.server.rstrip("/").replace("http", "ws", 1) + f"/{self.carrier}/media"

@@ -64,11 +64,7 @@ class JambonzExchange:
 
     async def after(self, session: aiohttp.ClientSession) -> str:
         """Ask the `actionHook` what now."""
-        to = self._to
-        known = (to.public_url or to.server).rstrip("/")
-        url = str(self._listen.get("actionHook", ""))
-        if url.startswith(known + "/"):
-            url = to.server.rstrip("/") + url.removeprefix(known)
+        url = self._to.reached(str(self._listen.get("actionHook", "")))
         try:
             verbs = await self._post(session, url, "in-progress")
         except CannotCall:

@@ -11,6 +11,7 @@ Everything is measured in samples of the call's own clock (`phone.stream`), not 
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -62,12 +63,11 @@ class Phone:
         self._understood: dict[tuple[int, int], str] = {}  # what was played stays as it was
 
     async def __aenter__(self) -> Phone:
-        self._session = aiohttp.ClientSession(trust_env=False)
-        try:
-            self._line = await self._dial(self._session)
-        except BaseException:
-            await self._session.close()
-            raise
+        self._session = session = aiohttp.ClientSession(trust_env=False)
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(session.close)
+            self._line = await self._dial(session)
+            undo.pop_all()
         return self
 
     async def __aexit__(

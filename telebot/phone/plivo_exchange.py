@@ -74,11 +74,8 @@ class PlivoExchange:
         redirects = [verb.text.strip() for verb in self._after if verb.name == "Redirect"]
         if not redirects:
             return said
-        to = self._to
-        known = (to.public_url or to.server).rstrip("/")
-        signed_url = urljoin(to.webhook()[1], redirects[0])
-        ours = signed_url.startswith(known + "/")
-        url = to.server.rstrip("/") + signed_url.removeprefix(known) if ours else signed_url
+        signed_url = urljoin(self._to.webhook()[1], redirects[0])
+        url = self._to.reached(signed_url)
         try:
             verbs = await self._post(session, url, signed_url, "in-progress", "Redirect")
         except CannotCall:

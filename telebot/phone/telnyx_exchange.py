@@ -68,11 +68,7 @@ class TelnyxExchange:
         """Ask what now, as ``<Redirect>`` demands."""
         if self.answer is None or self.answer.redirect is None:
             return ""
-        to = self._to
-        known = (to.public_url or to.server).rstrip("/")
-        url = urljoin(to.webhook()[1], self.answer.redirect)
-        if url.startswith(known + "/"):
-            url = to.server.rstrip("/") + url.removeprefix(known)
+        url = self._to.reached(urljoin(self._to.webhook()[1], self.answer.redirect))
         try:
             return (await self._post(session, url, "in-progress")).said
         except CannotCall:

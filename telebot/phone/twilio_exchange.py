@@ -59,12 +59,10 @@ class TwilioExchange:
         if self.answer is None or self.answer.redirect is None:
             return ""
         to = self._to
-        known = (to.public_url or to.server).rstrip("/")
         signed_url = urljoin(to.webhook()[1], self.answer.redirect)
-        ours = signed_url.startswith(known + "/")
-        posted = to.server.rstrip("/") + signed_url.removeprefix(known) if ours else signed_url
+        url = to.reached(signed_url)
         try:
-            return (await _post(session, to, posted, signed_url, _form(to, "in-progress"))).said
+            return (await _post(session, to, url, signed_url, _form(to, "in-progress"))).said
         except CannotCall:
             return "An application error has occurred. Goodbye."  # Twilio's own words for it
 

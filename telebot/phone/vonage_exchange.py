@@ -98,11 +98,7 @@ class VonageExchange:
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
             "headers": self._headers,
         }
-        known, to = (self._to.public_url or self._to.server).rstrip("/"), self._to
-        url = self._event_url
-        if url.startswith(known + "/"):
-            url = to.server.rstrip("/") + url.removeprefix(known)
-        return await self._post(session, url, event)
+        return await self._post(session, self._to.reached(self._event_url), event)
 
     async def _post(self, session: aiohttp.ClientSession, url: str, said: dict[str, Any]) -> bytes:
         body = orjson.dumps(said)

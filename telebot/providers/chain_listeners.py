@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from pipecat.frames.frames import Frame, InterimTranscriptionFrame, TranscriptionFrame
 from pipecat.services.stt_service import STTService
@@ -89,15 +90,14 @@ class Listeners(Chain):
 
     async def _take(self, port: Port, slot: Slot | None) -> None:
         """Make `port` the one that listens. Raises `LinkFailed`."""
-        try:
+        with ExitStack() as undo:
+            if slot is not None:
+                undo.callback(slot.release)
             hosted, _ = await self.ready(port)
             self._inboxes.pop(id(port), None)
             if not isinstance(hosted.service, STTService):
                 raise ProviderError("no recogniser")
-        except BaseException:
-            if slot is not None:
-                slot.release()
-            raise
+            undo.pop_all()
         self._active, self._slot = port, slot
         self._feed = feed = Feed(hosted, hosted.service)
         self._utterance.finals.clear()

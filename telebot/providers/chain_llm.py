@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -145,15 +146,14 @@ class ChainLLM(Chain):
         it does. Raises `LinkFailed`."""
         if port.link.pace is not None:
             self._places[id(port)] = await self.slot(port, port.link.pace)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._give_back, port)
             hosted, inbox = await self.ready(port)
             whole = port.link.whole
             reply = _Reply(self, port, inbox, Seam("" if whole else " ".join(said)), said)
             await hosted.feed(LLMContextFrame(context if whole else _onwards(context, said)))
             await reply.first()
-        except BaseException:
-            self._give_back(port)
-            raise
+            undo.pop_all()
         return reply
 
     async def _hand_on(self, reply: _Reply) -> None:

@@ -74,13 +74,7 @@ class Port:
             )
         starting = self.starting
         try:
-            async with asyncio.timeout(self.link.patience.start_s):
-                await asyncio.shield(starting)
-        except BaseException:
-            if not starting.done():
-                starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-            raise
+            await _done_within(starting, self.link.patience.start_s)
         finally:
             self.starting = None
         hosted = self.hosted
@@ -142,6 +136,18 @@ class Ports:
 
     async def close(self) -> None:
         await asyncio.gather(*(port.drop() for port in self._ports))
+
+
+async def _done_within(starting: asyncio.Task[None], start_s: float) -> None:
+    """Until it has started; a start that is not waited for any more is ended. Raises TimeoutError
+    and what starting raises."""
+    try:
+        async with asyncio.timeout(start_s):
+            await asyncio.shield(starting)
+    finally:
+        if not starting.done():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
 
 
 def failure_of(error: BaseException, hosted: Hosted | None) -> Failure:

@@ -125,15 +125,7 @@ class Hears(Session):
         if param := unknown(update, self.known):
             return "unknown_parameter", f"There is no parameter '{param}'.", param
         heard = (update.get("audio") or {}).get("input") or {}
-        return self._wrong_format(heard) or self._wrong_transcription(heard)
-
-    def _wrong_format(self, heard: Mapping[str, Any]) -> Fault | None:
-        kind = (heard.get("format") or PCM).get("type")
-        if kind not in FORMATS:
-            return "invalid_value", f"No format {kind!r}.", "session.audio.input.format.type"
-        if kind == "audio/pcm" and (heard.get("format") or PCM).get("rate", 24000) != 24000:
-            return "invalid_value", "PCM comes at 24000 Hz.", "session.audio.input.format.rate"
-        return None
+        return _wrong_format(heard) or self._wrong_transcription(heard)
 
     def _wrong_transcription(self, heard: Mapping[str, Any]) -> Fault | None:
         path = "session.audio.input.transcription"
@@ -294,3 +286,12 @@ class Hears(Session):
 
     async def answer(self, item: str, text: str) -> None:
         """What a session that talks says to an utterance."""
+
+
+def _wrong_format(heard: Mapping[str, Any]) -> Fault | None:
+    kind = (heard.get("format") or PCM).get("type")
+    if kind not in FORMATS:
+        return "invalid_value", f"No format {kind!r}.", "session.audio.input.format.type"
+    if kind == "audio/pcm" and (heard.get("format") or PCM).get("rate", 24000) != 24000:
+        return "invalid_value", "PCM comes at 24000 Hz.", "session.audio.input.format.rate"
+    return None

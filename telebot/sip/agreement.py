@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from telebot.sip import sdp
+from telebot.sip.causes import Cause
+from telebot.sip.leg import Leg
 from telebot.sip.rtp import RtpStream
 
 
@@ -38,6 +40,15 @@ class Agreement:
         if negotiated is not None:
             self._use(negotiated)
         return body
+
+    def reply(self, leg: Leg, offer: bytes | None) -> None:
+        """Answer an offer on the leg, or refuse it there."""
+        try:
+            leg.answer(self.answer(offer))
+        except sdp.BadSdp:
+            leg.refuse(Cause(400))
+        except sdp.NotAcceptable:
+            leg.refuse(Cause(488))
 
     def take(self, answer: bytes) -> None:
         """Their answer to our offer. Raises `NotAcceptable`, `BadSdp`."""

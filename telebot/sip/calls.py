@@ -13,7 +13,8 @@ from collections.abc import Callable
 from telebot.call.errors import CarrierError
 from telebot.call.model import Call
 from telebot.sip.leg import Leg
-from telebot.sip.live import END_WITHIN_S, LiveCall, Surroundings
+from telebot.sip.live import LiveCall, Surroundings
+from telebot.sip.media import END_WITHIN_S
 from telebot.sip.placed import PlacedCall
 from telebot.sip.placing import Placing, new_call_id
 from telebot.sip.trunks import KnownTrunk

@@ -75,24 +75,24 @@ class PlacedCall(LiveCall):
 
     async def _ring(self) -> bool:
         call, trunk = self._given[0], self.trunk
-        await self._open_media()
+        agreement = (await self._open_media()).agreement
         wanted = order(
             trunk,
             call.offer.phone_to,
             call.offer.phone_from,
-            self._agreed.offer(),
+            agreement.offer(),
             call_id=self._carrier_call_id,
         )
-        self._note("invite", trunk=trunk.name)
+        self.note("invite", trunk=trunk.name)
         try:
             taken = await self._placing.ring(trunk, wanted, self._within_s, self._rang())
         except Missed as why:
-            self._note("missed", status=why.cause.status, q850=why.cause.q850, text=why.cause.text)
+            self.note("missed", status=why.cause.status, q850=why.cause.q850, text=why.cause.text)
             self._reason = self._reason or missed(why.cause)
             log.info("call_missed", reason=self._reason, status=why.cause.status)
             return False
-        self._leg = taken.leg
-        self._agreed.take(taken.sdp)
+        self.leg = taken.leg
+        agreement.take(taken.sdp)
         taken.leg.listen(self)
         return not self._stopped.is_set()
 
@@ -103,6 +103,6 @@ class PlacedCall(LiveCall):
         def rang(status: int) -> None:
             if status not in told:
                 told.add(status)
-                self._note("ringing", status=status)
+                self.note("ringing", status=status)
 
         return rang

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from telebot.audio import g711
 from telebot.call.events import MediaSink
@@ -80,16 +81,15 @@ class RtpStream:
         stream._out.keepalive_s = keepalive_s
         stream._caller.incoming.longest_wait_s = longest_wait_s
         rtp, rtcp = _Port(stream.arrived), _Port(stream.report_arrived)
-        try:
+        async with AsyncExitStack() as undo:
+            for one in pair:
+                undo.callback(one.close)
+            undo.push_async_callback(stream.close)
             stream._rtp, _ = await loop.create_datagram_endpoint(lambda: rtp, sock=pair[0])
             stream._open.append(rtp)
             stream._rtcp, _ = await loop.create_datagram_endpoint(lambda: rtcp, sock=pair[1])
             stream._open.append(rtcp)
-        except BaseException:
-            await stream.close()
-            for one in pair:
-                one.close()
-            raise
+            undo.pop_all()
         return stream
 
     def __init__(self, local: Local, ports: Ports, allowed: Callable[[str], bool]) -> None:

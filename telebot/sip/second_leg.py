@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 from telebot.sip import sdp
 from telebot.sip.agreement import Agreement
@@ -52,18 +53,15 @@ class SecondLeg:
             lambda address: trunk.may_talk_with(address, peer[0] if peer else "")
         )
         agreement = Agreement(stream, trunk.settings.codecs)
-        leg: Leg | None = None
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(stream.close)
             wanted = order(trunk, to, caller, agreement.offer())
             taken = await placing.ring(trunk, wanted, within_s)
             leg = taken.leg
+            undo.callback(leg.hang_up, Cause(488, 88))
             peer.append(leg.invite.source[0])
             agreement.take(taken.sdp)
-        except BaseException:
-            if leg is not None:
-                leg.hang_up(Cause(488, 88))
-            await stream.close()
-            raise
+            undo.pop_all()
         second = cls(leg, agreement, trunk)
         stream.on_silent = stream.on_failed = second._lost
         stream.begin(second)
@@ -111,12 +109,7 @@ class SecondLeg:
 
     def offered(self, offer: bytes | None) -> None:
         """Hold, resume, another address."""
-        try:
-            self.leg.answer(self._agreement.answer(offer))
-        except sdp.BadSdp:
-            self.leg.refuse(Cause(400))
-        except sdp.NotAcceptable:
-            self.leg.refuse(Cause(488))
+        self._agreement.reply(self.leg, offer)
 
     def keyed(self, digit: str) -> None:
         """Nobody asks for keys."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 import structlog
@@ -83,13 +84,12 @@ class Handover:
         said = asyncio.ensure_future(self._speak(summary))
         try:
             person = await self._ring(live, to, within_s)
-            try:
+            async with AsyncExitStack() as undo:
+                undo.push_async_callback(person.close)
                 answered()
                 await self._tell(person, said)
                 await self._connect(live, person)
-            except BaseException:
-                await person.close()
-                raise
+                undo.pop_all()
         finally:
             said.cancel()
 

@@ -7,6 +7,7 @@ so that nothing that is being said or heard is lost. Context, voice, ear and tur
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from functools import partial
 
 from telebot.call.errors import ProviderError
@@ -50,23 +51,22 @@ class Changing:
     async def _started(self, agent: Agent) -> Works:
         works = self._conversation.parts.builder.build(agent)
         works.pipeline.start()
-        try:
-            async with asyncio.timeout(START_S):
-                await works.pipeline.started()
-        except BaseException as error:
-            await works.pipeline.cancel()
-            if isinstance(error, TimeoutError):
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(works.pipeline.cancel)
+            try:
+                async with asyncio.timeout(START_S):
+                    await works.pipeline.started()
+            except TimeoutError:
                 raise ProviderError("the services did not start in time") from None
-            raise
+            undo.pop_all()
         return works
 
     async def _put(self, works: Works, agent: Agent, *, at_once: bool) -> None:
         """In the place of what was there, as soon as nothing is under way."""
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(works.pipeline.cancel)
             old = await self._adopted(works, agent, 0.0 if at_once else QUIET_S)
-        except BaseException:
-            await works.pipeline.cancel()
-            raise
+            undo.pop_all()
         await old.pipeline.cancel()
 
     async def _adopted(self, works: Works, agent: Agent, patience_s: float) -> Works:

@@ -65,12 +65,13 @@ class Closing:
         self._after: list[Action] = []  # what the reply being said asks for once it was heard
         self._putting: asyncio.Event | None = None  # set once it is known what came of a transfer
         self._due = ""  # a goodbye that waits for the end of a transfer
-        self._over = False
+        self.over = False
+        """The stream is: nothing more can be said."""
         self.reason: str | None = None
 
     async def settled(self) -> None:
         """The stream is over; a transfer under way may have ended it."""
-        self._over = True
+        self.over = True
         await self._transfers.settled()
         if self._putting is not None:
             with contextlib.suppress(TimeoutError):
@@ -88,7 +89,7 @@ class Closing:
 
     def goodbye(self, reason: str) -> None:
         """Say why the call ends, then hang up. `reason` is a termination reason."""
-        if self._saying in FIRM or self._saying == reason:
+        if self.over or self._saying in FIRM or self._saying == reason:
             return
         if self._transfers.decided:
             self._due = reason
@@ -103,7 +104,7 @@ class Closing:
     def give_up(self, person: Transfer | None) -> None:
         """Nothing works any more: say so, and put the caller through to `person` where that can be
         done, else take a message or hang up."""
-        if self.firm or self._giving_up:
+        if self.over or self.firm or self._giving_up:
             return
         if person is None or not self._transfers.possible or not self._line.say("apology_transfer"):
             self._without_a_person()
@@ -169,7 +170,7 @@ class Closing:
         await self._hang_up()
 
     async def _put_through(self, transfer: Transfer) -> None:
-        if self._over or self._saying is not None:
+        if self.over or self._saying is not None:
             return
         self._line.move(Move.TRANSFER)
         self._putting = asyncio.Event()
@@ -185,7 +186,7 @@ class Closing:
 
     def _stay(self) -> None:
         """Nobody took the caller over."""
-        if self._over:
+        if self.over:
             return
         self._line.move(Move.TRANSFER_FAILED)
         if self._saying is not None or self.reason is not None:

@@ -74,6 +74,6 @@ class Effects:
             effect = await self._queue.get()
             try:
                 await effect()
-            except Exception:
+            except Exception:  # the boundary of the call's own task
                 log.exception("call failed", call_id=call_id)
                 failed()

@@ -1,6 +1,6 @@
 """What a call's chains tell: into its record, its turns, its bill, and the log.
 
-The `ChainListener` of one call. `factory.py` makes it before the conversation has its parts.
+The `ChainListener` of one call. `assembly.py` makes it before the conversation has its parts.
 """
 
 from __future__ import annotations

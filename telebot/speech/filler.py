@@ -1,7 +1,7 @@
 """A short phrase that masks the wait for a reply: "One moment."
 
 An agent that wants it says after how long (`speech.filler_s`); its phrases are made with the others
-at the start. `conversation.py` has one said when a reply has no audio by then.
+at the start. `waiting.py` has one said when a reply has no audio by then.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a conversation is made of, and what it asks of the rest of the house.
 
-`factory.py` fills both in, `conversation.py` lives by them.
+`factory.py` and `assembly.py` fill them in, `conversation.py` lives by them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from telebot.speech.works import Works, WorksBuilder
 
 @dataclass(slots=True, kw_only=True)
 class Parts(Works):
-    """What a conversation is made of; `factory.py` puts them together, the conversation owns
+    """What a conversation is made of; `assembly.py` puts them together, the conversation owns
     `ear`, `voice` and `pipeline` and closes them. `builder` makes other works for it."""
 
     call: Call

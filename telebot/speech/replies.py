@@ -7,7 +7,7 @@ one `Turn` of the record and one message of the context, with only the words tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -16,16 +16,14 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from telebot.audio.g711 import RATE_HZ
 from telebot.call.model import Turn
 from telebot.call.ports import Clock, WallClock
-from telebot.providers.frames import Word, WordTimesFrame
+from telebot.providers.frames import WordTimesFrame
 from telebot.speech.phrases import Phrase
-from telebot.speech.reply import Filler, Guess, Reply
+from telebot.speech.reply import Filler, Reply
 from telebot.speech.script import Script
 from telebot.speech.voice import Voice
 
 NEARLY_OVER = RATE_HZ  # a reply with less than this left (1 s) is as good as said
-ONSET = RATE_HZ * 80 // 1000  # a word's sound begins a little before its time
 COUNTS_AFTER = RATE_HZ // 2  # a reply heard this long counts, whatever its words are
-WORD_S = 0.3  # length of a word whose end is not told
 
 
 class Listener(Protocol):
@@ -135,26 +133,15 @@ class Replies:
     def resume(self) -> None:
         """Go on from the start of the word that was cut."""
         reply, position = self.current, self._cut
-        filler = None if reply is None else reply.filler
-        if filler is not None and position < filler.end:
-            word = filler.script.word_start(position, filler.start, filler.end)
-            position = max(filler.start, word - ONSET)
-        elif reply is not None and reply.start is not None:
-            end = self._voice.queued if reply.end is None else reply.end
-            word = reply.script.word_start(position, reply.start, end)
-            position = max(reply.start, word - ONSET)
+        if reply is not None:
+            position = reply.resumes_at(position, self._voice.queued)
         self._voice.resume(position)
 
     async def place_exactly(self) -> None:
         """Find out where the words lie in the middle of which the voice was silenced, where that
         was a guess: the caller may take the floor there."""
-        reply, position = self.current, self._cut
-        for guess in [] if reply is None else list(reply.guesses):
-            if reply is not None and guess.start <= position < guess.end:
-                reply.guesses.remove(guess)
-                words = _timed(await guess.exactly())
-                if words:
-                    reply.script.correct(guess.start, guess.end, words)
+        if self.current is not None:
+            await self.current.place_exactly(self._cut)
 
     @property
     def index(self) -> int:
@@ -193,30 +180,13 @@ class Replies:
 
     def reply_words(self, frame: WordTimesFrame) -> None:
         reply = self._live()
-        if reply is None:
-            return
-        words = _timed(frame.words)
-        if frame.at_s is None:
-            reply.script.place(self._voice.queued, words)
-            return
-        begins = self._voice.queued if reply.start is None else reply.start
-        start = begins + int(frame.at_s * RATE_HZ)
-        if frame.replaces:
-            reply.script.replace(start, words)
-        else:
-            reply.script.place(start, words)
-        if frame.exactly is not None:
-            end = start + int(frame.audio_s * RATE_HZ)
-            reply.guesses.append(Guess(start, end, frame.exactly))
+        if reply is not None:
+            reply.place(frame, self._voice.queued)
 
     def reply_text(self, text: str, position_s: float | None) -> None:
         reply = self._live()
-        if reply is None:
-            return
-        if position_s is None or reply.start is None:
-            reply.script.add(self._voice.queued, text)
-        else:
-            reply.script.place(reply.start, [(position_s, position_s + WORD_S, text)])
+        if reply is not None:
+            reply.add(text, position_s, self._voice.queued)
 
     def reply_audio(self, ulaw: bytes) -> None:
         reply = self._live()
@@ -301,7 +271,3 @@ class Replies:
         if reply is not None and reply.first_played_ms is None:
             end_ms = self._frame_end_ms()
             reply.first_played_ms = max(0.0, end_ms - samples * 1000 / RATE_HZ)
-
-
-def _timed(words: Sequence[Word]) -> list[tuple[float, float, str]]:
-    return [(word.start_s, word.end_s, word.text) for word in words]

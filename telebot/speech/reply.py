@@ -10,9 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from telebot.audio.g711 import RATE_HZ
 from telebot.call.model import Turn, TurnLatency
+from telebot.providers.frames import WordTimesFrame
 from telebot.providers.spoken import Word
 from telebot.speech.script import Script
+
+ONSET = RATE_HZ * 80 // 1000  # a word's sound begins a little before its time
+WORD_S = 0.3  # length of a word whose end is not told
 
 
 @dataclass(slots=True)
@@ -65,6 +70,49 @@ class Reply:
     script: Script = field(default_factory=Script)
     filler: Filler | None = None  # what was said before its first audio
     guesses: list[Guess] = field(default_factory=list)
+
+    def place(self, frame: WordTimesFrame, queued: int) -> None:
+        """Words of it and their times; `queued` is the position where its next audio goes."""
+        words = _timed(frame.words)
+        if frame.at_s is None:
+            self.script.place(queued, words)
+            return
+        begins = queued if self.start is None else self.start
+        start = begins + int(frame.at_s * RATE_HZ)
+        if frame.replaces:
+            self.script.replace(start, words)
+        else:
+            self.script.place(start, words)
+        if frame.exactly is not None:
+            end = start + int(frame.audio_s * RATE_HZ)
+            self.guesses.append(Guess(start, end, frame.exactly))
+
+    def add(self, text: str, position_s: float | None, queued: int) -> None:
+        """Text of it; `position_s` is where in its audio it is said, when known."""
+        if position_s is None or self.start is None:
+            self.script.add(queued, text)
+        else:
+            self.script.place(self.start, [(position_s, position_s + WORD_S, text)])
+
+    async def place_exactly(self, position: int) -> None:
+        """Find out where the words around `position` lie, where that was a guess."""
+        for guess in list(self.guesses):
+            if guess.start <= position < guess.end:
+                self.guesses.remove(guess)
+                words = _timed(await guess.exactly())
+                if words:
+                    self.script.correct(guess.start, guess.end, words)
+
+    def resumes_at(self, position: int, queued: int) -> int:
+        """Where the word begins that was cut at `position`."""
+        filler = self.filler
+        if filler is not None and position < filler.end:
+            word = filler.script.word_start(position, filler.start, filler.end)
+            return max(filler.start, word - ONSET)
+        if self.start is None:
+            return position
+        end = queued if self.end is None else self.end
+        return max(self.start, self.script.word_start(position, self.start, end) - ONSET)
 
     @property
     def audible(self) -> bool:
@@ -130,6 +178,10 @@ class Reply:
             caller_offset_s=self.caller_offset_s,
             bot_offset_s=None if bot_ms is None else round(bot_ms / 1000, 3),
         )
+
+
+def _timed(words: Sequence[Word]) -> list[tuple[float, float, str]]:
+    return [(word.start_s, word.end_s, word.text) for word in words]
 
 
 def _span(start: float | None, end: float | None) -> float | None:

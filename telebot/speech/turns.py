@@ -1,8 +1,8 @@
 """Taking turns: when the caller's turn is over, and whether the caller interrupts.
 
-Pure logic over events, on a clock and a timer that are handed in. `Listener` of the events is the
-call's transport (VAD) and its recogniser (words); the effects go to a `Floor`, which is the
-conversation. Two decisions are made here:
+Pure logic over events, on a clock and a timer that are handed in. The events come from the
+call's detector and its recogniser (`caller.py`); the effects go to a `Floor` (`answering.py`).
+Two decisions are made here:
 
 - *Contest.* The caller makes a sound while a reply is being said or thought about. The voice is
   silenced at once; then words or time decide. Speech that goes on, or words that say something,
@@ -41,7 +41,7 @@ MODEL_ASKS = 2  # how often the turn model is asked about one pause
 
 
 class Floor(Protocol):
-    """What taking turns does to the conversation. All return at once."""
+    """What taking turns does to the bot's side. All return at once."""
 
     @property
     def occupied(self) -> bool:

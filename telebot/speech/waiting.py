@@ -1,6 +1,6 @@
 """The wait for a reply to the caller's turn: masked by a filler, ended by an honest sentence.
 
-`conversation.py` begins it with a turn; the reply's first audio, or its end, ends it.
+`answering.py` begins it with a turn; the reply's first audio, or its end, ends it.
 """
 
 from __future__ import annotations

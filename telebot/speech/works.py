@@ -1,6 +1,6 @@
 """What hears, thinks and speaks in one conversation, put together as a Pipecat pipeline.
 
-`factory.py` builds the first one of a call; `changing.py` may put others in its place later, which
+`assembly.py` builds the first one of a call; `changing.py` may put others in its place later, which
 is why a conversation's context, voice, ear and turn taking are not part of it.
 """
 
@@ -29,8 +29,8 @@ from telebot.speech.transport import Heard, PhoneInput, PhoneOutput, TurnGate
 log = structlog.get_logger()
 
 
-class Talk(Heard, Protocol):
-    """What a pipeline tells its conversation."""
+class Answers(Protocol):
+    """What those who make the replies tell the conversation."""
 
     def after_reply(self, actions: list[Action]) -> None: ...
 
@@ -71,7 +71,8 @@ class WorksBuilder:
     """Builds the works of one call, for whichever agent speaks in it."""
 
     call: Call
-    talk: Talk
+    heard: Heard
+    answers: Answers
     replies: Replies
     failovers: Failovers
     clock: Clock
@@ -90,14 +91,14 @@ class WorksBuilder:
             now=self.now,
             caller=self.call.offer.phone_person or None,
             clock=self.clock,
-            after_reply=self.talk.after_reply,
+            after_reply=self.answers.after_reply,
         )
         made.use(replies)
         phone_input = PhoneInput(made.ears)
         if audience is None:
-            gate, phone_output = TurnGate(self.talk, replies.context), PhoneOutput(replies)
+            gate, phone_output = TurnGate(self.heard, replies.context), PhoneOutput(replies)
         else:
-            gate = OverheardGate(self.talk, replies.context, replies, audience)
+            gate = OverheardGate(self.heard, replies.context, replies, audience)
             phone_output = PhoneOutput(Overheard(replies, audience))
         pipeline = CallPipeline(
             Pipeline([phone_input, made.ears, gate, *made.mouth, phone_output]),
@@ -119,7 +120,7 @@ class WorksBuilder:
         kind = type(frame.exception).__name__ if frame.exception else None
         by = getattr(frame.processor, "name", None)
         log.warning("provider error", call_id=self.call.id, by=by, error=kind, text=frame.error)
-        self.talk.provider_failed()
+        self.answers.provider_failed()
 
 
 def _nothing() -> None:

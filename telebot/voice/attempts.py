@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
@@ -95,13 +95,11 @@ class Attempts:
             try:
                 self._kept = await self._slot(offer, characters)
                 self.asking = offer
-                try:
+                with ExitStack() as undo:
+                    undo.callback(self.let_go)
                     done = await _tried(work, offer)
-                except BaseException:
-                    self.let_go()
-                    raise
-                if not keep:
-                    self.let_go()
+                    if keep:
+                        undo.pop_all()
             except ClipFailed as failed:
                 last = failed
                 self._failed(offer, failed, began)

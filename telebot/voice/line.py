@@ -7,6 +7,7 @@ cannot be served in time is told when to come again. Next: `api/voice/turns.py`.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from telebot.call.errors import ApiError
@@ -66,17 +67,16 @@ class Line:
         cancelled while waiting leaves nothing behind."""
         began, slots = self._clock(), list[Slot]()
         priority = TIERS.index(asker.tier)
-        try:
+        with ExitStack() as undo:
             for pace in [self.large, self.all] if asker.bytes_in > LARGE_BYTES else [self.all]:
                 left_s = self._settings.queue_s - (self._clock() - began)
                 try:
-                    slots.append(await pace.slot(asker.key_id, left_s, priority=priority))
+                    slot = await pace.slot(asker.key_id, left_s, priority=priority)
                 except TurnedAway:
                     raise self._full(pace, asker.tier) from None
-        except BaseException:
-            for slot in slots:
-                slot.release()
-            raise
+                undo.callback(slot.release)
+                slots.append(slot)
+            undo.pop_all()
         now = self._clock()
         return Place(self, slots, now, now - began)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
 from telebot.call.errors import ApiError
@@ -237,11 +237,11 @@ async def _begun(ledger: _Ledger, asked: Asked, offers: list[Offer]) -> Reply:
     async def work(offer: Offer) -> tuple[str, AsyncGenerator[str | Finished, None], Waited]:
         question = replace(asked.question, options=options.get(offer.provider, {}))
         stream, waited = _bounded(offer.answers, question), Waited()
-        try:
-            return await _first_word(stream, waited), stream, waited
-        except BaseException:
-            await stream.aclose()
-            raise
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(stream.aclose)
+            first = await _first_word(stream, waited)
+            undo.pop_all()
+        return first, stream, waited
 
     try:
         offer, (first, rest, waited) = await ledger.attempts.first_that_can(offers, work, keep=True)

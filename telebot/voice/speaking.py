@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -101,11 +101,11 @@ async def speak(
         ear = EARS[kind]() if kind != PCM else PcmEar(voice.rate_hz)
         stream = _whole(voice, asked) if kind == PCM else _file(voice, asked, kind)
         waited = Waited()
-        try:
-            return _Begun(await _first_sound(stream, ear, waited), stream, ear, kind, waited)
-        except BaseException:
-            await stream.aclose()
-            raise
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(stream.aclose)
+            first = await _first_sound(stream, ear, waited)
+            undo.pop_all()
+        return _Begun(first, stream, ear, kind, waited)
 
     attempts.told_how = frozenset(prefers.options)
     offer, begun = await attempts.first_that_can(offers, work, len(script.text), keep=True)

@@ -63,18 +63,14 @@ async def _both(
     sentences: asyncio.Queue[str | None] = asyncio.Queue()
     reading = asyncio.create_task(_read(pieces, came, sentences))
     try:
-        try:
-            await _speak(saying, sentences, came)
-            await reading
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
-    except asyncio.CancelledError:
-        raise
-    except BaseException:
-        await came.put(None)
-        raise
-    await came.put(None)
+        await _speak(saying, sentences, came)
+        await reading
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            await came.put(None)
 
 
 async def _read(

@@ -1,8 +1,8 @@
 """One media socket from its upgrade to the end of everything: the task of one call.
 
 Each message goes through the carrier's codec to the conversation (`speech/`), which answers through
-`media_wire.py`. However the stream ends, the call ends once, with a reason, and no close code is
-ever 1011.
+`media_wire.py`. However the stream ends, the call ends once, with a reason, the socket by
+`farewell.py`, and no close code is ever 1011.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter as Tally
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,6 +36,7 @@ from telebot.call.events import (
 from telebot.call.model import Call, WireEvent
 from telebot.carriers.port import OffersOnMedia, StreamsMedia, Webhook
 from telebot.settings import MediaSettings
+from telebot.web.farewell import GONE, Farewell
 from telebot.web.hangups import HangUps
 from telebot.web.media_wire import MessageSocket, SocketWire
 from telebot.web.metrics import Metrics
@@ -45,12 +45,9 @@ from telebot.web.recent import RecentCalls
 # RFC 6455 section 7.4.1
 NORMAL, GOING_AWAY, POLICY_VIOLATION = 1000, 1001, 1008
 END_WITHIN_S = 20.0  # for the conversation to put everything away
-CUT_AFTER_S = 5.0  # for a peer to take what we have sent, our close frame too
 APOLOGY_S = 15.0  # after a fault the carrier has this long to say our apology
 
-# the carrier's leg is over, or somebody else's now
-GONE = frozenset({"caller_hangup", "carrier_ended"})
-THEIRS = frozenset({"caller_hangup", "carrier_ended", "transferred"})
+THEIRS = GONE | {"transferred"}  # the carrier's leg is over, or somebody else's now
 OURS = frozenset(
     {
         "bot_hangup",
@@ -98,18 +95,17 @@ class MediaStream:
         self._socket = socket
         self._transport = transport
         self._request = request
-        self._codec = carrier.codec(request)
+        self._codec = codec = carrier.codec(request)
         self._decoders = {
-            WSMsgType.TEXT: self._codec.decode,
-            WSMsgType.BINARY: self._codec.decode_binary,
+            WSMsgType.TEXT: codec.decode,
+            WSMsgType.BINARY: codec.decode_binary,
         }
-        self._wire = SocketWire(socket, transport, self._codec, self._hang_up, self._cut)
+        self._wire = wire = SocketWire(socket, transport, codec, self._hang_up, self._cut)
+        self._farewell = Farewell(socket, transport, codec, wire, self._decoders)
         self.call: Call | None = None
         self._sink: MediaSink | None = None
         self._reason = ""  # the first one stands
-        self._closing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[object] | None = None
-        self._left = asyncio.Event()  # nothing is read any more
         self._messages = self._frames = 0
         self._junk: Tally[str] = Tally()
 
@@ -145,8 +141,8 @@ class MediaStream:
         finally:
             self._task = None
             self._watch.cancel()
-            self._left.set()
-            self._say_goodbye()
+            self._farewell.left.set()
+            self._farewell.say(self._reason)
             await self._end(code)
             self._sink = None  # the conversation knows the wire, and the wire knows us
 
@@ -156,7 +152,7 @@ class MediaStream:
         while True:
             message = await receive()
             if self._reason:
-                if not await self._parts(message):
+                if not await self._farewell.answer(message, self._reason):
                     return
                 continue
             decode = decoders.get(message.type)
@@ -226,41 +222,11 @@ class MediaStream:
         """Close the socket from our side; the task then ends the call for `reason`."""
         if not self._reason:
             self._reason = reason
-        self._say_goodbye()
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close(code))
+        self._farewell.say(self._reason)
+        self._farewell.close(self._reason, code)
         if self._task is not None:  # should the conversation hang, this frees it
             self._watch.cancel()
             self._watch = self._task.get_loop().call_later(END_WITHIN_S, self._task.cancel)
-
-    def _say_goodbye(self) -> None:
-        """The last that is sent, where the carrier does not know already that it is over."""
-        if self._reason not in GONE or self._codec.says_every_end:
-            self._wire.send(self._codec.goodbye(self._reason))
-        self._wire.open = False
-
-    async def _parts(self, message: WSMessage) -> bool:
-        """Something came after our goodbye. False where nothing more is to be said."""
-        decode = self._decoders.get(message.type)
-        if decode is None or not self._codec.farewell_s or self._reason in GONE:
-            return False
-        event = decode(cast(bytes, message.data))
-        if type(event) is Reply:
-            await self._socket.send_frame(event.message, WSMsgType.TEXT)
-        return True
-
-    async def _close(self, code: int) -> None:
-        """Close the socket in bounded time, also where its peer reads nothing any more; a peer that
-        is to close it itself may do so first."""
-        if self._codec.farewell_s:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._left.wait(), self._codec.farewell_s)
-        code = self._codec.close_codes.get(self._reason, code)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CUT_AFTER_S):
-                await self._socket.close(code=code)
-        if self._transport.get_write_buffer_size():  # it would wait for that peer for ever
-            asyncio.get_running_loop().call_later(CUT_AFTER_S, self._transport.abort)
 
     def _hang_up(self) -> None:
         if self.call is not None:
@@ -306,9 +272,8 @@ class MediaStream:
 
     async def _end(self, code: int) -> None:
         """Close the socket and put the call away, both at once and both in bounded time."""
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close(code))
-        await asyncio.gather(self._closing, self._end_call(), return_exceptions=True)
+        closing = self._farewell.close(self._reason, code)
+        await asyncio.gather(closing, self._end_call(), return_exceptions=True)
         metrics = self._around.metrics
         metrics.sockets.labels(self._carrier.name, self._socket.close_code or 1006).inc()
         metrics.frames.inc(self._frames)

@@ -121,7 +121,7 @@ async def test_a_late_offer_is_ours_and_their_answer_comes_with_the_ack(line: Li
     call.ack(sdp(types="8"))
     await line.until(lambda: line.listeners.all)
     live = next(iter(line.server.calls._live.values()))
-    assert live._stream._negotiated.codec.name == "PCMA"
+    assert live.stream._negotiated.codec.name == "PCMA"
 
 
 async def test_no_common_codec_is_488_and_no_description_is_400(line: Line, phone: Phone):

@@ -88,7 +88,7 @@ async def test_a_reinvite_without_a_description_gets_our_offer(line: Line, call:
     assert "PCMA/8000" in offer.body
     call.ack(sdp(types="8", version=2))
     live = next(iter(line.server.calls._live.values()))
-    await line.until(lambda: live._stream._negotiated.codec.name == "PCMA")
+    await line.until(lambda: live.stream._negotiated.codec.name == "PCMA")
 
 
 async def test_other_media_that_we_cannot_carry_leave_the_call_as_it_was(line: Line, call: Dialog):

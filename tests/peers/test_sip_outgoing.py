@@ -122,7 +122,7 @@ async def test_early_media_is_no_answer(out: Dialled):
     await out.phone.hear("ACK")
     await out.line.until(lambda: out.line.listeners.all)
     live = out.line.server.calls.find(out.line.listeners.all[0].call)
-    assert live._stream._negotiated.port == 41_000
+    assert live.stream._negotiated.port == 41_000
 
 
 @pytest.mark.parametrize(

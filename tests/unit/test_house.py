@@ -45,6 +45,7 @@ BOUNDARIES = {
     "telebot/speech/voice.py": "one call's voice, in the ticker of all",
     "telebot/sip/dispatch.py": "one wish of one call's, in the thread of all",
     "telebot/sip/live.py": "the call's task",
+    "telebot/sip/media.py": "the call's task, where it puts the conversation away",
     "telebot/sip/transport.py": "one message of the network, in the thread of all",
     "telebot/web/errors.py": "a request's task",
     "telebot/web/hangups.py": "a hang-up's task",
@@ -168,6 +169,13 @@ def test_every_fault_is_caught_by_its_name_but_at_a_boundary() -> None:
         assert not swallowing or module in BOUNDARIES, (module, swallowing[0].lineno)
         for handler in swallowing:
             assert says(handler) or module == "telebot/doctor.py", (module, handler.lineno)
+
+
+def test_what_is_undone_on_the_way_out_is_undone_by_an_exit_stack() -> None:
+    """`ExitStack.pop_all` where it went well, instead of a handler for everything."""
+    told = {"telebot/api/idempotency.py"}  # who waits for the same hears what stopped the first
+    undoing = {module for module, tree in CODE.items() if broad_handlers(tree)} - set(BOUNDARIES)
+    assert undoing == told
 
 
 def test_every_boundary_is_one() -> None:

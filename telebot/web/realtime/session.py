@@ -23,9 +23,10 @@ from telebot.call.ports import Clock
 from telebot.call.session import Move
 from telebot.carriers.realtime_codec import BAD_START, RealtimeCodec
 from telebot.speech.agents import Agent
+from telebot.speech.assembly import Follows
 from telebot.speech.changing import Changing
 from telebot.speech.conversation import Conversation
-from telebot.speech.factory import Follows, SaysGoodbye, Speech
+from telebot.speech.factory import SaysGoodbye, Speech
 from telebot.speech.whom import Prices
 from telebot.speech.wishes import KeySource, Market, Wishes, load_files, varied
 from telebot.voice.meaning import Meant
@@ -206,10 +207,10 @@ class LiveSession:
             case _ if self._conversation.closing.ending:
                 self._refuse(order, "ending", "The conversation is ending.")
             case Text():
-                self._conversation.written(order.text.strip())
+                self._conversation.caller.write(order.text.strip())
                 self._done(order)
             case Interrupt():
-                if self._conversation.occupied:
+                if self._conversation.answering.occupied:
                     self._conversation.hush()
                     self._conversation.move(Move.BOT_DONE)
                     self._conversation.listen()
@@ -232,7 +233,7 @@ class LiveSession:
             except (ProviderConfigError, ProviderError) as fault:
                 self._refuse(order, "no_provider", f"{fault}.")
                 name, told = "not_changed", {"why": f"{fault}"}
-            except Exception:
+            except Exception:  # the boundary of the session's task
                 log.exception("session_change_failed", call_id=self._conversation.parts.call.id)
                 self._refuse(order, "server_error", "The server failed; it is in its log.")
                 name, told = "not_changed", {"why": "server_error"}

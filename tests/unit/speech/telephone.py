@@ -26,8 +26,9 @@ from telebot.providers.scripted import ScriptedLLMService, ScriptedSTTService, S
 from telebot.providers.scripted_audio import speech_like
 from telebot.records.cost import Price, built_in
 from telebot.settings import Settings
+from telebot.speech.assembly import Follows
 from telebot.speech.conversation import Conversation
-from telebot.speech.factory import Follows, Speech
+from telebot.speech.factory import Speech
 from telebot.speech.filler import filler_texts
 from telebot.speech.phrases import Phrase
 from telebot.speech.transfers import Ways

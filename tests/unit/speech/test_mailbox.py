@@ -60,7 +60,7 @@ def test_a_pause_in_a_message_is_not_asked_about(spoken, thinking):
             await phone.quiet()
             if thinking:
                 await phone.say(spoken("Where can I park?"))
-                await phone.until(lambda: phone.conversation.occupied)
+                await phone.until(lambda: phone.conversation.answering.occupied)
             phone.conversation.provider_exhausted("llm")
             await phone.quiet()
             for _ in range(2):

@@ -9,7 +9,7 @@ from sounds import sounding
 from telephone import Exchange, Telephone, TestAgent, exchange
 from virtual_time import run
 
-from telebot.speech.factory import Follows
+from telebot.speech.assembly import Follows
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +43,7 @@ def test_without_a_sound_of_the_callers_everything_lies_where_it_was():
             phone = await typing(line, agent)
             await asyncio.sleep(3)
             wrote = phone.now
-            phone.conversation.written(QUESTION)
+            phone.conversation.caller.write(QUESTION)
             await asyncio.sleep(0.5)
             await phone.quiet()
             greeting, turn = line.log.turns
@@ -75,7 +75,7 @@ def test_a_written_turn_after_a_spoken_one_has_its_own_times(spoken):
             await phone.quiet()
             await asyncio.sleep(2)
             wrote = phone.now
-            phone.conversation.written("And on Tuesdays?")
+            phone.conversation.caller.write("And on Tuesdays?")
             await asyncio.sleep(0.5)
             await phone.quiet()
             said, written = line.log.turns[1:]
