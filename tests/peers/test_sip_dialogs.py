@@ -68,7 +68,7 @@ async def test_hold_and_resume(line: Line, call: Dialog):
 
 async def test_what_comes_while_the_call_is_held_is_not_the_caller(line: Line, call: Dialog):
     await reinvite(call, sdp(way="sendonly", version=2))
-    sink = next(iter(line.server.calls._live.values()))._sink
+    sink = next(iter(line.server.calls._live.values()))._media._sink
     await sink.audio(b"\xff" * 160, 0)
     assert not line.listeners.all[0].frames
     await reinvite(call, sdp(version=3))
