@@ -10,9 +10,9 @@ ARGS ?=
 # UPGRADE=1 lets `make lock` move pins that still satisfy pyproject.toml.
 UPGRADE ?=
 UV ?= .venv/bin/uv
-# Conversations mostly wait, so three processes are right for two cores; tests/conftest.py says in
-# which order. ARGS='-n 0' runs them one after another.
-SIDE_BY_SIDE = -n 3 --dist loadscope --no-loadscope-reorder
+# Conversations mostly wait, so three processes are right for two cores, and a fourth for what they
+# leave; tests/conftest.py says who does what. ARGS='-n 0' runs them one after another.
+SIDE_BY_SIDE = -n 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup setup-dev peers run test soak lint bench lock clean
 
@@ -32,6 +32,7 @@ run: setup  ## set-up, then the server on its embedded defaults (ARGS: telebot s
 	@exec .venv/bin/telebot serve $(ARGS)
 
 # Compiled once, not by each of a hundred processes: an environment may keep Python from doing so.
+test: export PYTHONDONTWRITEBYTECODE =
 # Models are opened and closed again in one process here, which glibc makes twice the memory of.
 test: export MALLOC_ARENA_MAX = 2
 test: export MALLOC_TRIM_THRESHOLD_ = 131072

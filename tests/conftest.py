@@ -3,11 +3,13 @@ first when tests run side by side (`make test`).
 
 Conversations in real time come first, the longest before the others, each in whichever process is
 free. Everything else follows, a module in one process, behind whoever still talks: no model being
-loaded next door may break up a voice.
+loaded next door may break up a voice. The last process talks to nobody: from the beginning it uses
+what the others leave of the machine, for tests to which time means nothing.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -19,14 +21,36 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 HERE = Path(__file__).parent
 KINDS = ("unit", "wire", "peers", "e2e", "soak")
 REAL_TIME = ("e2e", "soak")
 # what nobody should have to wait for in the end
-LONGEST = ("test_failover", "test_openapi", "test_canary_keys", "test_cloud_carriers", "test_pbx")
-IN_NO_HURRY = ("test_openapi",)  # thousands of questions beside a conversation break up its voice
+LONGEST = (
+    "test_openapi", "test_failover", "test_put_through", "test_canary_keys", "test_cloud_carriers",
+    "test_direct_sessions", "test_pbx", "test_session_keys", "test_session_changes",
+    "test_client_sessions", "test_sip_out",
+)  # fmt: skip
+# thousands of questions beside a conversation break up its voice
+IN_NO_HURRY = ("test_openapi",)
+# whose parts wait for one another, however long it takes
+TIMELESS = (
+    "tests/e2e/test_openapi.py",
+    *(
+        f"tests/peers/test_{name}"
+        for name in (
+            "api_keys", "app", "budgets", "client", "commands", "console", "docs", "idempotency",
+            "records", "voice_api", "voice_keys", "voice_portable", "voice_preferences",
+            "voice_reports",
+        )
+    ),
+    "tests/unit/",
+    "tests/wire/",
+)  # fmt: skip
 BEHIND = 5  # how much nicer a process is that is in no hurry
+LAST = 12  # and the one that never talks
+FEW = 2  # processes that talk all
 HAS_LEFT = pytest.StashKey[bool]()
 
 # how long an example takes is the machine's business
@@ -54,6 +78,18 @@ def _share_modules() -> None:
 
 _share_modules()
 from leaving import leave  # noqa: E402
+from rewritten import rewrite  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before the processes begin."""
+    if getattr(config.option, "numprocesses", None):
+        rewrite(config, sorted(HERE.rglob("test_*.py")))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: a collector that looks for garbage need not walk through it."""
+    gc.freeze()
 
 
 def kinds_of(node: pytest.Item | pytest.Collector) -> list[str]:
@@ -102,6 +138,27 @@ class Together(LoadScopeScheduling):
         file = nodeid.partition("::")[0]
         return nodeid if file.startswith("tests/e2e/") and not _has_own_server(file) else file
 
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if is_last(node.gateway.id, self.numnodes) and (scope := self._timeless()):
+            self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        left = not is_last(node.gateway.id, self.numnodes) or self._timeless()
+        if left or node.shutting_down:
+            super()._reschedule(node)
+        else:
+            node.shutdown()
+
+    def _timeless(self) -> str:
+        """What comes next of it; "" where nothing is left."""
+        return next((scope for scope in self.workqueue if scope.startswith(TIMELESS)), "")
+
+
+def is_last(name: str, count: int) -> bool:
+    """This process is the one that talks to nobody."""
+    return count > FEW and name == f"gw{count - 1}"
+
 
 @cache
 def _has_own_server(file: str) -> bool:
@@ -117,7 +174,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A process that has no conversation left stands behind those that have."""
     stash = item.config.stash
-    if "PYTEST_XDIST_WORKER" in os.environ and not in_real_time(item) and HAS_LEFT not in stash:
+    name = os.environ.get("PYTEST_XDIST_WORKER")
+    if name and not in_real_time(item) and HAS_LEFT not in stash:
         stash[HAS_LEFT] = True
         leave()
-        os.nice(BEHIND)
+        count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.nice(LAST if is_last(name, count) else BEHIND)

@@ -22,9 +22,6 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "telebot"
 MODULES = {str(path.relative_to(ROOT)): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
-# A migration is a record of what once was: neither its size nor its names are chosen.
-CODE = {name: tree for name, tree in TREES.items() if "/migrations/" not in name}
 
 MOST_LINES = 400
 MOST_FUNCTION_LINES = 60
@@ -82,6 +79,18 @@ MAY_NAME_CARRIER = (
 )
 
 
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every module; parsed when asked for, not by each process that collects this one."""
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+@cache
+def code() -> dict[str, ast.Module]:
+    """A migration is a record of what once was: neither its size nor its names are chosen."""
+    return {name: tree for name, tree in trees().items() if "/migrations/" not in name}
+
+
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -128,13 +137,13 @@ def says(handler: ast.ExceptHandler) -> bool:
 
 def test_modules_are_of_a_size_to_read() -> None:
     lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
-    assert {name: lines[name] for name in CODE if lines[name] > MOST_LINES} == {}
+    assert {name: lines[name] for name in code() if lines[name] > MOST_LINES} == {}
 
 
 def test_functions_are_of_a_size_to_read() -> None:
     long = {
         f"{module}:{function.name}": length
-        for module, tree in CODE.items()
+        for module, tree in code().items()
         for function in functions(tree)
         if (length := (function.end_lineno or 0) - function.lineno + 1) > MOST_FUNCTION_LINES
     }
@@ -146,7 +155,7 @@ def test_functions_are_of_a_size_to_read() -> None:
 
 def test_names_say_what_a_thing_is() -> None:
     named = []
-    for module, tree in CODE.items():
+    for module, tree in code().items():
         classes = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
         names = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in classes]
         names += Path(module).with_suffix("").parts
@@ -156,7 +165,7 @@ def test_names_say_what_a_thing_is() -> None:
 
 def test_every_module_says_what_it_is_for() -> None:
     # an empty __init__.py is only there to be a package
-    silent = [name for name, tree in TREES.items() if tree.body and not ast.get_docstring(tree)]
+    silent = [name for name, tree in trees().items() if tree.body and not ast.get_docstring(tree)]
     assert silent == []
 
 
@@ -164,7 +173,7 @@ def test_every_module_says_what_it_is_for() -> None:
 
 
 def test_every_fault_is_caught_by_its_name_but_at_a_boundary() -> None:
-    for module, tree in CODE.items():
+    for module, tree in code().items():
         swallowing = [handler for handler in broad_handlers(tree) if swallows(handler)]
         assert not swallowing or module in BOUNDARIES, (module, swallowing[0].lineno)
         for handler in swallowing:
@@ -179,7 +188,7 @@ def test_what_is_undone_on_the_way_out_is_undone_by_an_exit_stack() -> None:
 
 
 def test_every_boundary_is_one() -> None:
-    assert [name for name in BOUNDARIES if not broad_handlers(TREES[name])] == []
+    assert [name for name in BOUNDARIES if not broad_handlers(trees()[name])] == []
 
 
 def test_a_broad_handler_is_seen_in_every_spelling() -> None:
@@ -205,7 +214,7 @@ def may_name(module: str, carrier: str) -> bool:
 def test_a_carriers_name_stands_in_its_own_file_and_the_registry_alone(carrier: str) -> None:
     named = {
         module
-        for module, tree in CODE.items()
+        for module, tree in code().items()
         if carrier in without_docs_and_comments(tree).lower() and not may_name(module, carrier)
     }
     assert named == set()
@@ -216,7 +225,7 @@ def test_vendors_names_stand_in_their_own_files_and_the_registries_alone() -> No
     files = tuple(entry.replace(".", "/") for entry in own)
     named = {
         module
-        for module, tree in CODE.items()
+        for module, tree in code().items()
         if VENDORS.search(without_docs_and_comments(tree).lower())
         and module not in ("telebot/providers/registry.py", "telebot/providers/vendor.py")
         and not module.startswith((*files, "telebot/simulate/", *SPEAKS_ANOTHERS_WIRE))
@@ -230,7 +239,7 @@ def test_what_the_registries_name_is_there_and_each_in_its_room() -> None:
     for room, entry in listed:
         module, _, name = entry.partition(":")
         assert module.startswith(f"telebot.{room}."), entry
-        tree = TREES[module.replace(".", "/") + ".py"]
+        tree = trees()[module.replace(".", "/") + ".py"]
         defined = {node.name for node in tree.body if hasattr(node, "name")}
         assert name in defined, entry
 
@@ -256,7 +265,7 @@ def imported(tree: ast.Module) -> set[str]:
 
 
 def test_the_core_knows_no_edge_no_pipeline_and_no_vendor() -> None:
-    core = {name: tree for name, tree in CODE.items() if name.startswith("telebot/call/")}
+    core = {name: tree for name, tree in code().items() if name.startswith("telebot/call/")}
     assert len(core) > 5
     outside = {"aiohttp", "pipecat", "twilio", "openai", "sqlalchemy", "onnxruntime"}
     assert {name for name, tree in core.items() if imported(tree) & outside} == set()
@@ -265,7 +274,7 @@ def test_the_core_knows_no_edge_no_pipeline_and_no_vendor() -> None:
 def test_the_environment_is_read_in_few_places() -> None:
     reading = {
         name
-        for name, tree in CODE.items()
+        for name, tree in code().items()
         if re.search(r"os\.(?:environ|getenv)", without_docs_and_comments(tree))
     }
     assert reading <= READS_ENVIRONMENT, reading - READS_ENVIRONMENT
