@@ -119,8 +119,8 @@ class Listeners(Chain):
                 await self._fail(port, Failure(Cause.ERROR))
             raise ProviderError(type(error).__name__) from error
 
-    def _give(self, frame: Frame) -> None:
-        if self._feed is not None and not self._feed.give(frame):
+    def _give(self, frame: Frame, *, hurry: bool = True) -> None:
+        if self._feed is not None and not self._feed.give(frame, hurry=hurry):
             port = self._active
             if port is not None:
                 self.begin(self._fail(port, Failure(Cause.STALLED)))

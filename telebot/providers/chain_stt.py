@@ -45,7 +45,7 @@ class ChainSTT(Listeners):
     async def process_audio_frame(self, frame: InputAudioRawFrame, _: FrameDirection) -> None:
         """Caller audio; returns at once, however slowly a vendor reads."""
         self._utterance.hear(frame)
-        self._give(frame)
+        self._give(frame, hurry=self._utterance.unanswered)
 
     def pause(self) -> None:
         """The caller is silent for a moment (`local_stt.py`)."""

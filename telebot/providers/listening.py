@@ -17,6 +17,7 @@ PREROLL_S = 0.6  # the detector says that speech began a little after it did
 LONGEST_S = 30.0  # of an utterance; what came before is forgotten
 EVENT_S = 3.0  # a recogniser that has not dealt with an event by then hangs
 JUDGED_S, VOICED_S = 5.0, 0.15  # a short word has 0.1 s that is voiced, "goodbye" 0.3
+AT_ONCE = 4  # frames (0.16 s) that a recogniser gets together while nobody speaks
 WAITING = 400  # frames on their way to a recogniser (16 s): one that takes none has stopped reading
 
 
@@ -100,14 +101,16 @@ class Feed:
         self._seconds = 0.0
         self._closed = False
 
-    def give(self, frame: Frame) -> bool:
-        """Put a frame on its way. False where the recogniser has not taken any for long."""
+    def give(self, frame: Frame, *, hurry: bool = True) -> bool:
+        """Put a frame on its way. False where the recogniser has not taken any for long. What is in
+        no `hurry` goes with the next ones: waking the pump costs more than all it does."""
         if self._closed:
             return True
         if len(self._frames) >= WAITING:
             return False
         self._frames.append(frame)
-        self._bell.ring()
+        if hurry or len(self._frames) >= AT_ONCE:
+            self._bell.ring()
         return True
 
     def take_seconds(self) -> float:
