@@ -6,6 +6,7 @@ one-time token is asked for here, by the session's cookie; the API key is never 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
@@ -15,6 +16,8 @@ from telebot.console.sessions import PATH, from_elsewhere
 from telebot.records.keys import ApiKey, Scope
 
 TALK = f"{PATH}/talk"
+POLICY = "Content-Security-Policy"
+HOST = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?")
 # makes a realtime session of what a request's body asks for, for this key
 Promise = Callable[[web.Request, ApiKey], Awaitable[web.Response]]
 
@@ -31,7 +34,12 @@ class Talk:
         if not request[WHO].scope.allows(Scope.OPERATOR):
             why = "To talk is to make a call, which needs a key of scope operator."
             return self._console.notice("This key only reads", why, 403)
-        return self._console.page("talk.html", agents=self._agents)
+        page = self._console.page("talk.html", agents=self._agents)
+        if HOST.fullmatch(request.host):  # for browsers to which 'self' is no socket
+            sockets = f"connect-src 'self' ws://{request.host} wss://{request.host};"
+            policy = page.headers[POLICY]
+            page.headers[POLICY] = policy.replace("connect-src 'self';", sockets)
+        return page
 
     async def token(self, request: web.Request) -> web.Response:
         """Raises `WrongScope`, and what the promise raises."""

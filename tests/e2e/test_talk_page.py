@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from application import browser
 from browser import Browser
-from serving import Server
+from serving import Server, Start
 
 from telebot.audio.resample import resample
 from telebot.phone.voices import LocalSpeech
@@ -66,6 +66,19 @@ async def test_who_has_no_microphone_writes(server: Server, tmp_path: Path) -> N
         await page.click("#stop")
 
 
+async def test_a_server_that_is_known_by_another_address_says_so(
+    start: Start, tmp_path: Path
+) -> None:
+    """Pages of that address alone may talk: here it would be turned away at the socket."""
+    server = start(TELEBOT_PUBLIC_URL="https://bot.example.com")
+    async with browser(tmp_path, None) as page:
+        await log_in(page, server, key_of(server))
+        await page.click("#talk")
+        notice = "return document.getElementById('notice').innerText"
+        told = await page.until(notice)
+    assert told.endswith("open https://bot.example.com/console/talk")
+
+
 async def test_who_may_only_read_may_not_talk(server: Server) -> None:
     """Nor who is not logged in, nor another site's page by who is."""
     jar = aiohttp.CookieJar(unsafe=True)
@@ -91,5 +104,8 @@ async def test_who_may_only_read_may_not_talk(server: Server) -> None:
         assert [await asked("GET"), await asked("POST")] == [403, 403]
         await logged_in(key_of(server))
         assert [await asked("GET"), await asked("POST")] == [200, 201]
+        async with http.get(server.url + TALK) as answer:
+            policy = answer.headers["Content-Security-Policy"]
+        assert f"connect-src 'self' {server.url.replace('http', 'ws')} wss:" in policy
         assert await asked("POST", **{"Sec-Fetch-Site": "cross-site"}) == 403
         assert await asked("POST", Origin="https://elsewhere.example") == 403

@@ -52,7 +52,13 @@ async function session(agent) {
     const why = await answer.json().catch(() => null);
     throw Object.assign(new Error(why?.error?.message ?? `HTTP ${answer.status}`), { status: answer.status });
   }
-  return answer.json();
+  const given = await answer.json();
+  const there = new URL(given.url);
+  if (there.host !== location.host) { // its pages alone may talk
+    const page = `${there.protocol.replace("ws", "http")}//${there.host}${location.pathname}`;
+    throw Object.assign(new Error(`This server is known by another address: open ${page}`), { final: true });
+  }
+  return given;
 }
 
 function listen(one) {
