@@ -18,6 +18,7 @@ import soxr
 
 from telebot.audio import g711, wav
 
+LEAST_RATE_HZ = 4000
 MOST_RATE_HZ = 24_000  # no recogniser hears more; a long recording takes half the memory
 CONTAINERS = {  # format → container and codec of FFmpeg, media type
     "mp3": ("mp3", "libmp3lame", "audio/mpeg"),
@@ -27,11 +28,14 @@ CONTAINERS = {  # format → container and codec of FFmpeg, media type
 }
 BARE = {"audio/basic": "mulaw", "audio/pcmu": "mulaw", "audio/x-mulaw": "mulaw",
         "audio/pcma": "alaw", "audio/x-alaw": "alaw"}  # fmt: skip
+# 16-bit PCM without a header: little-endian as it is answered here, in network order by RFC 2586
+RAW = {"audio/pcm": False, "audio/l16": True}
+RAW_RATE_HZ = 24_000  # where nothing is said, as OpenAI's `audio/pcm` has it
+RAW_RATES_HZ, RAW_CHANNELS = (LEAST_RATE_HZ, 192_000), (1, 8)
 FORMATS = ("pcm", "wav", "mulaw", "alaw", *CONTAINERS)
 # media types of the formats without a container
 PLAIN = {"pcm": "audio/pcm", "wav": "audio/wav", "mulaw": "audio/pcmu", "alaw": "audio/pcma"}
 MEDIA_TYPES = (*(media for _, _, media in CONTAINERS.values()), *PLAIN.values())
-LEAST_RATE_HZ = 4000
 STEP_BYTES = 1 << 20  # of PCM, by which a recording grows
 # Only kinds that are a file by themselves: FFmpeg also takes lists and session descriptions for
 # input (concat, HLS, DASH, SDP), which name files and addresses that it then opens.
@@ -65,6 +69,9 @@ def decoded(
     if (found := plain(data)) is not None:
         grows(len(found[0]))
         return _fitting(*found, longest_s)
+    if media_type.partition(";")[0].strip().lower() in RAW:
+        grows(len(data))
+        return _fitting(*_raw(data, media_type), longest_s)
     import av
     import av.error
 
@@ -75,6 +82,28 @@ def decoded(
         if isinstance(error, NoAudio):
             raise
         raise NoAudio("no audio that could be decoded") from error
+
+
+def _raw(data: bytes, media_type: str) -> tuple[bytes, int]:
+    """Of ``audio/pcm;rate=16000;channels=2``: one channel of it, at 24 kHz at most."""
+    kind, *parameters = (part.strip().lower() for part in media_type.split(";"))
+    told = dict(each.partition("=")[::2] for each in parameters)
+    rate_hz = _number(told.get("rate", str(RAW_RATE_HZ)), "rate", RAW_RATES_HZ)
+    channels = _number(told.get("channels", "1"), "channels", RAW_CHANNELS)
+    whole = len(data) // (2 * channels) * 2 * channels
+    samples = np.frombuffer(data[:whole], ">i2" if RAW[kind] else "<i2").reshape(-1, channels)
+    mono = samples[:, 0] if channels == 1 else samples.mean(axis=1)
+    pcm16 = mono.astype("<i2")
+    if rate_hz > MOST_RATE_HZ:
+        pcm16, rate_hz = soxr.resample(pcm16, rate_hz, MOST_RATE_HZ, "HQ"), MOST_RATE_HZ
+    return pcm16.tobytes(), rate_hz
+
+
+def _number(text: str, name: str, bounds: tuple[int, int]) -> int:
+    least, most = bounds
+    if not text.isascii() or not text.isdigit() or not least <= int(text[:9]) <= most:
+        raise NoAudio(f"{name} of headerless PCM: {least} to {most}, not {text[:20]!r}")
+    return int(text)
 
 
 def plain(data: bytes) -> tuple[bytes, int] | None:

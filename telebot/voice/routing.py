@@ -142,11 +142,10 @@ class Router:
             raise _barred(permit, wanted[0])
         if not fit:
             raise _nobody(wish, skipped)
-        most = MOST_TRIED if prefers.allow_fallbacks else 1
-        well = fit[:1] if most == 1 else self._well_first(fit)
-        why = "allow_fallbacks" if most == 1 else f"no more than {MOST_TRIED} are asked"
-        left_out = [Skipped(offer.name, why) for offer in fit if offer not in well[:most]]
-        return LineUp(well[:most], [*skipped, *left_out])
+        if not prefers.allow_fallbacks:
+            left_out = [Skipped(offer.name, "allow_fallbacks") for offer in fit[1:]]
+            return LineUp(fit[:1], [*skipped, *left_out])
+        return LineUp(_bounded(self._well_first(fit)), skipped)
 
     def _named(self, wish: Wish, keys: Keys) -> list[Offer]:
         """The model that the request names, with every key that there is for it."""
@@ -288,6 +287,13 @@ class Router:
             else:
                 ill.append(offer)
         return [*well, *ill]
+
+
+def _bounded(offers: list[Offer]) -> list[Offer]:
+    """No more than are tried. This machine, which needs nobody, stays the last resort."""
+    kept, rest = offers[:MOST_TRIED], offers[MOST_TRIED:]
+    ours = [offer for offer in rest if offer.provider in registry.OURS]
+    return [*kept[:-1], ours[0]] if ours else kept
 
 
 def _nobody(wish: Wish, skipped: Sequence[Skipped]) -> ApiError:

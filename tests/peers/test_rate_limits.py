@@ -216,6 +216,32 @@ async def test_two_servers_count_an_endpoint_together(http, redis_url):
         assert [answer.status for answer in answers][-1] == 429
 
 
+async def test_an_address_has_a_limit_whatever_its_keys(http, redis_url):
+    """And servers count it together, as they count guessers."""
+    asked = {"address_requests_per_minute": 2, "failures_per_minute": 1}
+    here: list[str] = ["198.51.100.7"]
+
+    def peer(_: web.Request) -> str:
+        return here[0]
+
+    async with (
+        limited(redis_url, peer=peer, **asked) as one,
+        limited(redis_url, peer=peer, **asked) as other,
+    ):
+        assert (await get(http, f"{one}/v1/voice/models")).status == 200
+        answer = await get(http, f"{other}/v1/voice/models")
+        assert (answer.status, answer.headers["x-ratelimit-remaining-requests"]) == (200, "0")
+        async with http.get(f"{one}/v1/voice/models", headers=GOOD) as full:
+            told = await full.json()
+        assert (full.status, told["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert "address" in told["error"]["message"]
+        assert (await get(http, f"{one}/v1/calls")).status == 200, "no voice work"
+        here[0] = "198.51.100.8"
+        assert (await get(http, f"{one}/v1/voice/models")).status == 200
+        assert (await get(http, f"{one}/v1/voice/models", {})).status == 401
+        assert (await get(http, f"{other}/v1/voice/models", {})).status == 429
+
+
 @pytest.mark.parametrize(
     "wrong", [{"/v2/x": 1}, {"TRACE /v1/calls": 1}, {"/v1/calls": 0}, {"v1/calls": 1}]
 )

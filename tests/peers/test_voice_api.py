@@ -220,6 +220,14 @@ async def test_who_could_do_it_and_how_they_are(speech, file):
         assert not rows["deepgram"]["available"]
         assert rows["playht"]["status"] == "retired"
         assert rows["openai-stt"]["models"][0]["price"]["sources"]
+        assert rows["openai-stt"]["models"][0]["price"]["as_of"]
+        assert rows["openai-stt"]["health"][0]["throughput"] > 0
+        whisper = next(m for m in rows["openai-stt"]["models"] if m["id"] == "openai/whisper-1")
+        assert whisper["languages"] == "98"
+        sessions = rows["openai-realtime"]
+        assert (sessions["available"], sessions["serves"]) == (True, ["realtime"])
+        assert not rows["elevenlabs-agents"]["available"]
+        assert not rows["azure"]["available"]
         _, page = await server.get("/v1/voice/models?provider=openai-stt")
         assert {row["kind"] for row in page["data"]} == {"stt"}
         _, page = await server.get("/v1/voice/voices")

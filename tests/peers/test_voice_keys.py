@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import pytest
@@ -120,6 +121,27 @@ async def test_a_key_that_the_vendor_refuses_is_told_without_it(server, file):
     assert (status, told["error"]["code"]) == (502, "no_access")
     assert told["error"]["metadata"]["attempts"][0]["is_byok"]
     assert "canary" not in str(told)
+
+
+async def test_all_keys_of_a_provider_are_forgotten_at_once(server):
+    other = {"Authorization": f"Bearer {OTHER}"}
+
+    async def call(method: str, query: str = "", **asked: Any) -> tuple[int, Any]:
+        url = f"{server.url}{PATH}{query}"
+        async with server.session.request(method, url, **asked) as answer:
+            return answer.status, await answer.json() if answer.status < 204 else None
+
+    for provider, label in (("openai", "a"), ("openai", "b"), ("deepgram", "c")):
+        stored = {"provider": provider, "key": "sk-12345678", "label": label}
+        assert (await call("PUT", json=stored))[0] == 200
+    assert (await call("PUT", json=stored, headers=other))[0] == 200
+    assert (await call("DELETE"))[0] == 400
+    assert (await call("DELETE", "?provider=openai&label=a"))[0] == 204
+    assert [row["label"] for row in (await call("GET"))[1]["data"]] == ["b", "c"]
+    assert (await call("DELETE", "?provider=openai"))[0] == 204
+    assert (await call("DELETE", "?provider=openai"))[0] == 404
+    assert (await call("DELETE", "?provider=deepgram"))[0] == 204
+    assert len((await call("GET", headers=other))[1]["data"]) == 1, "another's is another's"
 
 
 async def test_a_deleted_key_is_gone(server, file):

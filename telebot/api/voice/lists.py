@@ -161,11 +161,13 @@ class Lists:
     def _row(
         self, name: str, vendor: Vendor | None, offers: list[Offer], permit: Permit
     ) -> ProviderRow:
-        names = {name, *(vendor.served_as if vendor else ())}
+        names = {name, *self._also(vendor)}
+        catalogue = self._voice.offers.resources.catalogue
         served = {work: set(self._voice.offers.names(work)) for work in WORKS}
         kinds: list[str] = [work for work in WORKS if name in served[work]]
         if vendor is not None:
-            kinds = _kinds(vendor)
+            parts = [catalogue.vendors[part] for part in vendor.parts]
+            kinds = sorted({kind for each in (vendor, *parts) for kind in _kinds(each)})
         direct = names & registry.DIRECT.keys() if "realtime" in kinds else set()
         sessions = self._sessions(direct, permit)
         mine = [offer for offer in offers if offer.provider in names and offer.work in kinds]
@@ -194,6 +196,17 @@ class Lists:
                 *map(health_of, self._voice.router.known("realtime", sessions)),
             ],
         )
+
+    def _also(self, vendor: Vendor | None) -> Iterator[str]:
+        """What else an entry of the catalogue is asked as: by its other names, as the vendor that
+        it is a part of, and as those that are parts of it."""
+        if vendor is None:
+            return
+        yield from vendor.served_as
+        vendors = self._voice.offers.resources.catalogue.vendors
+        for name in (*([vendor.same_as] if vendor.same_as else ()), *vendor.parts):
+            yield name
+            yield from vendors[name].served_as
 
     def _sessions(self, names: Collection[str], permit: Permit) -> frozenset[str]:
         """Of these who has sessions of speech to speech, by a key of the house."""

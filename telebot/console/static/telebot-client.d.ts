@@ -12,8 +12,26 @@ export interface Providers {
   only?: string[];
   ignore?: string[];
   allow_fallbacks?: boolean;
-  sort?: "price" | "latency";
+  require_parameters?: boolean;
+  sort?: "price" | "latency" | "throughput";
+  max_price?: {
+    minute?: number;
+    million_characters?: number;
+    million_input_tokens?: number;
+    million_output_tokens?: number;
+  };
   data_collection?: "allow" | "deny";
+  /** Seconds. */
+  preferred_max_latency?: number;
+  /** Settings of one provider each. */
+  options?: Record<string, Record<string, string | number | boolean | (string | number | boolean)[]>>;
+}
+
+/** Who could have been asked, and why they are not. */
+export interface Skipped {
+  kind: "stt" | "llm" | "tts" | "realtime";
+  provider: string;
+  why: string;
 }
 
 /** What `session` resolves with: the answer of `POST /v1/voice/realtime/session`, or its token. */
@@ -101,6 +119,7 @@ export interface Ready {
   agent: string | null;
   language: string | null;
   providers: { stt?: string; llm?: string; tts?: string; realtime?: string };
+  skipped: Skipped[];
 }
 
 export interface Turn {
@@ -121,6 +140,8 @@ export interface Ok {
   of: string;
   language?: string | null;
   providers?: Ready["providers"];
+  /** Of `setProvider`. */
+  skipped?: Skipped[];
 }
 
 /** The server's, or the client's own (`bad_message`, `playback`, `unsupported`). */

@@ -161,3 +161,30 @@ def test_what_a_recording_takes_is_told_before_it_takes_more(kind, monkeypatch):
 
     with pytest.raises(Full):
         decoded(data, media_type, longest_s=10, grows=full)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "rate_hz", "channels", "order"),
+    [
+        ("audio/pcm;rate=16000", 16_000, 1, "<i2"),
+        ("audio/pcm; rate=16000; channels=2", 16_000, 2, "<i2"),
+        ("audio/pcm", 24_000, 1, "<i2"),
+        ("audio/L16;rate=8000", 8000, 1, ">i2"),
+        ("audio/pcm;rate=48000", 24_000, 1, "<i2"),
+    ],
+)
+def test_pcm_without_a_header_is_what_its_media_type_says(media_type, rate_hz, channels, order):
+    samples = np.arange(-2000, 2000, dtype=np.int16)
+    sent = np.repeat(samples, channels).astype(order).tobytes()
+    pcm16, found_hz = decoded(sent + b"\x01", media_type, longest_s=10)
+    assert found_hz == rate_hz
+    if "48000" in media_type:
+        assert len(pcm16) == pytest.approx(len(sent) / 2, rel=0.01)
+    else:
+        assert pcm16 == samples.tobytes()
+
+
+@pytest.mark.parametrize("told", ["rate=fast", "rate=10", "rate=99999999999", "channels=0"])
+def test_pcm_whose_media_type_means_nothing_is_refused(told):
+    with pytest.raises(NoAudio, match="headerless"):
+        decoded(bytes(100), f"audio/pcm;{told}", longest_s=10)

@@ -17,7 +17,7 @@ from telebot.records.keys import ApiKey, Scope
 from telebot.voice.offers import KNOWN_S, MOST_KNOWN, Offers
 from telebot.voice.permits import ANY, Permit, permit_of
 from telebot.voice.preferences import Preferences
-from telebot.voice.routing import KeySource, Router, Skipped, Wish
+from telebot.voice.routing import MOST_TRIED, KeySource, Router, Skipped, Wish
 
 pytestmark = pytest.mark.unit
 
@@ -104,6 +104,12 @@ def test_a_named_model_is_followed_by_others_unless_they_are_not_wanted():
 )
 def test_preferences(prefers, expected):
     assert names(**prefers) == expected
+
+
+def test_this_machine_stays_the_last_resort_however_many_there_are():
+    vendors = ("DEEPGRAM", "OPENAI", "ELEVENLABS", "ASSEMBLYAI", "GLADIA", "GROQ", "SONIOX")
+    found = ordered(environ={f"{name}_API_KEY": "k" for name in vendors})
+    assert [len(found), found[-1].name, found.skipped] == [MOST_TRIED, "local", ()]
 
 
 def test_only_those_that_can_do_it():
