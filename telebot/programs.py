@@ -41,13 +41,16 @@ from telebot.speech.agents import Agent
 from telebot.speech.chains import Chains
 from telebot.speech.factory import Speech
 from telebot.voice import filters
+from telebot.voice.books import Books
 from telebot.voice.chat_agents import ChatAgent, asked_by, voices_of
 from telebot.voice.chat_sessions import MemorySessions
 from telebot.voice.chatting import Chat
+from telebot.voice.done import Done
 from telebot.voice.kept_sounds import SUFFIX, KeptSounds
 from telebot.voice.offers import WORKS
+from telebot.voice.owners import Owners
 from telebot.voice.permits import Permit, permit_of
-from telebot.voice.service import Done, Voice
+from telebot.voice.service import Voice
 from telebot.voice.tailoring import Tailor
 from telebot.voice_measures import measure_voice
 from telebot.web.auth import KEY, Gate
@@ -116,14 +119,9 @@ async def voice(
         chains.breakers,
         chains.pacing,
         settings.voice,
-        currency=settings.records.currency,
-        clock=time.monotonic,
-        wall_clock=now,
-        ledger=ledger,
-        stored=archive.vault.open,
+        Books(resources, settings.records.currency, time.monotonic, now, ledger),
+        owners=Owners(stored=archive.vault.open, permit=permit, spending=archive.spending),
         kept=archive.choices,
-        permit=permit,
-        spending=archive.spending,
         filters=filters.build(settings.voice.filters),
         sounds=await _kept_sounds(settings, now),
     )

@@ -26,8 +26,9 @@ from telebot.speech.wishes import KeySource
 from telebot.voice import meaning
 from telebot.voice.credentials import Given, given
 from telebot.voice.meaning import Meant
+from telebot.voice.promises import Promises
 from telebot.voice.service import Voice
-from telebot.voice.sessions import Promises, SessionRequest
+from telebot.voice.sessions import SessionRequest
 from telebot.web.auth import KEY
 from telebot.web.key_budgets import KeyBudgets
 from telebot.web.media_socket import SOCKETS

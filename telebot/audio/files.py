@@ -17,6 +17,7 @@ import numpy as np
 import soxr
 
 from telebot.audio import g711, wav
+from telebot.audio.resample import resample
 
 LEAST_RATE_HZ = 4000
 MOST_RATE_HZ = 24_000  # no recogniser hears more; a long recording takes half the memory
@@ -222,6 +223,16 @@ class Encoder:
             return b""
         size = wav.MOST_SIZE - wav.USUAL_HEAD if self._pcm_bytes is None else self._pcm_bytes
         return wav.head(size, self.rate_hz)
+
+
+def whole_file(
+    pcm16: bytes, from_hz: int, kind: str, rate_hz: int | None = None
+) -> tuple[bytes, Encoder]:
+    """A file of all of a sound, whose length it tells, and what coded it."""
+    rate_hz = rate_hz or from_hz
+    pcm16 = resample(pcm16, from_hz, rate_hz)
+    encoder = Encoder(kind, rate_hz, pcm_bytes=len(pcm16))
+    return encoder.feed(pcm16) + encoder.finish(), encoder
 
 
 class Unchanged:

@@ -86,7 +86,7 @@ class Wideband:
 
 @dataclass(slots=True)
 class Asked:
-    """A session's client wants something of it: `order` is one of `voice/sessions.py`."""
+    """A session's client wants something of it: `order` is one of `voice/session_orders.py`."""
 
     order: object
 
@@ -214,7 +214,7 @@ class SessionSink(MediaSink, Protocol):
         ...
 
     def asked(self, order: object) -> None:
-        """One of the orders of `voice/sessions.py`."""
+        """One of the orders of `voice/session_orders.py`."""
         ...
 
 

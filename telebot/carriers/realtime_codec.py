@@ -19,14 +19,8 @@ from telebot.call.errors import BadWire
 from telebot.call.events import Asked, Ignored, Media, MediaEvent, Reply, Started, Stopped, Wideband
 from telebot.call.ports import Clock
 from telebot.carriers.codec import PlainCodec, Stamps
-from telebot.voice.sessions import (
-    ORDERS,
-    BadStart,
-    End,
-    Ping,
-    SessionRequest,
-    first_fault,
-)
+from telebot.voice.session_orders import ORDERS, End, Ping
+from telebot.voice.sessions import BadStart, SessionRequest, first_fault
 
 MAX_AUDIO_BYTES = 64 * 1024
 MAX_FAULTS = 20

@@ -42,8 +42,7 @@ def build_llm(options: Mapping[str, Any], resources: Resources) -> Any:
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken and the model is there
     (https://platform.claude.com/docs/en/api/models-list)."""
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
     headers = {"x-api-key": key, "anthropic-version": VERSION}
     models = await get_json(resources, f"{url}/v1/models?limit=1000", headers, who="anthropic")
     dated = [str(each.get("id")) for each in models.get("data", ())]

@@ -29,7 +29,6 @@ from telebot.providers.failure import CAUSES, Cause, Failure, retry_after
 from telebot.providers.replies import Finished, Question, Replier, ReplyingAbility, tokens
 from telebot.providers.resources import Resources
 
-KEYS = ("model", "api_key_env", "base_url")
 DEARER = frozenset({"speed", "inference_geo"})  # options that cost more than the model's price
 # these take a temperature; later ones refuse it
 SAMPLED = re.compile(r"claude-(?:3|[a-z]+-4)")
@@ -45,10 +44,11 @@ AT_ONCE: Mapping[str, Mapping[str, Any]] = {
 
 def build_replier(options: Mapping[str, Any], resources: Resources) -> Replier:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "anthropic")
+    vendor.check_known("key", options, vendor.MODEL_KEYS, "anthropic")
+    key, url = vendor.access(options, resources.environ, vendor_file.VENDOR, vendor_file.URL)
     sdk = AsyncAnthropic(
-        api_key=vendor.vendor_key(options, resources.environ, vendor_file.VENDOR),
-        base_url=vendor.vendor_url(options, resources.environ, vendor_file.VENDOR, vendor_file.URL),
+        api_key=key,
+        base_url=url,
         http_client=resources.kept("anthropic http", client),
         timeout=TIMEOUT,
         max_retries=0,

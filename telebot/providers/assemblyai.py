@@ -50,8 +50,7 @@ def _language(code: str) -> Any:
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken, and the model is one of those that stream."""
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
     address = f"{url}/v3/token?expires_in_seconds=60"
     await get_json(resources, address, {"Authorization": key}, who="assemblyai")
     listed("assemblyai", "model", vendor.chosen(options, "model", STT_MODEL), STT_MODELS)

@@ -13,15 +13,13 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from telebot.providers.assemblyai import VENDOR
-from telebot.providers.clips import HearingAbility, Recording, Transcript, Use, Word, lost
-from telebot.providers.failure import Cause
-from telebot.providers.jobs import cleared, patience_s, waited
+from telebot.providers.clips import HearingAbility, Recording, Transcript, Use, Word
+from telebot.providers.http_hearing import JobTranscriber
+from telebot.providers.locale import primary
 from telebot.providers.resources import Resources
 from telebot.providers.vendor_http import VendorHttp, account
 
 URL = "https://api.assemblyai.com"
-MODEL = "universal-3-5-pro"
-LONGEST_S = 10 * 3600.0
 # what it says of a recording without words where it is to find the language
 NO_WORDS = "no spoken audio"
 
@@ -51,23 +49,22 @@ class _Job(BaseModel):
 
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> AssemblyTranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    http = account(
-        options, resources, name=VENDOR, url=URL, headers=lambda key: {"Authorization": key}
-    )
-    # a region's sockets have their own host
-    address = http.url.replace("//streaming.", "//api.")
-    http = VendorHttp(resources, http.who, address, http.headers)
-    return AssemblyTranscriber(http, str(options.get("model") or MODEL))
+    http = account(options, resources, name=VENDOR, url=URL, headers=_headers)
+    return AssemblyTranscriber.of(http.at(http.url.replace("//streaming.", "//api.")), options)
 
 
-class AssemblyTranscriber:
+def _headers(key: str) -> dict[str, str]:
+    return {"Authorization": key}
+
+
+class AssemblyTranscriber(JobTranscriber[_Job]):
     """A `Transcriber`."""
 
-    longest_s = LONGEST_S
+    usual = "universal-3-5-pro"
+    longest_s = 10 * 3600.0
 
     def __init__(self, http: VendorHttp, model: str) -> None:
-        self._http = http
-        self.model = model
+        super().__init__(http, model)
         abilities: set[HearingAbility] = {"language", "words", "confidence", "speakers"}
         if model.startswith("universal-3"):
             abilities.add("prompt")
@@ -78,18 +75,16 @@ class AssemblyTranscriber:
         audio = recording.sound.wav()
         there = await self._http.read(_Uploaded, "POST", "/v2/upload", data=audio)
         wanted = {"audio_url": there.upload_url, **self._wanted(recording)}
-        async with cleared(self._http) as paths:
+        async with self._cleared() as paths:
             job = await self._http.read(_Job, "POST", "/v2/transcript", json=wanted)
             paths.append(path := f"/v2/transcript/{job.id}")
-            done = await waited(
-                lambda: self._done(path), who=self._http.who, within_s=patience_s(recording)
-            )
+            done = await self._waited(path, recording)
         return _transcript(done, recording)
 
     def _wanted(self, recording: Recording) -> dict[str, Any]:
         wanted: dict[str, Any] = {"speech_models": [self.model]}
         if recording.language:
-            wanted["language_code"] = recording.language.partition("-")[0]
+            wanted["language_code"] = primary(recording.language)
         else:
             wanted["language_detection"] = True
         if recording.speakers:
@@ -101,7 +96,7 @@ class AssemblyTranscriber:
     async def _done(self, path: str) -> _Job | None:
         job = await self._http.read(_Job, "GET", path)
         if job.status == "error" and NO_WORDS not in (job.error or ""):
-            raise lost(Cause.ERROR, f"{self._http.who} could not transcribe it")
+            raise self._failed()
         return job if job.status in ("completed", "error") else None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 
 from telebot.call.errors import ProviderConfigError
+from telebot.providers import vendor
 from telebot.providers.azure import VENDOR
 from telebot.providers.azure_rest import TTS_PATH, VOICE, VOICES_PATH, key_headers, ssml
 from telebot.providers.clips import (
@@ -25,19 +26,19 @@ from telebot.providers.clips import (
     Use,
     VoiceRow,
     Word,
+    mean,
 )
+from telebot.providers.http_hearing import HttpTranscriber
 from telebot.providers.http_voice import HttpVoice
 from telebot.providers.locale import locale
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS, VendorHttp, account, file_form
+from telebot.providers.vendor_http import VendorHttp, account, file_form
 
 WHO = "azure"
 STT_MODEL = "fast-transcription"
 PATH = "/speechtotext/transcriptions:transcribe?api-version=2024-11-15"
-LONGEST_S = 7000.0
 MOST_SPEAKERS = 10
 TTS_MODEL = "neural"
-LONGEST = 3000  # characters: far less than the ten minutes of sound that one request may give
 RATE_HZ = 24_000
 
 
@@ -79,15 +80,16 @@ def build_transcriber(options: Mapping[str, Any], resources: Resources) -> Azure
     """`base_url`, `api_key_env`; the region is AZURE_REGION. Raises ProviderConfigError."""
     if (options.get("model") or STT_MODEL) != STT_MODEL:
         raise ProviderConfigError(f"{WHO} transcribes recordings by {STT_MODEL} alone")
-    return AzureTranscriber(_account(options, resources, "api.cognitive.microsoft.com", KEYS))
+    host = "api.cognitive.microsoft.com"
+    return AzureTranscriber.of(_account(options, resources, host, vendor.MODEL_KEYS), options)
 
 
 def build_speaker(options: Mapping[str, Any], resources: Resources) -> AzureVoice:
     """`voice`, `base_url`, `api_key_env`; a `model` is a voice. Raises ProviderConfigError."""
-    http = _account(options, resources, "tts.speech.microsoft.com", (*KEYS, "voice"))
+    http = _account(options, resources, "tts.speech.microsoft.com", vendor.VOICE_KEYS)
     model = str(options.get("model") or TTS_MODEL)
-    voice = VOICE if model == TTS_MODEL else model
-    return AzureVoice(http, model, str(options.get("voice") or voice))
+    voice = options.get("voice") or (VOICE if model == TTS_MODEL else model)
+    return AzureVoice.of(http, {**options, "voice": voice})
 
 
 def _account(
@@ -100,17 +102,14 @@ def _account(
     return account(options, resources, name=VENDOR, url=url, headers=key_headers, keys=keys)
 
 
-class AzureTranscriber:
+class AzureTranscriber(HttpTranscriber):
     """A `Transcriber`."""
 
+    usual = STT_MODEL
+    longest_s = 7000.0
     abilities: frozenset[HearingAbility] = frozenset(
         {"language", "words", "confidence", "speakers"}
     )
-    longest_s = LONGEST_S
-    model = STT_MODEL
-
-    def __init__(self, http: VendorHttp) -> None:
-        self._http = http
 
     async def transcribe(self, recording: Recording) -> Transcript:
         """One request; without a language the vendor finds it out."""
@@ -122,12 +121,11 @@ class AzureTranscriber:
         definition = json.dumps({**wanted, **recording.options})
         form = file_form("audio", recording.sound.wav(), definition=definition)
         found = await self._http.read(_Transcript, "POST", PATH, data=form)
-        sure = [each.confidence for each in found.phrases if each.confidence is not None]
         locales = [each.locale for each in found.phrases if each.locale]
         return Transcript(
             " ".join(each.text.strip() for each in found.combinedPhrases).strip(),
             locales[0] if locales else recording.language,
-            round(sum(sure) / len(sure), 4) if sure else None,
+            mean(each.confidence for each in found.phrases),
             tuple(_words(found)),
             (Use(found.durationMilliseconds / 1000, "s"),),
         )
@@ -145,7 +143,9 @@ def _words(found: _Transcript) -> Iterator[Word]:
 class AzureVoice(HttpVoice):
     """A `Speaker` that `ListsVoices`."""
 
-    longest = LONGEST
+    usual = TTS_MODEL, VOICE
+    # characters: far less than the ten minutes of sound that one request may give
+    longest = 3000
     rate_hz = RATE_HZ
     abilities: frozenset[SpeakingAbility] = frozenset({"language", "speed"})
 

@@ -58,8 +58,7 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> Any:
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken, and the model and the voice are there."""
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
     headers = {"Authorization": f"Bearer {key}", "Cartesia-Version": VERSION}
     if kind == "tts":
         voice = vendor.chosen(options, "voice", TTS_VOICE)

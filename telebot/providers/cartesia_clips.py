@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from telebot.providers import vendor
 from telebot.providers.cartesia import STT_MODEL, TTS_MODEL, TTS_VOICE, URL, VENDOR, VERSION
 from telebot.providers.clips import (
     HearingAbility,
@@ -22,12 +23,12 @@ from telebot.providers.clips import (
     VoiceRow,
     Word,
 )
+from telebot.providers.http_hearing import HttpTranscriber
 from telebot.providers.http_voice import HttpVoice
+from telebot.providers.locale import primary
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS, VendorHttp, account, bearer, file_form
+from telebot.providers.vendor_http import account, bearer, file_form
 
-LONGEST_S = 3600.0
-LONGEST = 5000
 RATE_HZ = 24_000
 SLOWEST, FASTEST = 0.6, 1.5  # of the vendor's voices; what is asked beyond is held there
 
@@ -59,36 +60,32 @@ class _Voices(BaseModel):
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> InkTranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
     http = account(options, resources, name=VENDOR, url=URL, headers=_headers)
-    return InkTranscriber(http, str(options.get("model") or STT_MODEL))
+    return InkTranscriber.of(http, options)
 
 
 def build_speaker(options: Mapping[str, Any], resources: Resources) -> SonicVoice:
     """`model`, `voice`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    keys = (*KEYS, "voice")
+    keys = vendor.VOICE_KEYS
     http = account(options, resources, name=VENDOR, url=URL, headers=_headers, keys=keys)
-    voice = str(options.get("voice") or TTS_VOICE)
-    return SonicVoice(http, str(options.get("model") or TTS_MODEL), voice)
+    return SonicVoice.of(http, options)
 
 
 def _headers(key: str) -> dict[str, str]:
     return {**bearer(key), "Cartesia-Version": VERSION}
 
 
-class InkTranscriber:
+class InkTranscriber(HttpTranscriber):
     """A `Transcriber`."""
 
+    usual = STT_MODEL
+    longest_s = 3600.0
     abilities: frozenset[HearingAbility] = frozenset({"language", "words"})
-    longest_s = LONGEST_S
-
-    def __init__(self, http: VendorHttp, model: str) -> None:
-        self._http = http
-        self.model = model
 
     async def transcribe(self, recording: Recording) -> Transcript:
         """One request."""
         fields = {"model": self.model}
         if recording.language:
-            fields["language"] = recording.language.partition("-")[0]
+            fields["language"] = primary(recording.language)
         if recording.words:
             fields["timestamp_granularities[]"] = "word"
         fields |= {str(name): str(value) for name, value in recording.options.items()}
@@ -106,7 +103,8 @@ class InkTranscriber:
 class SonicVoice(HttpVoice):
     """A `Speaker` that `ListsVoices`; a cloned voice's id is a voice."""
 
-    longest = LONGEST
+    usual = TTS_MODEL, TTS_VOICE
+    longest = 5000
     rate_hz = RATE_HZ
     abilities: frozenset[SpeakingAbility] = frozenset({"language", "speed", "any_voice"})
 
@@ -119,7 +117,7 @@ class SonicVoice(HttpVoice):
             "output_format": sound,
         }
         if script.language:
-            body["language"] = script.language.partition("-")[0]
+            body["language"] = primary(script.language)
         if script.speed != 1.0:
             speed = min(FASTEST, max(SLOWEST, script.speed))
             body["generation_config"] = {"speed": speed}

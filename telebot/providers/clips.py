@@ -8,7 +8,7 @@ counts. Each asks its vendor once: to ask again is the router's business. What g
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -183,6 +183,12 @@ class ListsVoices(Protocol):
 def characters(script: Script) -> tuple[Use, ...]:
     """The usual bill of a voice."""
     return (Use(float(len(script.text)), "characters"),)
+
+
+def mean(sure: Iterable[float | None]) -> float | None:
+    """How sure a vendor is of the whole, that tells it of parts."""
+    known = [each for each in sure if each is not None]
+    return round(sum(known) / len(known), 4) if known else None
 
 
 def lost(cause: Cause, message: str = "", retry_after_s: float | None = None) -> ClipFailed:

@@ -58,8 +58,7 @@ def _built(
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken, and the model or the voice is there."""
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
     headers = {"Authorization": f"Token {key}"}
     await get_json(resources, f"{url}/v1/auth/token", headers, who="deepgram")
     models = await get_json(resources, f"{url}/v1/models", headers, who="deepgram")

@@ -39,7 +39,6 @@ LONGEST_S = 7200.0
 LONGEST = 2000  # characters of one request
 RATE_HZ = 24_000
 PIECE_BYTES = 4800
-KEYS = ("model", "api_key_env", "base_url")
 
 
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> DeepgramTranscriber:
@@ -57,9 +56,8 @@ def build_speaker(options: Mapping[str, Any], resources: Resources) -> DeepgramS
 def _client(
     options: Mapping[str, Any], resources: Resources
 ) -> tuple[AsyncDeepgramClient, str, str]:
-    vendor.check_known("key", options, KEYS, WHO)
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
+    vendor.check_known("key", options, vendor.MODEL_KEYS, WHO)
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
     where = DeepgramClientEnvironment(
         base=url, production=vendor.like("wss://x", url), agent=url, agent_rest=url
     )

@@ -20,7 +20,7 @@ from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers import elevenlabs, vendor
 from telebot.providers.one_socket import CLOSE_CATEGORIES
 from telebot.providers.resources import CONNECT_S, Resources
-from telebot.providers.vendor_error import VendorError
+from telebot.providers.vendor_error import VendorError, kind_of
 
 WHO = elevenlabs.WHO
 ROUNDING_S = 0.02
@@ -59,8 +59,9 @@ class Address:
     def __init__(self, options: Mapping[str, Any], resources: Resources) -> None:
         """Raises ProviderConfigError."""
         self.agent = agent_of(options)
-        self._key = vendor.vendor_key(options, resources.environ, elevenlabs.VENDOR)
-        self._url = vendor.vendor_url(options, resources.environ, elevenlabs.VENDOR, elevenlabs.URL)
+        self._key, self._url = vendor.access(
+            options, resources.environ, elevenlabs.VENDOR, elevenlabs.URL
+        )
         self._resources = resources
 
     async def signed(self) -> str:
@@ -93,6 +94,11 @@ def category_of(closed: ConnectionClosed) -> ErrorCategory:
     if closed.rcvd and "oo many concurrent" in closed.rcvd.reason:
         return ErrorCategory.RATE_LIMIT
     return CLOSE_CATEGORIES.get(code, ErrorCategory.CONNECTIVITY)
+
+
+def kind(error: Exception) -> ErrorCategory | None:
+    """Why a conversation could not be opened, or was lost."""
+    return category_of(error) if isinstance(error, ConnectionClosed) else kind_of(error)
 
 
 class Answer:

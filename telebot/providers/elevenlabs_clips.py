@@ -32,6 +32,7 @@ from telebot.providers.clips import (
 )
 from telebot.providers.failure import Cause
 from telebot.providers.generated_sdk import ONCE, failing, shared_http
+from telebot.providers.locale import primary
 from telebot.providers.resources import Resources
 
 WHO = vendor_file.WHO
@@ -39,7 +40,6 @@ STT_MODEL = "scribe_v2"
 LONGEST_S = 4 * 3600.0
 LONGEST = 10_000
 RATE_HZ = 24_000
-KEYS = ("model", "voice", "api_key_env", "base_url")
 VOICE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 SLOWEST, FASTEST = 0.7, 1.2  # of the vendor's voices; what is asked beyond is held there
 
@@ -57,13 +57,10 @@ def build_speaker(options: Mapping[str, Any], resources: Resources) -> ElevenLab
 
 
 def _client(options: Mapping[str, Any], resources: Resources) -> AsyncElevenLabs:
-    vendor.check_known("key", options, KEYS, WHO)
-    name = vendor_file.VENDOR
-    return AsyncElevenLabs(
-        api_key=vendor.vendor_key(options, resources.environ, name),
-        base_url=vendor.vendor_url(options, resources.environ, name, vendor_file.URL),
-        httpx_client=shared_http(resources),
-    )
+    vendor.check_known("key", options, vendor.VOICE_KEYS, WHO)
+    environ = resources.environ
+    key, url = vendor.access(options, environ, vendor_file.VENDOR, vendor_file.URL)
+    return AsyncElevenLabs(api_key=key, base_url=url, httpx_client=shared_http(resources))
 
 
 def _with(options: Mapping[str, Any]) -> Any:
@@ -87,7 +84,7 @@ class ScribeTranscriber:
         """One request; words always come with their times."""
         wanted: dict[str, Any] = {"tag_audio_events": False, "timestamps_granularity": "word"}
         if recording.language:
-            wanted["language_code"] = recording.language.partition("-")[0]
+            wanted["language_code"] = primary(recording.language)
         if recording.speakers:
             wanted["diarize"] = True
         with failing(WHO, ApiError):
@@ -131,7 +128,7 @@ class ElevenLabsSpeaker:
             raise lost(Cause.BAD_REQUEST, f"{WHO} has no such voice")
         wanted: dict[str, Any] = {}
         if script.language:
-            wanted["language_code"] = script.language.partition("-")[0]
+            wanted["language_code"] = primary(script.language)
         if script.speed != 1.0:
             wanted["voice_settings"] = VoiceSettings(speed=min(FASTEST, max(SLOWEST, script.speed)))
         with failing(WHO, ApiError):

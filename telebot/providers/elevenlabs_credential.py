@@ -18,7 +18,7 @@ from telebot.call.errors import ProviderConfigError
 from telebot.providers import elevenlabs, vendor
 from telebot.providers.credentials import Credential, Wanted
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS, account
+from telebot.providers.vendor_http import account
 
 GOOD_FOR = timedelta(minutes=15)
 
@@ -45,7 +45,7 @@ async def credential(
         name=elevenlabs.VENDOR,
         url=elevenlabs.URL,
         headers=lambda key: {"xi-api-key": key},
-        keys=(*KEYS, "agent", "overrides", "settings"),
+        keys=(*vendor.MODEL_KEYS, "agent", "overrides", "settings"),
     )
     path = "/v1/convai/conversation/get-signed-url"
     made = await http.read(Signed, "GET", path, params={"agent_id": agent})

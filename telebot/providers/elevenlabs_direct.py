@@ -14,19 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from pipecat.utils.errors import ErrorCategory
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from telebot.audio import g711
 from telebot.audio.fullband import Rate
-from telebot.call.errors import ProviderError
 from telebot.providers import vendor
 from telebot.providers.direct import (
     CallerStarts,
@@ -40,16 +34,17 @@ from telebot.providers.direct import (
     Used,
     prompt,
 )
+from telebot.providers.direct_socket import DirectSocket
 from telebot.providers.elevenlabs_agents import (
     KEYS,
     WHO,
     Address,
     Answer,
-    category_of,
+    kind,
     overrides_of,
 )
-from telebot.providers.resources import CONNECT_S, Resources
-from telebot.providers.vendor_error import VendorError, read_object
+from telebot.providers.resources import Resources
+from telebot.providers.vendor_error import VendorError
 
 RATE_HZ = 16_000  # what a console sets, before it has told
 RATES_HZ = (8000, 16_000, 22_050, 24_000, 44_100, 48_000)
@@ -59,10 +54,6 @@ GREETS_S = 1.0  # an agent that has a first message
 FIRST_S = 5.0  # from an answer's text to its sound
 TAIL_S = 0.2  # silence may come behind the last word
 QUIET_END_S = 0.7  # without audio an answer is over: it comes faster than it is played
-SEND_S = 1.0
-CLOSE_S = 0.5
-FAILURES = (WebSocketException, OSError, TimeoutError)
-JUNK = (AttributeError, KeyError, TypeError, ValueError, binascii.Error)
 
 
 def build(options: Mapping[str, Any], resources: Resources) -> ElevenLabsDirect:
@@ -78,7 +69,7 @@ class ElevenLabsDirect:
         self.rate_hz = RATE_HZ
         self._address = address
         self._overrides = overrides
-        self._socket: ClientConnection | None = None
+        self._socket = DirectSocket(WHO, kind)
         self._output = self._input = f"pcm_{RATE_HZ}"
         self._to_input = Rate(RATE_HZ, RATE_HZ)
         self._answer: Answer | None = None
@@ -90,31 +81,22 @@ class ElevenLabsDirect:
     async def open(self, manner: Manner, history: Sequence[Mapping[str, Any]]) -> None:
         """Connected, and what there is to know told. Raises `VendorError`, ProviderError."""
         address = await self._address.signed()
-        try:
-            self._socket = await connect(
-                address,
-                open_timeout=CONNECT_S,
-                close_timeout=CLOSE_S,
-                compression=None,
-                max_size=4 << 20,
-            )
-        except FAILURES as error:
-            raise _lost(error) from error
+        await self._socket.open(address, compression=None)
         begin: dict[str, Any] = {"type": "conversation_initiation_client_data"}
         overrides = dict(self._overrides)
         if manner.voice:
             overrides["tts"] = {**overrides.get("tts", {}), "voice_id": manner.voice}
         if overrides:
             begin["conversation_config_override"] = overrides
-        await self._send(begin)
+        await self._socket.send(begin)
         await self._until_open()
         self._told_at = asyncio.get_running_loop().time()
         if told := prompt(manner):
-            await self._send({"type": "contextual_update", "text": told})
+            await self._socket.send({"type": "contextual_update", "text": told})
         for message in history:
             who = "The user said" if message.get("role") == "user" else "You said"
             said = f"{who}: {message.get('content') or ''}"
-            await self._send({"type": "contextual_update", "text": said})
+            await self._socket.send({"type": "contextual_update", "text": said})
         if history:
             await self._not_greeted()
 
@@ -123,11 +105,11 @@ class ElevenLabsDirect:
         if self._input == ULAW:
             audio = g711.encode(audio)
         if audio:
-            await self._send({"user_audio_chunk": base64.b64encode(audio).decode()})
+            await self._socket.send({"user_audio_chunk": base64.b64encode(audio).decode()})
 
     async def say(self, text: str) -> None:
         self._dropped = self._answer is not None  # the rest of what is being said
-        await self._send({"type": "user_message", "text": text})
+        await self._socket.send({"type": "user_message", "text": text})
 
     async def cut(self, heard_s: float) -> None:
         """The vendor goes on with an answer that it was not asked to stop by speech: what comes of
@@ -136,12 +118,12 @@ class ElevenLabsDirect:
 
     async def change(self, manner: Manner) -> None:
         told = f"From now on: {prompt(manner)}"
-        await self._send({"type": "contextual_update", "text": told})
+        await self._socket.send({"type": "contextual_update", "text": told})
 
     async def events(self) -> AsyncIterator[DirectEvent]:
         """Raises `VendorError` when the session is over."""
         while True:
-            message = await self._message(self._patience())
+            message = await self._socket.message(self._patience())
             if message is None:
                 for event in self._quiet():
                     yield event
@@ -150,43 +132,26 @@ class ElevenLabsDirect:
                 await self._pong(message)
             elif message.get("type") == "client_tool_call":
                 await self._no_tool(message.get("client_tool_call"))
-            for event in self._read(message):
+            for event in self._socket.understood(self._read, message):
                 yield event
 
     async def close(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            with suppress(*FAILURES):
-                await socket.close()
+        await self._socket.close()
 
     # --- the wire ------------------------------------------------------------------------------
-
-    async def _message(self, within_s: float | None) -> dict[str, Any] | None:
-        """The next one; None where none comes in time."""
-        socket = self._socket
-        if socket is None:
-            raise VendorError("the session was closed", ErrorCategory.CONNECTIVITY)
-        try:
-            async with asyncio.timeout(within_s):
-                raw = await socket.recv()
-        except TimeoutError:
-            return None
-        except FAILURES as error:
-            raise _lost(error) from error
-        return read_object(raw, WHO)
 
     async def _not_greeted(self) -> None:
         """Who has talked for a while is not greeted: an agent's first message is let go by. Where
         none comes in time, it has none."""
         ends_at = asyncio.get_running_loop().time() + GREETS_S
         while (left_s := ends_at - asyncio.get_running_loop().time()) > 0:
-            message = await self._message(left_s)
+            message = await self._socket.message(left_s)
             if message is None:
                 break
             if message.get("type") == "ping":
                 await self._pong(message)
             self._dropped = True
-            self._read(message)
+            self._socket.understood(self._read, message)
             if self._answer is not None:
                 return
         self._dropped = False
@@ -194,7 +159,7 @@ class ElevenLabsDirect:
     async def _pong(self, message: Mapping[str, Any]) -> None:
         pinged = message.get("ping_event")
         name = pinged.get("event_id") if isinstance(pinged, Mapping) else None
-        await self._send({"type": "pong", "event_id": name})
+        await self._socket.send({"type": "pong", "event_id": name})
 
     def _patience(self) -> float | None:
         """How long nothing may come."""
@@ -206,9 +171,7 @@ class ElevenLabsDirect:
 
     async def _until_open(self) -> None:
         while True:
-            message = await self._message(CONNECT_S)
-            if message is None:
-                raise VendorError("no conversation was begun", ErrorCategory.CONNECTIVITY)
+            message = await self._socket.answer()
             if message.get("type") == "conversation_initiation_metadata":
                 told = message.get("conversation_initiation_metadata_event")
                 self._formats(told if isinstance(told, Mapping) else {})
@@ -226,20 +189,10 @@ class ElevenLabsDirect:
         self.rate_hz = FORMATS[self._output]
         self._to_input = Rate(self.rate_hz, FORMATS[self._input])
 
-    async def _send(self, message: Mapping[str, Any]) -> None:
-        socket = self._socket
-        if socket is None:
-            return
-        try:
-            async with asyncio.timeout(SEND_S):
-                await socket.send(json.dumps(message))
-        except FAILURES as error:
-            raise _lost(error) from error
-
     async def _no_tool(self, call: object) -> None:
         """Tools are the client's own business, and it has no words for them here."""
         named = call if isinstance(call, Mapping) else {}
-        await self._send({
+        await self._socket.send({
             "type": "client_tool_result",
             "tool_call_id": named.get("tool_call_id"),
             "result": f"there is no {named.get('tool_name')} here",
@@ -249,24 +202,20 @@ class ElevenLabsDirect:
     # --- what the vendor says ------------------------------------------------------------------
 
     def _read(self, message: Mapping[str, Any]) -> list[DirectEvent]:
-        kind = str(message.get("type"))
-        try:
-            match kind:
-                case "user_transcript":
-                    told = message["user_transcription_event"]
-                    return self._heard(str(told.get("user_transcript") or ""))
-                case "agent_response":
-                    return self._text(str(message["agent_response_event"]["agent_response"]))
-                case "audio":
-                    return self._audio(message["audio_event"])
-                case "interruption":
-                    return self._interruption(message["interruption_event"])
-                case "ping":
-                    return self._billed()
-                case _:
-                    return []
-        except JUNK as error:
-            raise VendorError(f"{WHO} sends what is no message") from error
+        match str(message.get("type")):
+            case "user_transcript":
+                told = message["user_transcription_event"]
+                return self._heard(str(told.get("user_transcript") or ""))
+            case "agent_response":
+                return self._text(str(message["agent_response_event"]["agent_response"]))
+            case "audio":
+                return self._audio(message["audio_event"])
+            case "interruption":
+                return self._interruption(message["interruption_event"])
+            case "ping":
+                return self._billed()
+            case _:
+                return []
 
     def _interruption(self, event: Mapping[str, Any]) -> list[DirectEvent]:
         self._interrupted = max(self._interrupted, int(event.get("event_id") or 0))
@@ -333,13 +282,3 @@ class ElevenLabsDirect:
         now = asyncio.get_running_loop().time()
         used_s, self._told_at = now - self._told_at, now
         return [Used(used_s, "s")] if used_s > 0 else []
-
-
-def _lost(error: BaseException) -> ProviderError:
-    if isinstance(error, ProviderError):
-        return error
-    if isinstance(error, ConnectionClosed):
-        why = error.rcvd.reason if error.rcvd else ""
-        return VendorError(f"the session is over: {why or 'closed'}", category_of(error))
-    kind = ErrorCategory.CONNECTIVITY
-    return VendorError(f"the session is over: {type(error).__name__}", kind)

@@ -42,7 +42,7 @@ from telebot.providers.elevenlabs_agents import (
     WHO,
     Address,
     Answer,
-    category_of,
+    kind,
     overrides_of,
 )
 from telebot.providers.frames import (
@@ -55,7 +55,7 @@ from telebot.providers.frames import (
 )
 from telebot.providers.realtime import TOOLS
 from telebot.providers.resources import CONNECT_S, Resources
-from telebot.providers.vendor_error import VendorError, kind_of, read_object
+from telebot.providers.vendor_error import VendorError, read_object
 
 FORMAT = "ulaw_8000"
 QUIET_END_S = 0.7  # without audio an answer is over: it comes faster than it is played
@@ -126,9 +126,7 @@ class ElevenLabsAgentService(FrameProcessor):
             await self.push_error(f"the session is over: {error}", exception=error)
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
-        if isinstance(exception, ConnectionClosed):
-            return category_of(exception)
-        return kind_of(exception)
+        return kind(exception)
 
     async def _say(self, message: Mapping[str, Any]) -> None:
         if self._over or self._socket is None:

@@ -9,11 +9,14 @@ Flash-Lite refuse a request that ends in the beginning of a reply, and take no t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from telebot.providers import vendor
 from telebot.providers.probing import get_json, listed
 from telebot.providers.resources import Resources
+
+if TYPE_CHECKING:
+    from google.genai import Client
 
 VENDOR = "GEMINI"
 OTHER_KEY = "GOOGLE_API_KEY"  # what Google's own SDK reads as well
@@ -41,28 +44,31 @@ def build_session(
     path: str, options: Mapping[str, Any], resources: Resources, settings: Mapping[str, Any]
 ) -> Any:
     """A service on the process's own client for this key."""
-    from telebot.providers.gemini_llm import Clients
-
-    options = keyed(options, resources.environ)
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
-    clients = resources.kept("gemini clients", lambda: Clients(resources.http()))
     return vendor.named(
         "llm",
         path,
-        options,
+        keyed(options, resources.environ),
         resources.environ,
         vendor=VENDOR,
         settings=settings,
-        given={"client": clients.client(key, url)},
+        given={"client": client(options, resources)},
     )
+
+
+def client(options: Mapping[str, Any], resources: Resources) -> Client:
+    """The process's own client of the vendor's SDK for this key. Raises ProviderConfigError."""
+    from telebot.providers.gemini_llm import Clients
+
+    options = keyed(options, resources.environ)
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
+    clients = resources.kept("gemini clients", lambda: Clients(resources.http()))
+    return clients.client(key, url)
 
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken and the model is there (https://ai.google.dev/api/models)."""
     options = keyed(options, resources.environ)
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
     models = await get_json(
         resources,
         f"{url}/{VERSION}/models?pageSize=1000",

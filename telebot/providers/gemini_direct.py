@@ -27,26 +27,20 @@ from telebot.providers.direct import (
     Used,
     prompt,
 )
+from telebot.providers.direct_socket import session_lost
 from telebot.providers.gemini_live import FAILURES, category
-from telebot.providers.gemini_llm import Clients
 from telebot.providers.gemini_realtime import usage
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_error import VendorError
 
 RATE_HZ = 24_000
-KEYS = ("model", "voice", "language", "api_key_env", "base_url", "settings", "options")
 
 
 def build(options: Mapping[str, Any], resources: Resources) -> GeminiDirect:
     """The same options as `realtime: gemini`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "gemini")
-    options = gemini.keyed(options, resources.environ)
-    key = vendor.vendor_key(options, resources.environ, gemini.VENDOR)
-    url = vendor.vendor_url(options, resources.environ, gemini.VENDOR, gemini.URL)
-    clients = resources.kept("gemini clients", lambda: Clients(resources.http()))
+    vendor.check_known("key", options, vendor.KEYS, "gemini")
     model = str(vendor.chosen(options, "model", gemini.LIVE_MODEL))
     voice = str(options.get("voice") or gemini.LIVE_VOICE)
-    return GeminiDirect(clients.client(key, url), model, voice)
+    return GeminiDirect(gemini.client(options, resources), model, voice)
 
 
 class GeminiDirect:
@@ -79,7 +73,7 @@ class GeminiDirect:
             connecting = self._client.aio.live.connect(model=self._model, config=config)
             self._session = await self._stack.enter_async_context(connecting)
         except FAILURES as error:
-            raise _lost(error) from error
+            raise session_lost(error, category) from error
         if history:
             await self._tell(history)
 
@@ -106,7 +100,7 @@ class GeminiDirect:
                     for event in self._read(message):
                         yield event
             except FAILURES as error:
-                raise _lost(error) from error
+                raise session_lost(error, category) from error
 
     async def close(self) -> None:
         with suppress(*FAILURES):
@@ -126,7 +120,7 @@ class GeminiDirect:
         try:
             await sending
         except FAILURES as error:
-            raise _lost(error) from error
+            raise session_lost(error, category) from error
 
     def _read(self, message: types.LiveServerMessage) -> list[DirectEvent]:
         events: list[DirectEvent] = []
@@ -170,11 +164,3 @@ class GeminiDirect:
             return []
         events += [ReplyAudio(each) for each in audio if each]
         return [*events, ReplyText(text)] if text else events
-
-
-def _lost(error: BaseException) -> VendorError:
-    if isinstance(error, VendorError):
-        return error
-    kind = category(error) if isinstance(error, Exception) else None
-    message = f"the session is over: {type(error).__name__}"
-    return VendorError(message) if kind is None else VendorError(message, kind)

@@ -27,11 +27,10 @@ from telebot.providers import gemini as vendor_file
 from telebot.providers import vendor
 from telebot.providers.clips import ClipFailed, Use, lost
 from telebot.providers.failure import CAUSES, Cause, Failure
-from telebot.providers.gemini_llm import BrokenOff, Clients, Declined, category, whole
+from telebot.providers.gemini_llm import BrokenOff, Declined, category, whole
 from telebot.providers.replies import Finished, Question, Replier, ReplyingAbility, tokens
 from telebot.providers.resources import Resources
 
-KEYS = ("model", "api_key_env", "base_url")
 # models that take a temperature: those before 3.5 Flash-Lite (`gemini.py`)
 SAMPLED = re.compile(r"gemini-(?:1|2|3\.1|3-|3\.5-flash$)")
 # how much thinking each is asked for, as little as it allows; the rest think as they do
@@ -45,12 +44,9 @@ ENDS = {FinishReason.STOP, FinishReason.MAX_TOKENS}
 
 def build_replier(options: Mapping[str, Any], resources: Resources) -> Replier:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "gemini")
-    named = vendor_file.keyed(options, resources.environ)
-    key = vendor.vendor_key(named, resources.environ, vendor_file.VENDOR)
-    url = vendor.vendor_url(named, resources.environ, vendor_file.VENDOR, vendor_file.URL)
-    clients = resources.kept("gemini clients", lambda: Clients(resources.http()))
-    return GeminiReplier(clients.client(key, url), str(options.get("model") or vendor_file.MODEL))
+    vendor.check_known("key", options, vendor.MODEL_KEYS, "gemini")
+    client = vendor_file.client(options, resources)
+    return GeminiReplier(client, str(options.get("model") or vendor_file.MODEL))
 
 
 class GeminiReplier:

@@ -12,16 +12,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from telebot.providers.clips import HearingAbility, Recording, Transcript, Use, Word, lost
-from telebot.providers.failure import Cause
-from telebot.providers.jobs import cleared, patience_s, waited
+from telebot.providers.clips import HearingAbility, Recording, Transcript, Use, Word, mean
+from telebot.providers.http_hearing import JobTranscriber
+from telebot.providers.locale import primary
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import VendorHttp, account, file_form
+from telebot.providers.vendor_http import account, file_form
 
 URL = "https://api.gladia.io"
 JOBS = "/v2/pre-recorded"
-MODEL = "solaria-1"
-LONGEST_S = 8100.0  # 135 minutes
 
 
 class _Uploaded(BaseModel):
@@ -67,42 +65,38 @@ class _Job(BaseModel):
 
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> GladiaTranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    http = account(
-        options, resources, name="GLADIA", url=URL, headers=lambda key: {"x-gladia-key": key}
-    )
-    return GladiaTranscriber(http, str(options.get("model") or MODEL))
+    http = account(options, resources, name="GLADIA", url=URL, headers=_headers)
+    return GladiaTranscriber.of(http, options)
 
 
-class GladiaTranscriber:
+def _headers(key: str) -> dict[str, str]:
+    return {"x-gladia-key": key}
+
+
+class GladiaTranscriber(JobTranscriber[_Result]):
     """A `Transcriber`."""
 
+    usual = "solaria-1"
+    longest_s = 8100.0  # 135 minutes
     abilities: frozenset[HearingAbility] = frozenset(
         {"language", "words", "confidence", "speakers", "prompt"}
     )
-    longest_s = LONGEST_S
-
-    def __init__(self, http: VendorHttp, model: str) -> None:
-        self._http = http
-        self.model = model
 
     async def transcribe(self, recording: Recording) -> Transcript:
         """A job; words always come with their times."""
         http, form = self._http, file_form("audio", recording.sound.wav())
         there = await http.read(_Uploaded, "POST", "/v2/upload", data=form)
         wanted = {"audio_url": there.audio_url, **self._wanted(recording)}
-        async with cleared(http) as paths:
+        async with self._cleared() as paths:
             job = await http.read(_Created, "POST", JOBS, json=wanted)
             paths.append(path := f"{JOBS}/{job.id}")
-            found = await waited(
-                lambda: self._done(path), who=http.who, within_s=patience_s(recording)
-            )
+            found = await self._waited(path, recording)
         said = found.transcription
-        sure = [each.confidence for each in said.utterances if each.confidence is not None]
         seconds = found.metadata.billing_time or recording.sound.seconds
         return Transcript(
             said.full_transcript.strip(),
             said.languages[0] if said.languages else recording.language,
-            round(sum(sure) / len(sure), 4) if sure else None,
+            mean(each.confidence for each in said.utterances),
             tuple(_words(said, speakers=recording.speakers)),
             (Use(seconds, "s"),),
         )
@@ -110,7 +104,7 @@ class GladiaTranscriber:
     def _wanted(self, recording: Recording) -> dict[str, Any]:
         wanted: dict[str, Any] = {"model": self.model}
         if recording.language:
-            wanted["language_config"] = {"languages": [recording.language.partition("-")[0]]}
+            wanted["language_config"] = {"languages": [primary(recording.language)]}
         if recording.speakers:
             wanted["diarization"] = True
         if recording.prompt:
@@ -120,7 +114,7 @@ class GladiaTranscriber:
     async def _done(self, path: str) -> _Result | None:
         job = await self._http.read(_Job, "GET", path)
         if job.status == "error" or (job.status == "done" and job.result is None):
-            raise lost(Cause.ERROR, f"{self._http.who} could not transcribe it")
+            raise self._failed()
         return job.result if job.status == "done" else None
 
 

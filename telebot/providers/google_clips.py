@@ -26,6 +26,7 @@ from telebot.providers.clips import (
     Word,
     characters,
     lost,
+    mean,
 )
 from telebot.providers.failure import Cause, of_error
 from telebot.providers.google import STT_HOST, TTS_HOST, host_of, project_of
@@ -43,7 +44,6 @@ TTS_VOICE = "en-US-Chirp3-HD-Charon"
 LONGEST = 1600  # 5000 bytes, whatever its letters
 RATE_HZ = 24_000
 SLOWEST, FASTEST = 0.25, 2.0
-KEYS = ("model", "api_key_env", "base_url", "options")
 
 
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> GoogleTranscriber:
@@ -54,7 +54,7 @@ def build_transcriber(options: Mapping[str, Any], resources: Resources) -> Googl
 
     from telebot.providers.google_cloud import access, kept
 
-    vendor.check_known("key", options, KEYS, WHO)
+    vendor.check_known("key", options, (*vendor.MODEL_KEYS, "options"), WHO)
     own = options.get("options") or {}
     location = str(own.get("location") or "global")
     who = access(options, resources.environ, host_of(STT_HOST, own))
@@ -77,7 +77,7 @@ def build_speaker(options: Mapping[str, Any], resources: Resources) -> GoogleVoi
 
     from telebot.providers.google_cloud import access, kept
 
-    vendor.check_known("key", options, (*KEYS, "voice"), WHO)
+    vendor.check_known("key", options, (*vendor.VOICE_KEYS, "options"), WHO)
     who = access(options, resources.environ, host_of(TTS_HOST, options.get("options") or {}))
     client = kept(resources, who, TextToSpeechAsyncClient, TextToSpeechGrpcAsyncIOTransport)
     model = str(options.get("model") or TTS_MODEL)
@@ -153,14 +153,13 @@ class GoogleTranscriber:
 
 def _transcript(answer: Any, recording: Recording) -> Transcript:
     best = [result.alternatives[0] for result in answer.results if result.alternatives]
-    sure = [each.confidence for each in best if each.confidence]
     languages = [result.language_code for result in answer.results if result.language_code]
     billed = answer.metadata.total_billed_duration if answer.metadata else None
     seconds = billed.total_seconds() if billed else 0.0
     return Transcript(
         " ".join(each.transcript.strip() for each in best if each.transcript.strip()),
         languages[0] if languages else recording.language,
-        round(sum(sure) / len(sure), 4) if sure else None,
+        mean(each.confidence or None for each in best),
         tuple(_words(best)),
         (Use(seconds, "s"),) if seconds else (),
     )

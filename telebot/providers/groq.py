@@ -59,8 +59,7 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken and the model is there and in service."""
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL)
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
     headers = {"Authorization": f"Bearer {key}"}
     models = await get_json(resources, f"{url}/models", headers, who="groq")
     active = [str(m.get("id")) for m in models.get("data", ()) if m.get("active", True)]

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from telebot.providers import groq, vendor
-from telebot.providers.openai_clips import KEYS, OpenAITranscriber
+from telebot.providers.openai_clips import OpenAITranscriber
 from telebot.providers.openai_wire import account
 from telebot.providers.resources import Resources
 
 
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> OpenAITranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "groq")
+    vendor.check_known("key", options, vendor.VOICE_KEYS, "groq")
     http = account(options, resources, groq.VENDOR, groq.URL, "groq")
     return OpenAITranscriber(http, str(options.get("model") or groq.STT_MODEL))

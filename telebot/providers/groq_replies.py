@@ -11,14 +11,14 @@ from typing import Any
 
 from telebot.providers import groq, vendor
 from telebot.providers.openai_client import shared_client
-from telebot.providers.openai_replies import KEYS, OpenAIReplier
+from telebot.providers.openai_replies import OpenAIReplier
 from telebot.providers.replies import Replier
 from telebot.providers.resources import Resources
 
 
 def build_replier(options: Mapping[str, Any], resources: Resources) -> Replier:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "groq")
+    vendor.check_known("key", options, vendor.MODEL_KEYS, "groq")
     client = shared_client(options, resources, groq.VENDOR, groq.URL)
     model = str(options.get("model") or groq.LLM_MODEL)
     effort = groq.effort(model)

@@ -7,8 +7,8 @@ and gives whole samples.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Self
 
 from telebot.providers.asking import pieces, whole_samples
 from telebot.providers.clips import Script, SpeakingAbility, Use, characters
@@ -18,8 +18,10 @@ HEAD = 64 << 10  # of a WAV file, at most
 
 
 class HttpVoice(ABC):
-    """A `Speaker`; those that come from it say `longest`, `rate_hz`, `abilities` and `request`."""
+    """A `Speaker`; those that come from it say `usual`, `longest`, `rate_hz`, `abilities` and
+    `request`."""
 
+    usual: tuple[str, str]  # the model and the voice of who names none
     longest: int
     rate_hz: int
     abilities: frozenset[SpeakingAbility] = frozenset()
@@ -28,6 +30,12 @@ class HttpVoice(ABC):
         self._http = http
         self.model = model
         self.voice = voice
+
+    @classmethod
+    def of(cls, http: VendorHttp, options: Mapping[str, Any]) -> Self:
+        """With the model and the voice that the options name."""
+        model, voice = cls.usual
+        return cls(http, str(options.get("model") or model), str(options.get("voice") or voice))
 
     @abstractmethod
     def request(self, script: Script) -> tuple[str, dict[str, Any]]:

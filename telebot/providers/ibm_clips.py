@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel
 
+from telebot.providers import vendor
 from telebot.providers.clips import (
     HearingAbility,
     Recording,
@@ -24,20 +25,20 @@ from telebot.providers.clips import (
     Transcript,
     VoiceRow,
     Word,
+    mean,
 )
+from telebot.providers.http_hearing import HttpTranscriber
 from telebot.providers.http_voice import HttpVoice
 from telebot.providers.locale import locale
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS, VendorHttp, account
+from telebot.providers.vendor_http import VendorHttp, account
 
 WHO = "ibm-watson"
 REGION = "us-south"
 STT_MODEL = "en-US_Multimedia"
 FAMILY = "_Multimedia"  # the models for 16 kHz and more, one a language
-LONGEST_S = 1000.0  # 100 MB in one request
 TTS_MODEL = "V3"
 TTS_VOICE = "en-US_MichaelV3Voice"
-LONGEST = 1600  # 5 kB of text, whatever its letters
 RATE_HZ = 22_050
 SOUND = f"audio/l16;rate={RATE_HZ};endianness=little-endian"
 
@@ -71,16 +72,16 @@ class _Voices(BaseModel):
 
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> WatsonTranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    http = _account(options, resources, "speech-to-text", KEYS)
-    return WatsonTranscriber(http, str(options.get("model") or STT_MODEL))
+    http = _account(options, resources, "speech-to-text", vendor.MODEL_KEYS)
+    return WatsonTranscriber.of(http, options)
 
 
 def build_speaker(options: Mapping[str, Any], resources: Resources) -> WatsonVoice:
     """`voice`, `base_url`, `api_key_env`; a `model` is a voice. Raises ProviderConfigError."""
-    http = _account(options, resources, "text-to-speech", (*KEYS, "voice"))
+    http = _account(options, resources, "text-to-speech", vendor.VOICE_KEYS)
     model = str(options.get("model") or TTS_MODEL)
-    voice = str(options.get("voice") or (TTS_VOICE if model == TTS_MODEL else model))
-    return WatsonVoice(http, model, voice)
+    voice = options.get("voice") or (TTS_VOICE if model == TTS_MODEL else model)
+    return WatsonVoice.of(http, {**options, "voice": voice})
 
 
 def _account(
@@ -95,18 +96,15 @@ def _basic(key: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(f'apikey:{key}'.encode()).decode()}"}
 
 
-class WatsonTranscriber:
+class WatsonTranscriber(HttpTranscriber):
     """A `Transcriber`; the language is the model's, so another one is heard by its own model of
     the same family."""
 
+    usual = STT_MODEL
+    longest_s = 1000.0  # 100 MB in one request
     abilities: frozenset[HearingAbility] = frozenset(
         {"language", "words", "confidence", "speakers"}
     )
-    longest_s = LONGEST_S
-
-    def __init__(self, http: VendorHttp, model: str) -> None:
-        self._http = http
-        self.model = model
 
     async def transcribe(self, recording: Recording) -> Transcript:
         """One request; words always come with their times."""
@@ -125,11 +123,10 @@ class WatsonTranscriber:
             headers={"Content-Type": "audio/wav"},
         )
         best = [result.alternatives[0] for result in found.results if result.alternatives]
-        sure = [each.confidence for each in best if each.confidence is not None]
         return Transcript(
             " ".join(each.transcript.strip() for each in best).strip(),
             model.partition("_")[0],
-            round(sum(sure) / len(sure), 4) if sure else None,
+            mean(each.confidence for each in best),
             tuple(_words(best, _speakers(found))),
         )
 
@@ -154,7 +151,8 @@ def _words(best: list[_Alternative], speakers: Mapping[float, str]) -> Iterator[
 class WatsonVoice(HttpVoice):
     """A `Speaker` that `ListsVoices`."""
 
-    longest = LONGEST
+    usual = TTS_MODEL, TTS_VOICE
+    longest = 1600  # 5 kB of text, whatever its letters
     rate_hz = RATE_HZ
     abilities: frozenset[SpeakingAbility] = frozenset({"speed"})
 

@@ -1,4 +1,5 @@
-"""A language's usual country, for vendors that want one: ``en`` is ``en-US`` to them."""
+"""Language tags as vendors want them: the language alone, or with its usual country (``en`` is
+``en-US`` to them)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,11 @@ COUNTRIES = {
     "sl": "SI", "sq": "AL", "sr": "RS", "sv": "SE", "sw": "KE", "ta": "IN", "te": "IN", "uk": "UA",
     "ur": "PK", "vi": "VN", "zh": "CN", "zu": "ZA",
 }  # fmt: skip
+
+
+def primary(tag: str) -> str:
+    """The language alone (RFC 5646, section 2.2.1): ``de`` of ``de-AT``."""
+    return tag.partition("-")[0].lower()
 
 
 def locale(tag: str) -> str:

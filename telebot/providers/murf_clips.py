@@ -14,16 +14,14 @@ from typing import Any
 
 from pydantic import BaseModel, RootModel
 
+from telebot.providers import vendor
 from telebot.providers.clips import Script, SpeakingAbility, VoiceRow
 from telebot.providers.http_voice import HttpVoice
 from telebot.providers.locale import locale
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS, account
+from telebot.providers.vendor_http import account
 
 URL = "https://api.murf.ai"
-MODEL = "GEN2"
-VOICE = "en-US-natalie"
-LONGEST = 3000
 RATE_HZ = 24_000
 SLOWEST, FASTEST = -50, 50  # per cent
 
@@ -43,20 +41,20 @@ def build_speaker(options: Mapping[str, Any], resources: Resources) -> MurfVoice
     """`model` (``GEN2``, ``FALCON``), `voice`, `base_url`, `api_key_env`. Raises
     ProviderConfigError."""
     http = account(
-        options,
-        resources,
-        name="MURF",
-        url=URL,
-        headers=lambda key: {"api-key": key},
-        keys=(*KEYS, "voice"),
+        options, resources, name="MURF", url=URL, headers=_headers, keys=vendor.VOICE_KEYS
     )
-    return MurfVoice(http, str(options.get("model") or MODEL), str(options.get("voice") or VOICE))
+    return MurfVoice.of(http, options)
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"api-key": key}
 
 
 class MurfVoice(HttpVoice):
     """A `Speaker` that `ListsVoices`."""
 
-    longest = LONGEST
+    usual = "GEN2", "en-US-natalie"
+    longest = 3000
     rate_hz = RATE_HZ
     abilities: frozenset[SpeakingAbility] = frozenset({"language", "speed"})
 

@@ -111,8 +111,8 @@ def build_segmented_stt(options: Mapping[str, Any], resources: Resources) -> Any
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key is taken, and the model and the voice are there."""
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL).removesuffix("/realtime")
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
+    url = url.removesuffix("/realtime")
     headers = {"Authorization": f"Bearer {key}"}
     models = await get_json(resources, f"{url}/models", headers, who="openai")
     model = vendor.chosen(options, "model", MODELS.get(kind))

@@ -25,9 +25,10 @@ def shared_client(
 ) -> openai.AsyncOpenAI:
     """A client of a vendor (``OPENAI``) on the process's connections, which asks once. Raises
     ProviderConfigError."""
+    key, url = vendor.access(options, resources.environ, name, url)
     return openai.AsyncOpenAI(
-        api_key=vendor.vendor_key(options, resources.environ, name),
-        base_url=vendor.vendor_url(options, resources.environ, name, url),
+        api_key=key,
+        base_url=url,
         http_client=vendor_file.openai_http(resources),
         max_retries=0,
         timeout=TIMEOUT_S,

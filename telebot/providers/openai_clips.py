@@ -31,6 +31,7 @@ from telebot.providers.clips import (
     lost,
 )
 from telebot.providers.failure import Cause
+from telebot.providers.locale import primary
 from telebot.providers.openai_wire import account, events, form, post, read_json
 from telebot.providers.resources import Resources
 from telebot.providers.vendor_http import VendorHttp
@@ -41,19 +42,18 @@ LONGEST = 4096
 FILES = frozenset({"mp3"})
 FIXED: frozenset[SpeakingAbility] = frozenset({"speed", "any_voice"})
 TOLD_HOW: frozenset[SpeakingAbility] = FIXED | {"instructions"}
-KEYS = ("model", "voice", "api_key_env", "base_url")
 
 
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> OpenAITranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "openai")
+    vendor.check_known("key", options, vendor.VOICE_KEYS, "openai")
     http = account(options, resources, vendor_file.VENDOR, vendor_file.URL, "openai")
     return OpenAITranscriber(http, str(options.get("model") or STT_MODEL))
 
 
 def build_speaker(options: Mapping[str, Any], resources: Resources) -> OpenAISpeaker:
     """`model`, `voice`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "openai")
+    vendor.check_known("key", options, vendor.VOICE_KEYS, "openai")
     http = account(options, resources, vendor_file.VENDOR, vendor_file.URL, "openai")
     model = str(options.get("model") or vendor_file.TTS_MODEL)
     voice = str(options.get("voice") or vendor_file.TTS_VOICE)
@@ -162,7 +162,7 @@ def _asked(
     """The form of a request, and its media type."""
     asked: dict[str, Any] = {"model": model}
     if recording.language and recording.task == "transcribe":
-        asked["language"] = recording.language.partition("-")[0]
+        asked["language"] = primary(recording.language)
     if recording.prompt:
         asked["prompt"] = recording.prompt
     if recording.task == "translate":  # knows neither language nor granularities

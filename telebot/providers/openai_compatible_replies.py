@@ -14,7 +14,7 @@ from typing import Any
 from telebot.providers import vendor
 from telebot.providers.openai_client import shared_client
 from telebot.providers.openai_compatible import NAME, VENDOR, address
-from telebot.providers.openai_replies import KEYS, OpenAIReplier
+from telebot.providers.openai_replies import OpenAIReplier
 from telebot.providers.replies import Replier
 from telebot.providers.resources import Resources
 
@@ -23,7 +23,7 @@ LIMIT = "max_tokens"
 
 def build_replier(options: Mapping[str, Any], resources: Resources) -> Replier:
     """`base_url`, `model`, `api_key_env`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, NAME)
+    vendor.check_known("key", options, vendor.MODEL_KEYS, NAME)
     address(options, resources, "llm")
     known = f"{VENDOR}_API_KEY"
     keyed = {"api_key_env": known if resources.environ.get(known) else None, **options}

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from telebot.providers import openai, vendor
 from telebot.providers.credentials import Credential, Wanted
+from telebot.providers.locale import primary
 from telebot.providers.openai_realtime import MODEL, TRANSCRIBER, VOICE
 from telebot.providers.resources import Resources
 from telebot.providers.vendor_http import account, bearer
@@ -37,7 +38,7 @@ async def credential(
     model = wanted.model or str(options.get("model") or MODEL)
     heard: dict[str, Any] = {"model": TRANSCRIBER}
     if wanted.language:
-        heard["language"] = wanted.language.partition("-")[0].lower()
+        heard["language"] = primary(wanted.language)
     session: dict[str, Any] = {
         "type": "realtime",
         "model": model,

@@ -8,16 +8,9 @@ https://developers.openai.com/api/docs/guides/realtime-vad.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
-
-from pipecat.utils.errors import ErrorCategory
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from telebot.providers import openai, vendor
 from telebot.providers.direct import (
@@ -33,32 +26,28 @@ from telebot.providers.direct import (
     Used,
     prompt,
 )
+from telebot.providers.direct_socket import DirectSocket
+from telebot.providers.locale import primary
 from telebot.providers.openai_errors import category, category_of
 from telebot.providers.openai_realtime import HARMLESS, MODEL, TRANSCRIPTION, VOICE
 from telebot.providers.openai_responses import Responses, item_of, usage
-from telebot.providers.resources import CONNECT_S, Resources
-from telebot.providers.vendor_error import VendorError, read_object
+from telebot.providers.resources import Resources
+from telebot.providers.vendor_error import VendorError
 
+WHO = "openai"
 RATE_HZ = 24_000
 BYTES_PER_MS = RATE_HZ // 1000 * 2
 PCM = {"type": "audio/pcm", "rate": RATE_HZ}
 SILENCE_MS = 500  # after which the vendor takes a turn for over
-SEND_S = 2.0
-CLOSE_S = 0.5
 # models that stream their text know no turns of the vendor's
 TRANSCRIBER = openai.FILE_STT_MODEL
-KEYS = ("model", "voice", "language", "api_key_env", "base_url", "settings", "options")
 Handle = Callable[[Mapping[str, Any]], Sequence[DirectEvent]]
-FAILURES = (WebSocketException, OSError, TimeoutError)
-JUNK = (ValueError, TypeError, AttributeError)  # a message of another shape than it is to have
-MAX_MESSAGE_BYTES = 8 << 20
 
 
 def build(options: Mapping[str, Any], resources: Resources) -> OpenAIDirect:
     """The same options as `realtime: openai`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "openai")
-    key = vendor.vendor_key(options, resources.environ, openai.VENDOR)
-    url = vendor.vendor_url(options, resources.environ, openai.VENDOR, openai.SOCKET)
+    vendor.check_known("key", options, vendor.KEYS, WHO)
+    key, url = vendor.access(options, resources.environ, openai.VENDOR, openai.SOCKET)
     url = url if url.endswith("/realtime") else f"{url}/realtime"
     model = str(vendor.chosen(options, "model", MODEL))
     return OpenAIDirect(f"{url}?model={model}", key, str(options.get("voice") or VOICE))
@@ -73,7 +62,7 @@ class OpenAIDirect:
         self._url = url
         self._key = key
         self._voice = voice
-        self._socket: ClientConnection | None = None
+        self._socket = DirectSocket(WHO, category)
         self._responses = Responses(BYTES_PER_MS)
         self._partials: dict[str, str] = {}
         self._speech_ms: dict[str, int] = {}  # by item: where it begins, then how long it is
@@ -91,21 +80,12 @@ class OpenAIDirect:
 
     async def open(self, manner: Manner, history: Sequence[Mapping[str, Any]]) -> None:
         """Connected and configured. Raises `VendorError`."""
-        try:
-            self._socket = await connect(
-                self._url,
-                additional_headers={"Authorization": f"Bearer {self._key}"},
-                open_timeout=CONNECT_S,
-                close_timeout=CLOSE_S,
-                max_size=MAX_MESSAGE_BYTES,
-            )
-            await self._until("session.created")
-            await self._update(manner, whole=True)
-            await self._until("session.updated")
-            for message in history:
-                await self._send("conversation.item.create", item=item_of(message))
-        except FAILURES as error:
-            raise _lost(error) from error
+        await self._socket.open(self._url, {"Authorization": f"Bearer {self._key}"})
+        await self._until("session.created")
+        await self._update(manner, whole=True)
+        await self._until("session.updated")
+        for message in history:
+            await self._send("conversation.item.create", item=item_of(message))
 
     async def hear(self, pcm16: bytes) -> None:
         await self._send("input_audio_buffer.append", audio=base64.b64encode(pcm16).decode())
@@ -129,41 +109,21 @@ class OpenAIDirect:
 
     async def events(self) -> AsyncIterator[DirectEvent]:
         """Raises `VendorError` when the session is over."""
-        socket = self._socket
-        if socket is None:
-            return
-        try:
-            async for message in socket:
-                told = read_object(message, "openai")
-                for event in self._read(told):
-                    yield event
-                if told.get("type") == "response.done" and self._responses.owed:
-                    self._responses.asked()
-                    await self._send("response.create")
-        except FAILURES as error:
-            raise _lost(error) from error
-        raise VendorError("the connection was closed", ErrorCategory.CONNECTIVITY)
-
-    def _read(self, told: Mapping[str, Any]) -> Sequence[DirectEvent]:
-        handle = self._handlers.get(str(told.get("type")))
-        try:
-            return () if handle is None else handle(told)
-        except JUNK as error:
-            raise VendorError("openai sends what is no message") from error
+        async for told in self._socket.messages():
+            for event in self._socket.understood(self._read, told):
+                yield event
+            if told.get("type") == "response.done" and self._responses.owed:
+                self._responses.asked()
+                await self._send("response.create")
 
     async def close(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            with suppress(*FAILURES):
-                await socket.close()
+        await self._socket.close()
 
     # --- the wire ------------------------------------------------------------------------------
 
     async def _until(self, kind: str) -> None:
-        socket = self._socket
-        assert socket is not None
         while True:
-            told = read_object(await asyncio.wait_for(socket.recv(), CONNECT_S), "openai")
+            told = await self._socket.answer()
             if told.get("type") == "error":
                 raise _refused(told)
             if told.get("type") == kind:
@@ -173,7 +133,7 @@ class OpenAIDirect:
         """The session's configuration; a voice that has spoken cannot be another."""
         transcription = {"model": TRANSCRIBER}
         if manner.language:
-            transcription["language"] = manner.language.partition("-")[0].lower()
+            transcription["language"] = primary(manner.language)
         heard: dict[str, Any] = {"transcription": transcription}
         audio: dict[str, Any] = {"input": heard}
         if whole:
@@ -194,16 +154,13 @@ class OpenAIDirect:
         await self._send("session.update", session=session)
 
     async def _send(self, kind: str, **fields: Any) -> None:
-        socket = self._socket
-        if socket is None:
-            return
-        try:
-            async with asyncio.timeout(SEND_S):
-                await socket.send(json.dumps({"type": kind, **fields}))
-        except FAILURES as error:
-            raise _lost(error) from error
+        await self._socket.send({"type": kind, **fields})
 
     # --- what the vendor says ------------------------------------------------------------------
+
+    def _read(self, told: Mapping[str, Any]) -> Sequence[DirectEvent]:
+        handle = self._handlers.get(str(told.get("type")))
+        return () if handle is None else handle(told)
 
     def _error(self, told: Mapping[str, Any]) -> list[DirectEvent]:
         error = told.get("error") or {}
@@ -270,13 +227,3 @@ class OpenAIDirect:
 def _refused(told: Mapping[str, Any]) -> VendorError:
     error = told.get("error") or {}
     return VendorError(str(error.get("message") or "no reason given"), category_of(dict(error)))
-
-
-def _lost(error: BaseException) -> VendorError:
-    if isinstance(error, VendorError):
-        return error
-    if isinstance(error, InvalidStatus):
-        return VendorError.of_status("the handshake was refused", error.response.status_code)
-    kind = category(error) if not isinstance(error, TimeoutError) else ErrorCategory.CONNECTIVITY
-    why = error.reason if isinstance(error, ConnectionClosed) else type(error).__name__
-    return VendorError(f"the session is over: {why}", kind or ErrorCategory.CONNECTIVITY)

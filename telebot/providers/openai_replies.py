@@ -20,13 +20,12 @@ from telebot.providers.openai_client import failing, shared_client
 from telebot.providers.replies import Finished, Question, Replier, ReplyingAbility, strict, tokens
 from telebot.providers.resources import Resources
 
-KEYS = ("model", "api_key_env", "base_url")
 SCHEMA = "answer"  # the name that this wire wants of a schema
 
 
 def build_replier(options: Mapping[str, Any], resources: Resources) -> Replier:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, "openai")
+    vendor.check_known("key", options, vendor.MODEL_KEYS, "openai")
     client = shared_client(options, resources, vendor_file.VENDOR, vendor_file.URL)
     model = str(options.get("model") or vendor_file.LLM_MODEL)
     at_once = vendor_file.AT_ONCE if model.startswith(vendor_file.THINKING) else {}

@@ -34,8 +34,8 @@ def account(
     options: Mapping[str, Any], resources: Resources, name: str, url: str, who: str
 ) -> VendorHttp:
     """The account of a vendor (``OPENAI``) on this wire. Raises ProviderConfigError."""
-    key = vendor.vendor_key(options, resources.environ, name)
-    address = vendor.vendor_url(options, resources.environ, name, url).rstrip("/")
+    key, address = vendor.access(options, resources.environ, name, url)
+    address = address.rstrip("/")
     headers = bearer(key)
     if name == "OPENAI":
         environ = resources.environ

@@ -22,7 +22,6 @@ from telebot.providers.clips import (
 from telebot.providers.failure import of_error
 from telebot.providers.polly import ENGINE, VOICE, client, voices_of
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS
 
 if TYPE_CHECKING:
     from telebot.providers.polly_client import PollyClient
@@ -34,7 +33,7 @@ PIECE = 3200  # bytes: 0.1 s
 
 def build_speaker(options: Mapping[str, Any], resources: Resources) -> PollyVoice:
     """`model`, `voice`, `base_url`, `api_key_env: null`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, (*KEYS, "voice"), "polly")
+    vendor.check_known("key", options, vendor.VOICE_KEYS, "polly")
     model, voice = str(options.get("model") or ENGINE), str(options.get("voice") or VOICE)
     return PollyVoice(client(options, resources), model, voice)
 

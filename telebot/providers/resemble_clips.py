@@ -12,30 +12,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from telebot.providers import vendor
 from telebot.providers.clips import Script, SpeakingAbility, lost
 from telebot.providers.failure import Cause
 from telebot.providers.http_voice import HttpVoice
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS, account, bearer
+from telebot.providers.vendor_http import account, bearer
 
 URL = "https://f.cluster.resemble.ai"
 MODEL = "default"  # the voice's own
-LONGEST = 2000
 RATE_HZ = 32_000
 
 
 def build_speaker(options: Mapping[str, Any], resources: Resources) -> ResembleVoice:
     """`model`, `voice`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    keys = (*KEYS, "voice")
+    keys = vendor.VOICE_KEYS
     http = account(options, resources, name="RESEMBLE", url=URL, headers=bearer, keys=keys)
-    voice = str(options.get("voice") or resources.environ.get("RESEMBLE_VOICE") or "")
-    return ResembleVoice(http, str(options.get("model") or MODEL), voice)
+    voice = options.get("voice") or resources.environ.get("RESEMBLE_VOICE")
+    return ResembleVoice.of(http, {**options, "voice": voice})
 
 
 class ResembleVoice(HttpVoice):
     """A `Speaker`; a cloned voice's uuid is a voice."""
 
-    longest = LONGEST
+    usual = MODEL, ""
+    longest = 2000
     rate_hz = RATE_HZ
     abilities: frozenset[SpeakingAbility] = frozenset({"any_voice"})
 

@@ -14,19 +14,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from telebot.call.errors import ProviderConfigError
-from telebot.providers.clips import HearingAbility, Recording, Transcript, Use, Word, lost
-from telebot.providers.failure import Cause
-from telebot.providers.jobs import cleared, patience_s, waited
+from telebot.providers.clips import HearingAbility, Recording, Transcript, Use, Word
+from telebot.providers.http_hearing import JobTranscriber
+from telebot.providers.locale import primary
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import VendorHttp, account, bearer, file_form
+from telebot.providers.vendor_http import account, bearer, file_form
 
 WHO = "rev-ai"
 URL = "https://api.rev.ai"
 JOBS = "/speechtotext/v1/jobs"
-MODEL = "reverb"
 TRANSCRIBERS = {"reverb": "machine", "reverb-turbo": "low_cost"}
 LANGUAGE = "en"
-LONGEST_S = 17 * 3600.0
 TRANSCRIPT = {"Accept": "application/vnd.rev.transcript.v1.0+json"}
 
 
@@ -56,30 +54,27 @@ class _Transcript(BaseModel):
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> RevTranscriber:
     """`model` (``reverb``, ``reverb-turbo``), `base_url`, `api_key_env`. Raises
     ProviderConfigError."""
-    model = str(options.get("model") or MODEL)
+    model = options.get("model") or RevTranscriber.usual
     if model not in TRANSCRIBERS:
         known = " or ".join(TRANSCRIBERS)
         raise ProviderConfigError(f"{WHO} has no model {model!r}; write {known}")
     http = account(options, resources, name="REV", url=URL, headers=bearer, who=WHO)
-    return RevTranscriber(http, model)
+    return RevTranscriber.of(http, options)
 
 
-class RevTranscriber:
+class RevTranscriber(JobTranscriber[_Job]):
     """A `Transcriber`; it must be told the language, or takes it for English."""
 
+    usual = "reverb"
+    longest_s = 17 * 3600.0
     abilities: frozenset[HearingAbility] = frozenset(
         {"language", "words", "confidence", "speakers"}
     )
-    longest_s = LONGEST_S
-
-    def __init__(self, http: VendorHttp, model: str) -> None:
-        self._http = http
-        self.model = model
 
     async def transcribe(self, recording: Recording) -> Transcript:
         """A job; words always come with their times."""
         http = self._http
-        language = recording.language.partition("-")[0] if recording.language else LANGUAGE
+        language = primary(recording.language) if recording.language else LANGUAGE
         wanted = {
             "transcriber": TRANSCRIBERS[self.model],
             "language": language,
@@ -87,12 +82,10 @@ class RevTranscriber:
             **recording.options,
         }
         form = file_form("media", recording.sound.wav(), options=json.dumps(wanted))
-        async with cleared(http) as paths:
+        async with self._cleared() as paths:
             job = await http.read(_Job, "POST", JOBS, data=form)
             paths.append(path := f"{JOBS}/{job.id}")
-            done = await waited(
-                lambda: self._done(path), who=http.who, within_s=patience_s(recording)
-            )
+            done = await self._waited(path, recording)
             found = await http.read(_Transcript, "GET", f"{path}/transcript", headers=TRANSCRIPT)
         words = tuple(_words(found, speakers=recording.speakers))
         seconds = done.duration_seconds or recording.sound.seconds
@@ -101,7 +94,7 @@ class RevTranscriber:
     async def _done(self, path: str) -> _Job | None:
         job = await self._http.read(_Job, "GET", path)
         if job.status not in ("in_progress", "transcribed"):
-            raise lost(Cause.ERROR, f"{self._http.who} could not transcribe it")
+            raise self._failed()
         return job if job.status == "transcribed" else None
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import RootModel
 
+from telebot.providers import vendor
 from telebot.providers.clips import Script, SpeakingAbility, VoiceRow
 from telebot.providers.http_voice import HttpVoice
+from telebot.providers.locale import primary
 from telebot.providers.resources import Resources
 from telebot.providers.rime import DATA_URL, TTS_MODEL, TTS_VOICE, VENDOR
-from telebot.providers.vendor_http import KEYS, VendorHttp, account, bearer
+from telebot.providers.vendor_http import account, bearer
 
-LONGEST = 1000
 RATE_HZ = 24_000
 
 
@@ -27,19 +28,16 @@ class _Voices(RootModel[dict[str, dict[str, list[str]]]]):
 
 def build_speaker(options: Mapping[str, Any], resources: Resources) -> RimeSpeaker:
     """`model`, `voice`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    keys = (*KEYS, "voice")
+    keys = vendor.VOICE_KEYS
     http = account(options, resources, name=VENDOR, url=DATA_URL, headers=bearer, keys=keys)
-    # a region's sockets have their own host
-    address = http.url.replace("-ws.rime.ai", ".rime.ai")
-    http = VendorHttp(resources, http.who, address, http.headers)
-    voice = str(options.get("voice") or TTS_VOICE)
-    return RimeSpeaker(http, str(options.get("model") or TTS_MODEL), voice)
+    return RimeSpeaker.of(http.at(http.url.replace("-ws.rime.ai", ".rime.ai")), options)
 
 
 class RimeSpeaker(HttpVoice):
     """A `Speaker` that `ListsVoices`."""
 
-    longest = LONGEST
+    usual = TTS_MODEL, TTS_VOICE
+    longest = 1000
     rate_hz = RATE_HZ
     abilities: frozenset[SpeakingAbility] = frozenset({"language"})
 
@@ -51,7 +49,7 @@ class RimeSpeaker(HttpVoice):
             "samplingRate": RATE_HZ,
         }
         if script.language:
-            body["lang"] = script.language.partition("-")[0]
+            body["lang"] = primary(script.language)
         sound = {"Accept": "audio/pcm"}
         return "/v1/rime-tts", {"json": {**body, **script.options}, "headers": sound}
 

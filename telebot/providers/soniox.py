@@ -35,8 +35,7 @@ async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> 
     """Whether the key is taken and the model is there
     (https://soniox.com/docs/stt/api-reference/models/get_models)."""
     del kind
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, API_URL)
+    key, url = vendor.access(options, resources.environ, VENDOR, API_URL)
     url = url.replace("//stt-rt.", "//api.")  # a region's sockets have their own host
     headers = {"Authorization": f"Bearer {key}"}
     models = await get_json(resources, f"{url}/v1/models", headers, who="soniox")

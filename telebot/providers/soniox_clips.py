@@ -11,15 +11,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from telebot.providers.clips import HearingAbility, Recording, Transcript, Word, lost
-from telebot.providers.failure import Cause
-from telebot.providers.jobs import cleared, patience_s, waited
+from telebot.providers.clips import HearingAbility, Recording, Transcript, Word, mean
+from telebot.providers.http_hearing import JobTranscriber
+from telebot.providers.locale import primary
 from telebot.providers.resources import Resources
 from telebot.providers.soniox import API_URL, VENDOR
-from telebot.providers.vendor_http import VendorHttp, account, bearer, file_form
-
-MODEL = "stt-async-v5"
-LONGEST_S = 5 * 3600.0
+from telebot.providers.vendor_http import account, bearer, file_form
 
 
 class _File(BaseModel):
@@ -48,43 +45,38 @@ class _Text(BaseModel):
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> SonioxTranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
     http = account(options, resources, name=VENDOR, url=API_URL, headers=bearer)
-    address = http.url.replace("//stt-rt.", "//api.")  # a region's sockets have their own host
-    http = VendorHttp(resources, http.who, address, http.headers)
-    return SonioxTranscriber(http, str(options.get("model") or MODEL))
+    return SonioxTranscriber.of(http.at(http.url.replace("//stt-rt.", "//api.")), options)
 
 
-class SonioxTranscriber:
+class SonioxTranscriber(JobTranscriber[_Job]):
     """A `Transcriber`."""
 
+    usual = "stt-async-v5"
+    longest_s = 5 * 3600.0
     abilities: frozenset[HearingAbility] = frozenset(
         {"language", "words", "confidence", "speakers", "prompt"}
     )
-    longest_s = LONGEST_S
-
-    def __init__(self, http: VendorHttp, model: str) -> None:
-        self._http = http
-        self.model = model
 
     async def transcribe(self, recording: Recording) -> Transcript:
         """A job; words always come with their times."""
         http, form = self._http, file_form("file", recording.sound.wav())
-        async with cleared(http) as paths:
+        async with self._cleared() as paths:
             file = await http.read(_File, "POST", "/v1/files", data=form)
             paths.append(f"/v1/files/{file.id}")
             wanted = {"file_id": file.id, **self._wanted(recording)}
             job = await http.read(_Job, "POST", "/v1/transcriptions", json=wanted)
             paths.append(path := f"/v1/transcriptions/{job.id}")
-            await waited(lambda: self._done(path), who=http.who, within_s=patience_s(recording))
+            await self._waited(path, recording)
             found = await http.read(_Text, "GET", f"{path}/transcript")
         languages = [token.language for token in found.tokens if token.language]
         language = max(set(languages), key=languages.count) if languages else recording.language
         words = tuple(_words(found.tokens))
-        return Transcript(found.text.strip(), language, _mean(found.tokens), words)
+        return Transcript(found.text.strip(), language, _sure(found.tokens), words)
 
     def _wanted(self, recording: Recording) -> dict[str, Any]:
         wanted: dict[str, Any] = {"model": self.model, "enable_language_identification": True}
         if recording.language:
-            wanted["language_hints"] = [recording.language.partition("-")[0]]
+            wanted["language_hints"] = [primary(recording.language)]
         if recording.speakers:
             wanted["enable_speaker_diarization"] = True
         if recording.prompt:
@@ -94,7 +86,7 @@ class SonioxTranscriber:
     async def _done(self, path: str) -> _Job | None:
         job = await self._http.read(_Job, "GET", path)
         if job.status == "error":
-            raise lost(Cause.ERROR, f"{self._http.who} could not transcribe it")
+            raise self._failed()
         return job if job.status == "completed" else None
 
 
@@ -117,11 +109,10 @@ def _word(parts: Sequence[_Token]) -> Word:
         "".join(part.text for part in parts).strip(),
         parts[0].start_ms / 1000,
         parts[-1].end_ms / 1000,
-        _mean(parts),
+        _sure(parts),
         None if speaker is None else str(speaker),
     )
 
 
-def _mean(tokens: Sequence[_Token]) -> float | None:
-    sure = [token.confidence for token in tokens if token.confidence is not None]
-    return round(sum(sure) / len(sure), 4) if sure else None
+def _sure(tokens: Sequence[_Token]) -> float | None:
+    return mean(token.confidence for token in tokens)

@@ -12,16 +12,14 @@ from typing import Any
 
 from pydantic import BaseModel, RootModel
 
+from telebot.providers import vendor
 from telebot.providers.clips import Script, SpeakingAbility, VoiceRow
 from telebot.providers.http_voice import HttpVoice
 from telebot.providers.locale import locale
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS, account, bearer
+from telebot.providers.vendor_http import account, bearer
 
 URL = "https://api.speechify.ai"
-MODEL = "simba-3.2"
-VOICE = "harper_32"
-LONGEST = 20_000
 RATE_HZ = 24_000
 
 
@@ -42,16 +40,16 @@ class _Voices(RootModel[list[_Voice] | _Page]):
 
 def build_speaker(options: Mapping[str, Any], resources: Resources) -> SpeechifyVoice:
     """`model`, `voice`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
-    keys = (*KEYS, "voice")
+    keys = vendor.VOICE_KEYS
     http = account(options, resources, name="SPEECHIFY", url=URL, headers=bearer, keys=keys)
-    voice = str(options.get("voice") or VOICE)
-    return SpeechifyVoice(http, str(options.get("model") or MODEL), voice)
+    return SpeechifyVoice.of(http, options)
 
 
 class SpeechifyVoice(HttpVoice):
     """A `Speaker` that `ListsVoices`."""
 
-    longest = LONGEST
+    usual = "simba-3.2", "harper_32"
+    longest = 20_000
     rate_hz = RATE_HZ
     abilities: frozenset[SpeakingAbility] = frozenset({"language", "any_voice"})
 

@@ -34,8 +34,8 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:
     """Whether the key, the model and the language are taken: a session is begun and given up."""
-    key = vendor.vendor_key(options, resources.environ, VENDOR)
-    url = vendor.vendor_url(options, resources.environ, VENDOR, URL).rstrip("/")
+    key, url = vendor.access(options, resources.environ, VENDOR, URL)
+    url = url.rstrip("/")
     url = url if url.endswith("/agent") else f"{url}/agent"
     model = vendor.chosen(options, "model", MODEL)
     begin = {

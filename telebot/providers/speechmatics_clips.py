@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
-from telebot.providers.clips import HearingAbility, Recording, Transcript, Word, lost
-from telebot.providers.failure import Cause
-from telebot.providers.jobs import cleared, patience_s, waited
+from telebot.providers.clips import HearingAbility, Recording, Transcript, Word, mean
+from telebot.providers.http_hearing import JobTranscriber
+from telebot.providers.locale import primary
 from telebot.providers.resources import Resources
 from telebot.providers.speechmatics import VENDOR
-from telebot.providers.vendor_http import VendorHttp, account, bearer, file_form
+from telebot.providers.vendor_http import account, bearer, file_form
 
 URL = "https://eu1.asr.api.speechmatics.com/v2"
-MODEL = "enhanced"
-LONGEST_S = 2 * 3600.0
 LIVE = "/agent"  # what an address for calls may end in
 
 
@@ -74,45 +73,41 @@ def build_transcriber(options: Mapping[str, Any], resources: Resources) -> Speec
     http = account(options, resources, name=VENDOR, url=URL, headers=bearer)
     # an address for calls stands for the same region's
     address = http.url.replace(".rt.speechmatics", ".asr.api.speechmatics").removesuffix(LIVE)
-    http = VendorHttp(resources, http.who, address, http.headers)
-    return SpeechmaticsTranscriber(http, str(options.get("model") or MODEL))
+    return SpeechmaticsTranscriber.of(http.at(address), options)
 
 
-class SpeechmaticsTranscriber:
+class SpeechmaticsTranscriber(JobTranscriber[str]):
     """A `Transcriber`."""
 
+    usual = "enhanced"
+    longest_s = 2 * 3600.0
     abilities: frozenset[HearingAbility] = frozenset(
         {"language", "words", "confidence", "speakers"}
     )
-    longest_s = LONGEST_S
-
-    def __init__(self, http: VendorHttp, model: str) -> None:
-        self._http = http
-        self.model = model
 
     async def transcribe(self, recording: Recording) -> Transcript:
         """A job; words always come with their times."""
         http = self._http
         config = json.dumps(self._config(recording))
         form = file_form("data_file", recording.sound.wav(), config=config)
-        async with cleared(http) as paths:
+        async with self._cleared() as paths:
             job = await http.read(_Created, "POST", "/jobs", data=form)
             path = f"/jobs/{job.id}"
             paths.append(f"{path}?force=true")
-            await waited(lambda: self._done(path), who=http.who, within_s=patience_s(recording))
+            await self._waited(path, recording)
             found = await http.read(_Transcript, "GET", f"{path}/transcript?format=json-v2")
         words = tuple(_words(found.results))
         languages = [said.language for each in found.results for said in each.alternatives[:1]]
         return Transcript(
             _text(found),
             next(filter(None, languages), None) or recording.language,
-            _mean(words),
+            mean(word.confidence for word in words),
             words,
         )
 
     def _config(self, recording: Recording) -> dict[str, Any]:
         wanted: dict[str, Any] = {
-            "language": recording.language.partition("-")[0] if recording.language else "auto",
+            "language": primary(recording.language) if recording.language else "auto",
             "model": self.model,
         }
         if recording.speakers:
@@ -122,7 +117,7 @@ class SpeechmaticsTranscriber:
     async def _done(self, path: str) -> str | None:
         status = (await self._http.read(_Job, "GET", path)).job.status
         if status not in ("running", "done"):
-            raise lost(Cause.ERROR, f"{self._http.who} could not transcribe it ({status[:20]})")
+            raise self._failed(f" ({status[:20]})")
         return status if status == "done" else None
 
 
@@ -135,8 +130,7 @@ def _words(results: Sequence[_Result]) -> Iterator[Word]:
         said = each.alternatives[0]
         if each.type == "punctuation" and words and each.attaches_to != "next":
             last = words.pop()
-            text = last.text + said.content
-            word = Word(text, last.start_s, last.end_s, last.confidence, last.speaker)
+            word = replace(last, text=last.text + said.content)
         else:
             word = Word(said.content, each.start_time, each.end_time, said.confidence, said.speaker)
         words.append(word)
@@ -146,8 +140,3 @@ def _words(results: Sequence[_Result]) -> Iterator[Word]:
 def _text(found: _Transcript) -> str:
     between = found.metadata.language_pack_info.word_delimiter
     return between.join(word.text for word in _words(found.results))
-
-
-def _mean(words: Sequence[Word]) -> float | None:
-    sure = [word.confidence for word in words if word.confidence is not None]
-    return round(sum(sure) / len(sure), 4) if sure else None

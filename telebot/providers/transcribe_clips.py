@@ -12,6 +12,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -32,12 +33,12 @@ from telebot.providers.clips import (
     Transcript,
     Word,
     lost,
+    mean,
 )
 from telebot.providers.event_stream import decoded, encoded
 from telebot.providers.failure import Cause
 from telebot.providers.locale import locale
 from telebot.providers.resources import Resources
-from telebot.providers.vendor_http import KEYS
 
 WHO = "amazon-transcribe"
 MODEL = "streaming"
@@ -93,7 +94,7 @@ class _Event(BaseModel):
 
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> AmazonTranscriber:
     """`base_url`, `api_key_env: null`. Raises ProviderConfigError."""
-    vendor.check_known("key", options, KEYS, WHO)
+    vendor.check_known("key", options, vendor.MODEL_KEYS, WHO)
     if (options.get("model") or MODEL) != MODEL:
         raise ProviderConfigError(f"{WHO} hears recordings by {MODEL} alone")
     region = resources.environ.get("AWS_REGION") or REGION
@@ -222,16 +223,14 @@ def _transcript(results: list[_Result], recording: Recording) -> Transcript:
     for item in items:
         if item.kind == "punctuation" and words:
             last = words.pop()
-            text = last.text + item.content
-            words.append(Word(text, last.start_s, last.end_s, last.confidence, last.speaker))
+            words.append(replace(last, text=last.text + item.content))
         else:
             words.append(
                 Word(item.content, item.start_s, item.end_s, item.confidence, item.speaker)
             )
-    sure = [word.confidence for word in words if word.confidence is not None]
     return Transcript(
         _text(results),
         next((each.language for each in results if each.language), recording.language),
-        round(sum(sure) / len(sure), 4) if sure else None,
+        mean(word.confidence for word in words),
         tuple(words),
     )

@@ -36,6 +36,9 @@ ONLY_RATE_HZ = {
 }
 SPEC_KEYS = ("api_key_env", "base_url", "settings", "options")
 SHORT_KEYS = ("model", "voice", "language")  # of a vendor by name: settings that everyone sets
+KEYS = (*SHORT_KEYS, *SPEC_KEYS)
+MODEL_KEYS = ("model", "api_key_env", "base_url")  # for work that is no call
+VOICE_KEYS = (*MODEL_KEYS, "voice")
 ADDRESSES = ("base_url", "url")
 OURS = frozenset({"self", "api_key", "settings", "params", *ADDRESSES})
 
@@ -64,7 +67,7 @@ def named(
     and `options` are the file's defaults; what `spec` says goes before them. `given` goes to the
     constructor as it is (a shared HTTP client). Raises ProviderConfigError.
     """
-    check_known("key", spec, (*SHORT_KEYS, *SPEC_KEYS), vendor.lower())
+    check_known("key", spec, KEYS, vendor.lower())
     short = {name: spec[name] for name in SHORT_KEYS if spec.get(name) is not None}
     full = {
         **{name: spec[name] for name in ("api_key_env", "base_url") if name in spec},
@@ -102,6 +105,13 @@ def vendor_url(
     """
     given = str(spec.get("base_url") or environ.get(f"{vendor}_BASE_URL", ""))
     return like(default, given) if given else default
+
+
+def access(
+    spec: Mapping[str, Any], environ: Mapping[str, str], vendor: str, default: str
+) -> tuple[str, str]:
+    """The key of `vendor_key`, and the address of `vendor_url`. Raises ProviderConfigError."""
+    return vendor_key(spec, environ, vendor), vendor_url(spec, environ, vendor, default)
 
 
 def build_vendor_service(

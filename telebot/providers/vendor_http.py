@@ -1,7 +1,7 @@
 """One vendor's HTTP for work that is no call: where it is, who asks, answers of a known shape.
 
-For the `NAME_clips.py` of vendors without an SDK of use. Asks by `asking.py`; a job that is waited
-for goes by `jobs.py`.
+For the `NAME_clips.py` of vendors without an SDK of use. Asks by `asking.py`; what is alike among
+their recognisers is in `http_hearing.py`, among their voices in `http_voice.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import aiohttp
@@ -22,7 +22,6 @@ from telebot.providers.failure import Cause
 from telebot.providers.resources import Resources
 
 Answer = TypeVar("Answer", bound=BaseModel)
-KEYS = ("model", "api_key_env", "base_url")
 GOOD = (200, 201, 202, 204)
 DISCARD_S = 3.0
 
@@ -49,6 +48,10 @@ class VendorHttp:
             headers={**self.headers, **(headers or {})},
             **request,
         )
+
+    def at(self, url: str) -> VendorHttp:
+        """The same account at another address: a region's sockets have their own host."""
+        return replace(self, url=url)
 
     async def read(self, shape: type[Answer], method: str, path: str, **request: Any) -> Answer:
         """The answer's JSON. Raises `ClipFailed`, also where it is of another shape."""
@@ -79,14 +82,14 @@ def account(
     url: str,
     headers: Callable[[str], Mapping[str, str]],
     who: str = "",
-    keys: tuple[str, ...] = KEYS,
+    keys: tuple[str, ...] = vendor.MODEL_KEYS,
 ) -> VendorHttp:
     """Whose account is used: `name` (``GLADIA``) begins the variables, `headers` makes those of a
     key, `who` is the provider's name where that is another. Raises ProviderConfigError."""
     who = who or name.lower()
     vendor.check_known("key", options, keys, who)
-    key = vendor.vendor_key(options, resources.environ, name)
-    address = vendor.vendor_url(options, resources.environ, name, url).rstrip("/")
+    key, address = vendor.access(options, resources.environ, name, url)
+    address = address.rstrip("/")
     return VendorHttp(resources, who, address, headers(key))
 
 

@@ -83,12 +83,12 @@ class DirectRecord:
             self.outside.budget.used(used.kind, name, used.quantity, used.unit)
 
     def turn(
-        self, reply: DirectReply, caller: str | None, heard: str, name: str | None, stopped: float
+        self, reply: DirectReply, caller: str | None, heard: str, stopped_at: float | None
     ) -> None:
-        """A turn is final. `stopped`: when the client had said it; 0: it did not speak."""
+        """A turn is final. `stopped_at`: when the client had said it; None: it did not speak."""
         heard_ms = None
-        if stopped and reply.began_at is not None:
-            heard_ms = round(max(0.0, reply.began_at - stopped) * 1000, 1)
+        if stopped_at and reply.began_at is not None:
+            heard_ms = round(max(0.0, reply.began_at - stopped_at) * 1000, 1)
         turn = Turn(
             index=reply.index,
             started_at=reply.created_at,
@@ -96,7 +96,7 @@ class DirectRecord:
             bot_text=reply.text.strip(),
             bot_text_heard=heard.strip(),
             interrupted=reply.interrupted,
-            providers=dict.fromkeys(("stt", "llm", "tts"), name),
+            providers=dict.fromkeys(("stt", "llm", "tts"), reply.provider),
             latency_ms=TurnLatency(heard=heard_ms),
             bot_offset_s=None if reply.began_at is None else self.offset(reply.began_at),
         )

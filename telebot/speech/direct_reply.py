@@ -23,6 +23,7 @@ class DirectReply:
     index: int
     wanted_at: float
     created_at: datetime
+    provider: str
     caller_text: str | None = None
     text: str = ""
     audio_s: float = 0.0  # that came

@@ -29,9 +29,9 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 PACE_S = 5.0  # for a place in a vendor's queue, before the next one is asked
-# the request itself is at fault, as every vendor would say
 # may be the request's fault as well as the vendor's: nothing to hear, nothing to say
 DOUBTFUL = frozenset({Cause.EMPTY, Cause.SILENT, Cause.SHORT})
+# the request itself is at fault, as every vendor would say
 OURS_TO_ANSWER = {Cause.BAD_REQUEST: (400, "provider_refused"), Cause.REFUSED: (502, "no_access")}
 
 

@@ -16,9 +16,8 @@ from telebot.dialog.actions import Action, EndCall, Record, Transfer
 from telebot.dialog.brain import Brain, Step
 from telebot.dialog.state import DialogState
 from telebot.providers.replies import Finished, Question, ReplyingAbility
-from telebot.voice.offers import LOCAL
+from telebot.voice.offers import LOCAL, Wanted
 
-Wanted = str | Mapping[str, Any]
 BRAINS = frozenset({"dialog", LOCAL})  # names of an agent's own brain
 ASKED_BY = ("model", "base_url", "api_key_env")  # of a provider's options, what a reply needs
 

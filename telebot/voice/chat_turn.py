@@ -21,15 +21,16 @@ from telebot.voice import chat_history, replying
 from telebot.voice.chat_agents import BrainReplier, ChatAgent, told
 from telebot.voice.chat_history import Bound
 from telebot.voice.chat_sessions import Session
+from telebot.voice.done import Done
 from telebot.voice.filters import About
 from telebot.voice.going_on import GoingOn
-from telebot.voice.hearing import heard
+from telebot.voice.hearing import ToHear, heard
 from telebot.voice.offers import LOCAL, Work
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.replying import Asked
 from telebot.voice.routing import Usual, Wish
 from telebot.voice.saying import Manner, Saying
-from telebot.voice.service import Done, Voice
+from telebot.voice.service import Voice
 from telebot.voice.spoken_along import Delta, Piece, spoken_along
 from telebot.voice.tailoring import PLAINLY, WHOM, Under
 
@@ -192,15 +193,9 @@ class Turn:
 
     async def _heard(self, recording: Recording) -> Heard:
         said = self._said
-        found, done = await heard(
-            self._voice,
-            self._key_id,
-            recording,
-            said.model("stt"),
-            said.who("stt"),
-            under=said.under,
-            usual=self._usual("stt"),
-        )
+        model, prefers, usual = said.model("stt"), said.who("stt"), self._usual("stt")
+        asked = ToHear(recording, model, prefers, said.under, usual)
+        found, done = await heard(self._voice, self._key_id, asked)
         self._works.append(done)
         if not found.transcript.text.strip():
             raise ApiError(422, "nothing_heard", "No words were heard.", "audio")

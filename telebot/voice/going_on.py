@@ -16,9 +16,10 @@ from telebot.call.errors import ApiError
 from telebot.providers.continuation import Seam, instruction
 from telebot.providers.replies import Message, Question, expected
 from telebot.voice import replying
+from telebot.voice.done import Done
 from telebot.voice.offers import LOCAL, Offer
 from telebot.voice.replying import Asked, Reply
-from telebot.voice.service import Done, Voice
+from telebot.voice.service import Voice
 
 log = structlog.get_logger(__name__)
 

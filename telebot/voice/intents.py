@@ -27,11 +27,12 @@ from telebot.dialog.understanding import Understanding, Understood, Wanted
 from telebot.providers.replies import Finished, Message, Question, ReplyingAbility
 from telebot.voice import replying
 from telebot.voice.defaults import TAG
+from telebot.voice.done import Done
 from telebot.voice.offers import LOCAL
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.replying import Asked, Replied
 from telebot.voice.routing import Wish
-from telebot.voice.service import Done, Voice
+from telebot.voice.service import Voice
 from telebot.voice.tailoring import PLAINLY, Under
 
 TYPES = ("date", "time", "number", "money", "percent", "name", "phone", "email", "url")

@@ -25,6 +25,7 @@ from telebot.voice_settings import VoiceServer
 
 Work = Literal["stt", "llm", "tts"]
 Worker = Transcriber | Replier | Speaker
+Wanted = str | Mapping[str, Any]  # as `Offers.named` takes it
 WORKS: tuple[Work, ...] = ("stt", "llm", "tts")
 # what prices are compared by: a minute heard, a million tokens read and written, a million
 # characters spoken
@@ -57,6 +58,16 @@ SERVERS: Mapping[Work, Callable[[str, VoiceServer, str | None, Resources], Worke
     "llm": voice_servers.replier,
     "tts": voice_servers.speaker,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an offer is built with: the keys of `resources`, which a request's owner has brought
+    where they are `own`; `local` is this machine's worker, where that depends on the request."""
+
+    resources: Resources
+    own: bool = False
+    local: Worker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,97 +146,59 @@ class Offers:
         names = {*KNOWN[work](), *servers, LOCAL}
         return sorted(names, key=lambda name: (name not in registry.OURS, name))
 
-    def named(
-        self,
-        work: Work,
-        wanted: str | Mapping[str, Any],
-        resources: Resources,
-        *,
-        own: bool = False,
-        local: Worker | None = None,
-    ) -> Offer:
+    def named(self, work: Work, wanted: Wanted, means: Means) -> Offer:
         """The offer of ``provider``, ``provider/model`` or a bare model, or of a provider with
-        options (``{service: openai, base_url: …}``). `local` is this machine's, where that depends
-        on the request. Raises ProviderConfigError: nobody is called so, it was shut down, or its
-        key is missing."""
-        found = self._found(work, wanted, resources, own=own, local=local)
+        options (``{service: openai, base_url: …}``). Raises ProviderConfigError: nobody is called
+        so, it was shut down, or its key is missing."""
+        found = self._found(work, wanted, means)
         if isinstance(found, str):
             raise ProviderConfigError(found)
         return found
 
-    def _found(
-        self,
-        work: Work,
-        wanted: str | Mapping[str, Any],
-        resources: Resources,
-        *,
-        own: bool,
-        local: Worker | None,
-    ) -> Offer | str:
+    def _found(self, work: Work, wanted: Wanted, means: Means) -> Offer | str:
         """The offer, or why there is none. The house's are kept for a while: to build them all
         costs as much as the rest of a request."""
         ours = isinstance(wanted, str) and wanted.partition("/")[0] == LOCAL
-        of_request = own or resources is not self._resources or (ours and local is not None)
-        if of_request or not isinstance(wanted, str):
-            return self._tried(work, wanted, resources, own, local)
+        brought = means.own or means.resources is not self._resources
+        if brought or (ours and means.local is not None) or not isinstance(wanted, str):
+            return self._tried(work, wanted, means)
         now = self._clock()
         known = self._known.get((work, wanted))
         if known is not None and now - known[0] < KNOWN_S:
             return known[1]
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
-        found = self._tried(work, wanted, resources, own, local)
+        found = self._tried(work, wanted, means)
         self._known[work, wanted] = (now, found)
         return found
 
-    def _tried(
-        self,
-        work: Work,
-        wanted: str | Mapping[str, Any],
-        resources: Resources,
-        own: bool,
-        local: Worker | None,
-    ) -> Offer | str:
+    def _tried(self, work: Work, wanted: Wanted, means: Means) -> Offer | str:
         try:
-            return self._made(work, wanted, resources, own, local)
+            return self._made(work, wanted, means)
         except ProviderConfigError as error:
             return str(error)
 
-    def _made(
-        self,
-        work: Work,
-        wanted: str | Mapping[str, Any],
-        resources: Resources,
-        own: bool,
-        local: Worker | None,
-    ) -> Offer:
+    def _made(self, work: Work, wanted: Wanted, means: Means) -> Offer:
         if isinstance(wanted, str):
             provider, model = self.parted(work, wanted)
             options: dict[str, Any] = {"model": model} if model else {}
         else:
             options = dict(wanted)
             provider = str(options.pop("service", ""))
-        worker = self._built(work, provider, options, resources, local)
-        account = registry.account(work, {"service": provider, **options}, resources)
-        return Offer(work, provider, worker.model, worker, account, own)
+        worker = self._built(work, provider, options, means)
+        account = registry.account(work, {"service": provider, **options}, means.resources)
+        return Offer(work, provider, worker.model, worker, account, means.own)
 
-    def _built(
-        self,
-        work: Work,
-        provider: str,
-        options: Mapping[str, Any],
-        resources: Resources,
-        local: Worker | None,
-    ) -> Worker:
+    def _built(self, work: Work, provider: str, options: Mapping[str, Any], means: Means) -> Worker:
         if server := self._servers.get(provider):
-            return SERVERS[work](provider, server, options.get("model"), resources)
+            return SERVERS[work](provider, server, options.get("model"), means.resources)
         if provider in registry.OURS:
-            if work == "llm" and local is None:
+            if work == "llm" and means.local is None:
                 raise ProviderConfigError("this machine answers for an agent alone; name one")
             options = {}
-        if provider == LOCAL and local is not None:
-            return local
-        return BUILDERS[work](provider, options, resources)
+        if provider == LOCAL and means.local is not None:
+            return means.local
+        return BUILDERS[work](provider, options, means.resources)
 
     def parted(self, work: Work, wanted: str) -> tuple[str, str]:
         """Provider and model of a name. Raises ProviderConfigError."""
@@ -240,20 +213,12 @@ class Offers:
         )
         raise ProviderConfigError(gone or f"no provider or model {wanted!r}")
 
-    def ready(
-        self,
-        work: Work,
-        resources: Resources,
-        *,
-        own: bool = False,
-        local: Worker | None = None,
-        provider: str = "",
-    ) -> Iterator[Offer]:
+    def ready(self, work: Work, means: Means, provider: str = "") -> Iterator[Offer]:
         """Every provider whose key is there, with its usual model; `provider` alone where it is
         given."""
         for name in self.names(work):
             if provider in ("", name):
-                found = self._found(work, name, resources, own=own, local=local)
+                found = self._found(work, name, means)
                 if not isinstance(found, str):
                     yield found
 

@@ -17,10 +17,12 @@ from telebot.providers.clips import ClipFailed, Use, lost
 from telebot.providers.failure import Cause
 from telebot.providers.replies import Finished, Question, Replier, estimated, expected
 from telebot.voice.attempts import Attempts, as_failures
+from telebot.voice.books import Entry
+from telebot.voice.done import Done
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.routing import Wish
-from telebot.voice.service import Done, Voice
+from telebot.voice.service import Voice
 from telebot.voice.tailoring import PLAINLY, Under
 from telebot.voice.waiting import Waited
 
@@ -68,24 +70,24 @@ async def whole(voice: Voice, key_id: str, asked: Asked) -> Replied:
     vendor's request."""
     left = await who_may(voice, key_id, asked)
     async with voice.within_budget(key_id, left, expected(asked.question)):
-        return await _whole(_Ledger(voice, key_id, asked.under), asked, left)
+        return await _whole(voice.entry("llm", key_id, asked.under), asked, left)
 
 
-async def _whole(ledger: _Ledger, asked: Asked, left: list[Offer]) -> Replied:
+async def _whole(entry: Entry, asked: Asked, left: list[Offer]) -> Replied:
     while True:
-        reply = await _begun(ledger, asked, left)
+        reply = await _begun(entry, asked, left)
         try:
             async with aclosing(reply):
                 async for _ in reply.pieces:
                     pass
-            return Replied(reply.text, reply.cut, ledger.done(reply))
+            return Replied(reply.text, reply.cut, entry.done(reply.offer, reply.billed))
         except ApiError as error:
             left = left[left.index(reply.offer) + 1 :]
             if not left:
-                ledger.failed(error)
+                entry.failed(error.code)
                 raise
         except asyncio.CancelledError:
-            ledger.cancelled(reply)
+            entry.cancelled(reply.offer, reply.billed)
             raise
 
 
@@ -94,11 +96,11 @@ async def begun(
 ) -> Reply:
     """A reply whose first word has come, by one of `offers` (else of all that may). Close it
     (`aclosing`). Raises `ApiError`."""
-    ledger = _Ledger(voice, key_id, asked.under)
+    entry = voice.entry("llm", key_id, asked.under)
     if offers is None:
         offers = await who_may(voice, key_id, asked)
-    reply = await _begun(ledger, asked, offers)
-    reply.ledger = ledger
+    reply = await _begun(entry, asked, offers)
+    reply.entry = entry
     return reply
 
 
@@ -122,7 +124,7 @@ class Reply:
         self.text = ""
         self.cut = False
         self.uses: tuple[Use, ...] | None = None  # None as long as the vendor has not said it
-        self.ledger: _Ledger | None = None
+        self.entry: Entry | None = None  # where this is to be written down as it ends
         self.done: Done | None = None
         self._question = question
         self._attempts = attempts
@@ -143,8 +145,8 @@ class Reply:
             await self._source.aclose()  # a generator that was never begun closes nothing
         finally:
             self._attempts.let_go()
-            if self.ledger is not None and self.done is None:
-                self.done = self.ledger.cancelled(self)
+            if self.entry is not None and self.done is None:
+                self.done = self.entry.cancelled(self.offer, self.billed)
 
     async def _passed_on(
         self, first: str, rest: AsyncGenerator[str | Finished, None]
@@ -170,57 +172,15 @@ class Reply:
             raise self._late(failed) from failed
         finally:
             await rest.aclose()
-        if self.ledger is not None:
-            self.done = self.ledger.done(self)
+        if self.entry is not None:
+            self.done = self.entry.done(self.offer, self.billed)
 
     def _late(self, failed: ClipFailed) -> ApiError:
         self._attempts.failed_late(self.offer, failed)
         error = self._attempts.given_up(failed)
-        if self.ledger is not None:
-            self.done = self.ledger.failed(error, self)
+        if self.entry is not None:  # what had been said is paid all the same
+            self.done = self.entry.failed(error.code, self.offer, self.billed)
         return error
-
-
-class _Ledger:
-    """Writes one piece of work down, once."""
-
-    def __init__(self, voice: Voice, key_id: str, under: Under) -> None:
-        self._voice = voice
-        self._key_id = key_id
-        self._began = voice.clock()
-        self.attempts = voice.attempts(key_id, under)
-        self.first_at: float | None = None
-
-    def first(self) -> None:
-        """The first word has come."""
-        self.first_at = self.first_at or self._voice.clock()
-
-    def done(self, reply: Reply) -> Done:
-        return self._finish(reply.offer, reply.billed)
-
-    def failed(self, error: ApiError, reply: Reply | None = None) -> Done:
-        """What had been said is paid all the same."""
-        if reply is None:
-            return self._finish(None, (), error.code)
-        return self._finish(reply.offer, reply.billed, error.code)
-
-    def cancelled(self, reply: Reply | None) -> Done:
-        """Who asked has gone."""
-        if reply is None:
-            return self._finish(self.attempts.asking, (), "cancelled")
-        return self._finish(reply.offer, reply.billed, "cancelled")
-
-    def _finish(self, offer: Offer | None, uses: tuple[Use, ...], error: str = "") -> Done:
-        return self._voice.finish(
-            "llm",
-            self._key_id,
-            self._began,
-            self.attempts,
-            offer=offer,
-            uses=uses,
-            first_at=self.first_at,
-            error=error,
-        )
 
 
 async def who_may(voice: Voice, key_id: str, asked: Asked) -> list[Offer]:
@@ -229,10 +189,10 @@ async def who_may(voice: Voice, key_id: str, asked: Asked) -> list[Offer]:
     return voice.router.ordered(asked.wish, await voice.keys(key_id, work))
 
 
-async def _begun(ledger: _Ledger, asked: Asked, offers: list[Offer]) -> Reply:
+async def _begun(entry: Entry, asked: Asked, offers: list[Offer]) -> Reply:
     """By the first of `offers` from which a word has come."""
     options = asked.wish.prefers.options
-    ledger.attempts.told_how = frozenset(options)
+    entry.attempts.told_how = frozenset(options)
 
     async def work(offer: Offer) -> tuple[str, AsyncGenerator[str | Finished, None], Waited]:
         question = replace(asked.question, options=options.get(offer.provider, {}))
@@ -243,16 +203,10 @@ async def _begun(ledger: _Ledger, asked: Asked, offers: list[Offer]) -> Reply:
             undo.pop_all()
         return first, stream, waited
 
-    try:
-        offer, (first, rest, waited) = await ledger.attempts.first_that_can(offers, work, keep=True)
-    except ApiError as error:
-        ledger.failed(error)
-        raise
-    except asyncio.CancelledError:
-        ledger.cancelled(None)
-        raise
-    ledger.first()
-    return Reply(offer, asked.question, ledger.attempts, first, rest, waited=waited)
+    with entry.while_asked():
+        offer, (first, rest, waited) = await entry.attempts.first_that_can(offers, work, keep=True)
+    entry.first()
+    return Reply(offer, asked.question, entry.attempts, first, rest, waited=waited)
 
 
 async def _first_word(stream: AsyncIterator[str | Finished], waited: Waited) -> str:

@@ -5,15 +5,14 @@ Pure but for the breakers it reads. Next: `attempts.py`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from telebot.call.errors import ApiError, ProviderConfigError
 from telebot.providers import registry
 from telebot.providers.breaker import Breaker, Breakers
 from telebot.providers.resources import Resources
-from telebot.voice.offers import LOCAL, Offer, Offers, Work, Worker
+from telebot.voice.offers import LOCAL, Means, Offer, Offers, Wanted, Work, Worker
 from telebot.voice.permits import ANY, Permit
 from telebot.voice.preferences import ANYBODY, MaxPrice, Preferences, fits
 
@@ -26,7 +25,7 @@ A = {
     "s": "minute", "characters": "million characters",
     "tokens_in": "million tokens read", "tokens_out": "million tokens written",
 }  # fmt: skip
-Usual = tuple[str | Mapping[str, Any], ...] | None
+Usual = tuple[Wanted, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,10 @@ class KeySource:
     provider: str = ""
     models: frozenset[str] = frozenset()
     permit: Permit = ANY
+
+    def means(self, local: Worker | None = None) -> Means:
+        """What offers are built with."""
+        return Means(self.resources, self.own, local)
 
     def opens(self, provider: str, model: str) -> bool:
         """Whether that model may be asked by this key, for this owner."""
@@ -166,16 +169,14 @@ class Router:
             raise _barred(permit, offers[0])
         return offers
 
-    def _offer(self, wish: Wish, wanted: str | Mapping[str, Any], source: KeySource) -> Offer:
-        return self._offers.named(
-            wish.work, wanted, source.resources, own=source.own, local=wish.local
-        )
+    def _offer(self, wish: Wish, wanted: Wanted, source: KeySource) -> Offer:
+        return self._offers.named(wish.work, wanted, source.means(wish.local))
 
     def _of(
         self,
         wish: Wish,
         keys: Keys,
-        names: Sequence[str | Mapping[str, Any]],
+        names: Sequence[Wanted],
         skipped: list[Skipped] | None = None,
     ) -> list[Offer]:
         """The providers of a list, those without a key left out, and told in `skipped`."""
@@ -202,13 +203,7 @@ class Router:
         usual = [name for name in registry.DEFAULTS[wish.work] if name not in registry.OURS]
         found = self._of(wish, keys, [*usual, *keys[0].permit.names()])
         for source in keys:
-            ready = self._offers.ready(
-                wish.work,
-                source.resources,
-                own=source.own,
-                local=wish.local,
-                provider=source.provider,
-            )
+            ready = self._offers.ready(wish.work, source.means(wish.local), source.provider)
             found += [offer for offer in ready if source.fits(offer.provider, offer.model)]
         if wish.needs & NO_LESS and not any(wish.needs <= one.worker.abilities for one in found):
             found += self._of(wish, keys, self._offers.models(wish.work))  # not their usual ones

@@ -18,10 +18,12 @@ from telebot.call.errors import ApiError
 from telebot.providers.clips import Script, Use, characters
 from telebot.voice import speaking
 from telebot.voice.attempts import Attempt, Attempts
+from telebot.voice.books import CANCELLED, Entry
+from telebot.voice.done import Done
 from telebot.voice.offers import Offer
 from telebot.voice.preferences import Preferences
 from telebot.voice.routing import Usual, Wish
-from telebot.voice.service import Done, Voice
+from telebot.voice.service import Voice
 from telebot.voice.speaking import Spoken
 from telebot.voice.tailoring import PLAINLY, Under
 
@@ -55,9 +57,7 @@ class Saying:
         self._manner = manner
         self._offers = offers
         self._under = under
-        self._told = voice.attempts(key_id, under)  # those of all sentences
-        self._began: float | None = None
-        self._first_at: float | None = None
+        self._entry: Entry | None = None  # once a sentence has come; of all sentences
         self._used: dict[tuple[str, bool], tuple[Offer, tuple[Use, ...]]] = {}
         self.written: tuple[Done, ...] = ()
         self._error = ""
@@ -84,7 +84,7 @@ class Saying:
 
     async def sentence(self, text: str) -> AsyncGenerator[bytes, None]:
         """The bytes of the next sentence. Raises `ApiError`."""
-        self._began = self._voice.clock() if self._began is None else self._began
+        self._entry = entry = self._entry or self._voice.entry("tts", self._key_id, self._under)
         script = replace(self._manner.script, text=text)
         attempts = self._voice.attempts(self._key_id, self._under)
         about = characters(script)
@@ -94,16 +94,16 @@ class Saying:
                 aclosing(self._pcm16(script, attempts)) as pieces,
             ):
                 async for pcm16, rate_hz in pieces:
-                    self._first_at = self._first_at or self._voice.clock()
+                    entry.first()
                     if data := await self._encoded(pcm16, rate_hz):
                         yield data
         except ApiError as error:
             self._error = error.code
             raise
         finally:
-            self._told.made = _in_short([*self._told.made, *attempts.made])
-            self._told.skipped = self._told.skipped or attempts.skipped
-            self._told.asking = attempts.asking
+            entry.attempts.made = _in_short([*entry.attempts.made, *attempts.made])
+            entry.attempts.skipped = entry.attempts.skipped or attempts.skipped
+            entry.attempts.asking = attempts.asking
 
     async def _pcm16(
         self, script: Script, attempts: Attempts
@@ -129,25 +129,18 @@ class Saying:
 
     def write_down(self, *, cancelled: bool) -> None:
         """At its end; nothing where no sentence came. Idempotent."""
-        if self._began is None or self.written:
+        entry = self._entry
+        if entry is None or self.written:
             return
-        how = self._error or ("cancelled" if cancelled else "")
+        error = self._error or (CANCELLED if cancelled else "")
         if not self._used:
-            asked = self._told.asking if how == "cancelled" else None
-            self.written = (self._finish(asked, (), how),)
+            asked = entry.attempts.asking if error == CANCELLED else None
+            self.written = (entry.failed(error, asked),)
             return
-        self.written = tuple(self._finish(offer, uses, how) for offer, uses in self._used.values())
-
-    def _finish(self, offer: Offer | None, uses: tuple[Use, ...], error: str) -> Done:
-        return self._voice.finish(
-            "tts",
-            self._key_id,
-            self._began or 0.0,
-            self._told,
-            offer=offer,
-            uses=uses,
-            first_at=self._first_at,
-            error=error,
+        self.written = tuple(
+            each.failed(error, offer, uses) if error else each.done(offer, uses)
+            for offer, uses in self._used.values()
+            for each in (entry.another(),)
         )
 
     def _goes_on_with(self, spoken: Spoken) -> None:

@@ -1,36 +1,24 @@
-"""What a realtime session is asked for (`docs/realtime.md`): its body, the orders of its client,
-and the one-time tokens that stand for one.
+"""What a realtime session is asked for (`docs/realtime.md`). The same models validate and describe.
 
-The same models validate and describe. A token is good once, on the server that gave it; what it
-fixes lies here until then. Next: `web/realtime/`.
+What its client asks for later is in `session_orders.py`, the tokens that stand for one in
+`promises.py`. Next: `web/realtime/`.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from telebot.call.errors import BadToken, Local
-from telebot.call.ports import Clock
-from telebot.call.tokens import StreamTokens
+from telebot.call.errors import Local
 from telebot.providers.registry import Kind
-from telebot.records.keys import ApiKey
 from telebot.voice.defaults import UserId
 from telebot.voice.preferences import PLAIN, Name, Preferences
 
-AUDIENCE = "realtime"  # of the tokens, and the carrier of such calls
 PROTOCOL = "telebot.realtime"
-TOKEN_PROTOCOL = "telebot.token."
 KINDS: tuple[Kind, ...] = ("stt", "llm", "tts", "realtime")
 RATES_HZ = (8000, 16_000, 24_000, 48_000)
-MOST_PROMISED = 4096
-MOST_PROMISED_A_KEY = 256
-MAX_TEXT_CHARS = 4000
 MAX_INSTRUCTIONS_CHARS = 16_000
 
 Language = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -151,139 +139,9 @@ class BadStart(Local):
         self.code = code
 
 
-Id = Annotated[str, Field(max_length=64)] | None
-
-
-class Order(Strict):
-    """What a client asks for; `id` comes back."""
-
-    id: Id = None
-
-
-class SetLanguage(Order):
-    """Go on in another language."""
-
-    type: Literal["setLanguage"]
-    language: Language
-
-
-class SetProvider(Order):
-    """Go on with others."""
-
-    type: Literal["setProvider"]
-    provider: SessionProviders
-
-
-class Text(Order):
-    """A turn that is typed."""
-
-    type: Literal["text"]
-    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS, pattern=r"\S")]
-
-
-class Interrupt(Order):
-    """Say no more."""
-
-    type: Literal["interrupt"]
-
-
-class Reset(Order):
-    """Forget everything."""
-
-    type: Literal["reset"]
-
-
-class Ping(Order):
-    """Are you there?"""
-
-    type: Literal["ping"]
-
-
-class End(Order):
-    """Hang up."""
-
-    type: Literal["end"]
-
-
-ORDERS: Mapping[str, type[Order]] = {
-    "setLanguage": SetLanguage,
-    "setProvider": SetProvider,
-    "text": Text,
-    "interrupt": Interrupt,
-    "reset": Reset,
-    "ping": Ping,
-    "end": End,
-}
-
-
 def first_fault(error: ValidationError) -> tuple[str, str]:
     """A code and a sentence for the first thing that is wrong."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     name = ".".join(str(part) for part in first["loc"])[:64]
     why = "there is no such field" if first["type"] == "extra_forbidden" else first["msg"]
     return "invalid_message", f"{name}: {why}."
-
-
-@dataclass(frozen=True, slots=True)
-class Promised:
-    """A session that may begin, once."""
-
-    id: str
-    key: ApiKey
-    request: SessionRequest
-    expires_at: datetime
-
-
-class TooManyPromised(Local):
-    """This key has asked for more sessions than it begins."""
-
-
-class Promises:
-    """The sessions that tokens stand for. `new_id` makes names that nobody guesses."""
-
-    def __init__(self, tokens: StreamTokens, clock: Clock, new_id: Callable[[], str]) -> None:
-        self._tokens = tokens
-        self._clock = clock
-        self._new_id = new_id
-        self._promised: OrderedDict[str, tuple[float, Promised]] = OrderedDict()  # by nonce
-        self._of_key: Counter[str] = Counter()
-
-    def make(self, key: ApiKey, request: SessionRequest) -> tuple[Promised, str]:
-        """A session of that key's owner, and its token. Raises `TooManyPromised`."""
-        self._forget_old()
-        full = len(self._promised) >= MOST_PROMISED
-        if full or self._of_key[key.id] >= MOST_PROMISED_A_KEY:
-            raise TooManyPromised("Too many tokens are waiting to be used; use them first.")
-        nonce, session = self._new_id(), session_id(self._new_id())
-        until = self._tokens.now() + timedelta(seconds=self._tokens.life_s)
-        promised = Promised(session, key, request, until)
-        self._promised[nonce] = (self._clock() + self._tokens.life_s, promised)
-        self._of_key[key.id] += 1
-        return promised, self._tokens.issue(session, AUDIENCE, nonce)
-
-    def spend(self, token: str) -> Promised:
-        """The session of a token, which is good no more. Raises `BadToken`."""
-        session, nonce = self._tokens.read(token, AUDIENCE)
-        self._forget_old()
-        found = self._promised.get(nonce)
-        if found is None or found[1].id != session:
-            raise BadToken("used, or of another server")
-        self._drop(nonce)
-        return found[1]
-
-    def _forget_old(self) -> None:
-        """The oldest stand first."""
-        now = self._clock()
-        while self._promised and next(iter(self._promised.values()))[0] <= now:
-            self._drop(next(iter(self._promised)))
-
-    def _drop(self, nonce: str) -> None:
-        _, promised = self._promised.pop(nonce)
-        self._of_key[promised.key.id] -= 1
-        if not self._of_key[promised.key.id]:
-            del self._of_key[promised.key.id]
-
-
-def session_id(name: str) -> str:
-    """Of a session (``rt_…``)."""
-    return f"rt_{name}"

@@ -2,7 +2,7 @@
 
 Until the first sound that can be heard has come, another one may take over unnoticed; a voice that
 sends silence has failed. Afterwards a failure ends the stream, and says so. Next:
-`api/voice_synthesize.py`.
+`attempts.py`.
 """
 
 from __future__ import annotations

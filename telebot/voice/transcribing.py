@@ -1,7 +1,7 @@
 """A recording to text by whoever can: cut where it is too long for them, put together again.
 
 An empty text of a recording that is clearly loud is a failure, and the next one is asked. Next:
-`api/voice_transcribe.py`.
+`attempts.py`.
 """
 
 from __future__ import annotations

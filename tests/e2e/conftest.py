@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from leaving import when_left
-from serving import REPOSITORY, Dial, Server, Start
+from serving import REPOSITORY, Desk, Dial, Server, Start
 
 from telebot.phone.destination import Destination
 from telebot.phone.exchange import secret_for
 from telebot.phone.phone import Phone
 from telebot.phone.voices import LocalSpeech
+from telebot.providers.local_speech import LocalSpeech as Models
+
+if TYPE_CHECKING:
+    from simulated import Simulated
 
 # agents like those that ship, with less patience than a real one should have
 VARIANTS = {
@@ -63,6 +68,38 @@ def start(config: Path, tmp_path: Path) -> Iterator[Start]:
 
     with ExitStack() as stack:
         yield started
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """`desk(environ, tts=…)`: a server of the test's own whose one agent, `desk`, is the front desk
+    with these links; what is not named is this machine's."""
+
+    def started(environ: Mapping[str, str], **links: Any) -> Server:
+        (tmp_path / "agents").mkdir()
+        tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
+        tree["agent"] = {**tree.get("agent", {}), "name": "desk"}
+        tree["speech"] = {"stt": "local", "llm": "dialog", "tts": "local", **links}
+        (tmp_path / "agents/desk.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True))
+        (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": desk\n')
+        (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 5\n")
+        server = Server(tmp_path / "data", tmp_path / "telebot.yaml", **environ)
+        return stack.enter_context(server)
+
+    with ExitStack() as stack:
+        yield started
+
+
+@pytest.fixture
+async def vendors(request: pytest.FixtureRequest) -> AsyncIterator[Simulated]:
+    """The vendors that the test's module names (`VENDORS`), simulated on the test's loop."""
+    from simulated import simulated  # pulls in what most tests here do without
+
+    models = Models()
+    await models.load()
+    async with simulated(models, request.module.VENDORS) as running:
+        yield running
+    models.close()
 
 
 @pytest.fixture(scope="session")

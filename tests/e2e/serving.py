@@ -39,6 +39,7 @@ FOREIGN = re.compile(
 
 Start = Callable[..., "Server"]
 Dial = Callable[..., Phone]
+Desk = Callable[..., "Server"]
 
 
 def free_port() -> int:
@@ -100,6 +101,11 @@ class Server:
         return self._process
 
     @property
+    def key(self) -> str:
+        """The key that the server wrote into its data folder."""
+        return (self.data / "admin-key").read_text().strip()
+
+    @property
     def sip_port(self) -> int:
         """Where it takes calls over SIP."""
         return next(int(found[1]) for line in self.log if (found := SIP.search(line)))
@@ -156,8 +162,8 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def _ask(self, path: str, method: str = "GET", body: Any = None) -> Any:
-        key = await asyncio.to_thread((self.data / "admin-key").read_text)
-        headers = {"Authorization": f"Bearer {key.strip()}"}
+        key = await asyncio.to_thread(lambda: self.key)
+        headers = {"Authorization": f"Bearer {key}"}
         async with (
             aiohttp.ClientSession(trust_env=False) as session,
             session.request(method, self.url + path, headers=headers, json=body) as response,

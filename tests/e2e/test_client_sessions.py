@@ -56,12 +56,8 @@ def server(
         yield one
 
 
-def key_of(server: Server) -> str:
-    return (server.data / "admin-key").read_text().strip()
-
-
 def environ(server: Server) -> dict[str, str]:
-    return {"TELEBOT_URL": server.url, "TELEBOT_KEY": key_of(server)}
+    return {"TELEBOT_URL": server.url, "TELEBOT_KEY": server.key}
 
 
 async def said(speech: LocalSpeech, rate_hz: int) -> bytes:
@@ -78,7 +74,7 @@ async def test_an_agent_is_asked_by_text(server: Server, tmp_path: Path) -> None
 
 
 async def test_the_server_does_what_the_client_may_ask_for(server: Server) -> None:
-    code, wrote = await node(PROGRAMS / "messages.mjs", server.url, key_of(server))
+    code, wrote = await node(PROGRAMS / "messages.mjs", server.url, server.key)
     assert code == 0, wrote
     told = json.loads(wrote)
     done = ("setProvider", "setLanguage", "text", "interrupt", "reset")
@@ -164,7 +160,7 @@ async def test_an_agent_is_spoken_to_in_a_page(
 ) -> None:
     voice = await said(speech, PAGE_HZ)
     async with (
-        application(server.url, key_of(server), port=app_port) as app,
+        application(server.url, server.key, port=app_port) as app,
         browser(tmp_path, (voice, PAGE_HZ), GREETED_S) as page,
     ):
         await page.go(app.url)

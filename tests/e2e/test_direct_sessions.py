@@ -4,19 +4,14 @@ records as any call; what becomes of one whose vendor fails."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from serving import REPOSITORY, Server
+from serving import Desk, Server
 from session_client import SessionClient
-from simulated import Simulated, simulated
+from simulated import Simulated
 
 from telebot.phone.voices import LocalSpeech
-from telebot.providers.local_speech import LocalSpeech as Models
 
 pytestmark = pytest.mark.e2e
 
@@ -24,31 +19,12 @@ VENDORS = ("openai", "gemini", "elevenlabs")
 
 
 @pytest.fixture
-async def vendors() -> AsyncIterator[Simulated]:
-    models = Models()
-    await models.load()
-    async with simulated(models, VENDORS) as running:
-        yield running
-    models.close()
-
-
-@pytest.fixture
-def server(vendors: Simulated, tmp_path: Path) -> Any:
-    (tmp_path / "agents").mkdir()
-    tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
-    tree["agent"] = {**tree.get("agent", {}), "name": "desk"}
-    tree["speech"] = {"stt": "local", "llm": "dialog", "tts": "local"}
-    (tmp_path / "agents/desk.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True))
-    (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": desk\n')
-    (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 5\n")
-    with ExitStack() as stack:
-        config = tmp_path / "telebot.yaml"
-        yield stack.enter_context(Server(tmp_path / "data", config, **vendors.environ))
+def server(vendors: Simulated, desk: Desk) -> Server:
+    return desk(vendors.environ)
 
 
 def client(server: Server, speech: LocalSpeech, **options: Any) -> SessionClient:
-    key = (server.data / "admin-key").read_text().strip()
-    return SessionClient(server.url, speech, key=key, mode="direct", **options)
+    return SessionClient(server.url, speech, key=server.key, mode="direct", **options)
 
 
 async def test_a_vendor_hears_and_answers_at_the_full_band(

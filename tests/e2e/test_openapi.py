@@ -42,7 +42,7 @@ async def test_every_endpoint_answers_as_it_is_described(server, dial, tmp_path)
     for name in ("schemathesis.toml", "document_hooks.py"):
         shutil.copy(HERE / name, tmp_path)
     environ = {key: value for key, value in os.environ.items() if not FOREIGN.search(key)}
-    key = (server.data / "admin-key").read_text().strip()
+    key = server.key
     spare = await spare_key(server, key)  # whose secrets and end do not matter
     command = [str(Path(sys.executable).with_name("schemathesis")), "run"]
     command += [f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {key}"]

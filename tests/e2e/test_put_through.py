@@ -169,7 +169,7 @@ async def test_where_nobody_comes_the_bot_takes_over_again(
 
 
 async def post(server: Server, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    key = (server.data / "admin-key").read_text().strip()
+    key = server.key
     async with (
         aiohttp.ClientSession() as session,
         session.post(

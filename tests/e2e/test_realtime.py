@@ -8,13 +8,11 @@ import asyncio
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-import yaml
-from serving import REPOSITORY, Dial, Server
+from serving import Desk, Dial, Server
 from simulated import Simulated, simulated
 
 from telebot.providers.local_speech import LocalSpeech
@@ -62,28 +60,14 @@ def vendor(vendors: Simulated) -> Iterator[Simulated]:
 
 
 @pytest.fixture
-def serve(vendor: Simulated, tmp_path: Path) -> Iterator[Any]:
+def serve(vendor: Simulated, desk: Desk) -> Any:
     """`serve(realtime)`: a server whose agent has these links before the local chain."""
 
     def started(realtime: Any) -> Server:
-        (tmp_path / "agents").mkdir()
-        tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
-        tree["agent"] = {**tree.get("agent", {}), "name": "talker"}
-        tree["speech"] = {
-            "realtime": realtime,
-            "stt": "local",
-            "llm": "dialog",
-            "tts": "local",
-            "prompt": "Answer in one or two sentences.",
-        }
-        (tmp_path / "agents/talker.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True))
-        (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": talker\n')
-        (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 10\n")
-        config = tmp_path / "telebot.yaml"
-        return stack.enter_context(Server(tmp_path / "data", config, **vendor.environ))
+        prompt = "Answer in one or two sentences."
+        return desk(vendor.environ, realtime=realtime, prompt=prompt)
 
-    with ExitStack() as stack:
-        yield started
+    return started
 
 
 def replies(record: dict[str, Any]) -> list[dict[str, Any]]:

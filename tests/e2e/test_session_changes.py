@@ -3,19 +3,15 @@ thought about and spoken by the others, which are simulated on loopback."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
-import yaml
-from serving import REPOSITORY, Server
+from serving import Desk, Server
 from session_client import SessionClient
-from simulated import Simulated, simulated
+from simulated import Simulated
 
 from telebot.phone.voices import LocalSpeech
-from telebot.providers.local_speech import LocalSpeech as Models
 
 pytestmark = pytest.mark.e2e
 
@@ -23,36 +19,13 @@ VENDORS = ("openai", "deepgram", "elevenlabs", "gemini")
 
 
 @pytest.fixture
-async def vendors() -> AsyncIterator[Simulated]:
-    models = Models()
-    await models.load()
-    async with simulated(models, VENDORS) as running:
-        yield running
-    models.close()
-
-
-@pytest.fixture
-def serve(vendors: Simulated, tmp_path: Path) -> Any:
+def serve(vendors: Simulated, desk: Desk) -> Any:
     """A server with the vendors' keys, whose one agent uses this machine alone."""
-
-    def started(**speech: Any) -> Server:
-        (tmp_path / "agents").mkdir()
-        tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
-        tree["agent"] = {**tree.get("agent", {}), "name": "desk"}
-        tree["speech"] = {"stt": "local", "llm": "dialog", "tts": "local", **speech}
-        (tmp_path / "agents/desk.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True))
-        (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": desk\n')
-        (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 5\n")
-        config = tmp_path / "telebot.yaml"
-        return stack.enter_context(Server(tmp_path / "data", config, **vendors.environ))
-
-    with ExitStack() as stack:
-        yield started
+    return partial(desk, vendors.environ)
 
 
 def client(server: Server, speech: LocalSpeech, **options: Any) -> SessionClient:
-    key = (server.data / "admin-key").read_text().strip()
-    return SessionClient(server.url, speech, key=key, **options)
+    return SessionClient(server.url, speech, key=server.key, **options)
 
 
 async def test_others_take_over_between_two_turns(

@@ -4,47 +4,25 @@ what the record tells of what was written and changed in one."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import yaml
-from serving import REPOSITORY, Server
+from serving import Desk, Server
 from session_client import SessionClient
-from simulated import Simulated, simulated
+from simulated import Simulated
 
 from telebot.phone.voices import LocalSpeech
-from telebot.providers.local_speech import LocalSpeech as Models
 
 pytestmark = pytest.mark.e2e
 
+VENDORS = ("openai",)
 SESSION = "/v1/voice/realtime/session"
 
 
 @pytest.fixture
-async def vendors() -> AsyncIterator[Simulated]:
-    models = Models()
-    await models.load()
-    async with simulated(models, ("openai",)) as running:
-        yield running
-    models.close()
-
-
-@pytest.fixture
-def server(vendors: Simulated, tmp_path: Path) -> Any:
-    (tmp_path / "agents").mkdir()
-    tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
-    tree["agent"] = {**tree.get("agent", {}), "name": "desk"}
-    tree["speech"] = {"stt": "local", "llm": "dialog", "tts": "local"}
-    (tmp_path / "agents/desk.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True))
-    (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": desk\n')
-    (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 5\n")
-    with ExitStack() as stack:
-        config = tmp_path / "telebot.yaml"
-        yield stack.enter_context(Server(tmp_path / "data", config, **vendors.environ))
+def server(vendors: Simulated, desk: Desk) -> Server:
+    return desk(vendors.environ)
 
 
 async def key_of(server: Server, **terms: Any) -> dict[str, Any]:
@@ -75,13 +53,12 @@ def talking(server: Server, speech: LocalSpeech, **options: Any) -> SessionClien
 async def test_a_revoked_key_ends_its_sessions_and_its_tokens(
     server: Server, speech: LocalSpeech
 ) -> None:
-    admin = (server.data / "admin-key").read_text().strip()
     made = await key_of(server)
     given = await asked(server, "POST", SESSION, made["secret"])
     async with talking(server, speech, key=made["secret"]) as session:
         ready = await session.of("ready")
         await session.of("turn", turn=0)
-        await asked(server, "DELETE", f"/v1/keys/{made['id']}", admin)
+        await asked(server, "DELETE", f"/v1/keys/{made['id']}", server.key)
         assert await session.until_closed() == 4401
         assert [m["code"] for m in session.messages if m["type"] == "error"] == ["key_gone"]
         assert (await session.of("ended"))["reason"] == "operator_hangup"
@@ -111,8 +88,7 @@ async def test_a_budget_that_is_used_up_ends_the_session(
 async def test_what_was_written_and_changed_stands_in_the_record(
     server: Server, speech: LocalSpeech
 ) -> None:
-    key = (server.data / "admin-key").read_text().strip()
-    async with talking(server, speech, key=key) as session:
+    async with talking(server, speech, key=server.key) as session:
         ready = await session.of("ready")
         await session.of("turn", turn=0)
         await asyncio.sleep(1.0)
@@ -145,8 +121,7 @@ async def test_what_was_written_and_changed_stands_in_the_record(
 async def test_an_interruption_does_not_forget_what_the_client_is_saying(
     server: Server, speech: LocalSpeech
 ) -> None:
-    key = (server.data / "admin-key").read_text().strip()
-    async with SessionClient(server.url, speech, key=key) as session:
+    async with SessionClient(server.url, speech, key=server.key) as session:
         await session.of("turn", turn=0)
         saying = asyncio.create_task(session.say("Where can I park my car, please?"))
         await asyncio.sleep(0.8)

@@ -36,17 +36,13 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield one
 
 
-def key_of(server: Server) -> str:
-    return (server.data / "admin-key").read_text().strip()
-
-
 def client(server: Server, speech: LocalSpeech, **options: Any) -> SessionClient:
-    return SessionClient(server.url, speech, key=key_of(server), **options)
+    return SessionClient(server.url, speech, key=server.key, **options)
 
 
 async def test_limits_and_the_end_of_the_server(server: Server, speech: LocalSpeech) -> None:
     url = server.url.replace("http", "ws", 1) + "/v1/voice/realtime"
-    headers = {"Authorization": f"Bearer {key_of(server)}"}
+    headers = {"Authorization": f"Bearer {server.key}"}
     async with aiohttp.ClientSession(headers=headers) as http, http.ws_connect(url) as late:
         assert (await late.receive_json(timeout=20)) == {"type": "ended", "reason": "no_start"}
         await late.receive(timeout=20)

@@ -16,12 +16,8 @@ from telebot.phone.voices import LocalSpeech
 pytestmark = pytest.mark.e2e
 
 
-def key_of(server: Server) -> str:
-    return (server.data / "admin-key").read_text().strip()
-
-
 def client(server: Server, speech: LocalSpeech, **options: Any) -> SessionClient:
-    return SessionClient(server.url, speech, key=key_of(server), **options)
+    return SessionClient(server.url, speech, key=server.key, **options)
 
 
 async def test_a_spoken_session_is_a_call(server: Server, speech: LocalSpeech) -> None:
@@ -166,7 +162,7 @@ async def test_what_a_user_forbids_is_not_kept_and_of_a_deleted_user_nothing_is(
     server: Server, speech: LocalSpeech
 ) -> None:
     path = f"{server.url}/v1/voice/preferences"
-    headers = {"Authorization": f"Bearer {key_of(server)}"}
+    headers = {"Authorization": f"Bearer {server.key}"}
 
     async def talked(user: str) -> str:
         async with client(server, speech, agent="front-desk", user=user) as session:

@@ -24,10 +24,10 @@ from telebot.providers.replies import Message, Question
 from telebot.records.keys import ApiKey, Scope
 from telebot.records.spending import FRESH_S, NANOS, Spending
 from telebot.voice import replying
+from telebot.voice.done import Done, new_id
 from telebot.voice.permits import permit_of
 from telebot.voice.pricing import Cost
 from telebot.voice.replying import Asked
-from telebot.voice.service import Done, new_id
 from telebot.web.key_budgets import KeyBudgets
 
 pytestmark = pytest.mark.peers

@@ -8,7 +8,7 @@ import pytest
 from simulated import simulated
 
 from telebot.call.errors import ProviderConfigError
-from telebot.providers import jobs, registry
+from telebot.providers import http_hearing, registry
 from telebot.providers.clips import ClipFailed, Recording, Sound
 from telebot.providers.failure import Cause
 from telebot.simulate import recordings
@@ -59,7 +59,7 @@ async def test_a_job_that_is_given_up_is_deleted(speech, kept, name):
 
 
 async def test_a_job_that_takes_too_long_is_given_up(speech, kept, monkeypatch):
-    monkeypatch.setattr(jobs, "LEAST_S", 0.5)
+    monkeypatch.setattr(http_hearing, "LEAST_S", 0.5)
     async with simulated(speech, ["gladia"]) as vendor:
         hears = registry.build_transcriber("gladia", {}, vendor.resources)
         vendor.fault("gladia.stt=stall@middle")

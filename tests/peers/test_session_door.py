@@ -15,7 +15,8 @@ from aiohttp import web
 from telebot.call.errors import ApiError
 from telebot.call.tokens import StreamTokens
 from telebot.records.keys import ApiKey, NoKey, Scope
-from telebot.voice.sessions import Promises, SessionRequest
+from telebot.voice.promises import Promises
+from telebot.voice.sessions import SessionRequest
 from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate
 from telebot.web.errors import errors

@@ -14,7 +14,7 @@ from voice_server import SECRET, voice_server
 from yarl import URL
 
 from telebot.api.voice.shapes import TranscribeRequest
-from telebot.api.voice.transcribe import heard_by
+from telebot.api.voice.transcribe import to_hear
 from telebot.audio import wav
 from telebot.audio.files import Encoder
 from telebot.providers.breaker import Breakers
@@ -24,6 +24,7 @@ from telebot.providers.pacing import Pacing
 from telebot.settings import VendorLimits
 from telebot.voice import transcribing
 from telebot.voice.attempts import Attempts
+from telebot.voice.hearing import Watch, heard
 from telebot.voice.preferences import ANYBODY
 
 pytestmark = pytest.mark.peers
@@ -177,7 +178,7 @@ async def test_who_leaves_before_the_end_pays_all_the_same(speech, error, monkey
         asked = TranscribeRequest.model_validate({"stream": True})
         recording = Recording(Sound(bytes(2 * HZ), HZ))
         with pytest.raises(error):
-            await heard_by(server.voice, "k", asked, recording, show=show)
+            await heard(server.voice, "k", to_hear(asked, recording), Watch(show))
         (done,) = server.done
         assert (done.error, done.provider) == ("cancelled", "v/m")
         assert done.values()["seconds"] == 1.0

@@ -23,6 +23,7 @@ from telebot.records.archive import Archive
 from telebot.records.keys import Scope
 from telebot.records.tables import preferences, provider_keys
 from telebot.settings import RecordsSettings, VoiceSettings
+from telebot.voice.books import Books
 from telebot.voice.service import Voice
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
@@ -81,10 +82,10 @@ async def place(http, tmp_path):
             admin_key=ADMIN, vault_key=os.urandom(32).hex(),
         )  # fmt: skip
         await archive.open()
+        resources = Resources(None, {})
         voice = Voice(
-            Resources(None, {}), Breakers(time.monotonic), Pacing({}, time.monotonic),
-            VoiceSettings(export_secrets=secrets), currency="USD", clock=time.monotonic,
-            wall_clock=now,
+            resources, Breakers(time.monotonic), Pacing({}, time.monotonic),
+            VoiceSettings(export_secrets=secrets), Books(resources, "USD", time.monotonic, now),
         )  # fmt: skip
         gate = Gate(archive.keys)
         app = web.Application(middlewares=[errors, gate.middleware])

@@ -13,8 +13,8 @@ from telebot.call.model import UnitPrice
 from telebot.providers.clips import Use
 from telebot.records.keys import Scope
 from telebot.voice.attempts import Attempt
+from telebot.voice.done import Done, new_id
 from telebot.voice.pricing import Cost
-from telebot.voice.service import Done, new_id
 
 pytestmark = pytest.mark.peers
 

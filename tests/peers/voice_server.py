@@ -27,11 +27,14 @@ from telebot.records.choices import Choices
 from telebot.records.vault import Vault
 from telebot.settings import PACKAGE_CONFIG
 from telebot.voice import filters
+from telebot.voice.books import Books
 from telebot.voice.chat_agents import ChatAgent
 from telebot.voice.chat_sessions import MemorySessions
 from telebot.voice.chatting import Chat
+from telebot.voice.done import Done
 from telebot.voice.kept_sounds import KeptSounds
-from telebot.voice.service import Done, Voice
+from telebot.voice.owners import Owners
+from telebot.voice.service import Voice
 from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate, KeyStore
 from telebot.web.errors import errors
@@ -83,7 +86,7 @@ async def voice_server(
 ) -> AsyncIterator[VoiceServer]:
     """A server whose vendors are simulated; `environ` replaces their variables. With a `vault`
     providers' keys may be stored; the first of `agents` answers chats that name none; `ledger` is
-    told what was done, `owners` are `Voice`'s `permit` and `spending`."""
+    told what was done, `owners` are `Owners`' `permit` and `spending`."""
     async with simulated(speech, vendors) as sim:
         known = {f"{vendor.upper()}_{end}" for vendor in vendors for end in ("BASE_URL", "API_KEY")}
         found = {name: sim.environ[name] for name in known if name in sim.environ}
@@ -95,15 +98,17 @@ async def voice_server(
             Breakers(time.monotonic),
             Pacing({}, time.monotonic),
             found_settings,
-            currency="USD",
-            clock=time.monotonic,
-            wall_clock=lambda: datetime.now(UTC),
-            ledger=lambda one: (done.append(one), ledger(one))[0],
-            stored=vault.open if vault else None,
+            Books(
+                sim.resources,
+                "USD",
+                time.monotonic,
+                lambda: datetime.now(UTC),
+                lambda one: (done.append(one), ledger(one))[0],
+            ),
+            owners=Owners(stored=vault.open if vault else None, **(owners or {})),
             kept=choices,
             filters=filters.build(found_settings.filters),
             sounds=sounds,
-            **(owners or {}),
         )
         gate = Gate(key_store or OneKey(SECRET), frozenset({"/v1/voice/health"}))
         app = web.Application(middlewares=[errors, gate.middleware])

@@ -48,8 +48,7 @@ BOUNDARIES = {
     "telebot/web/hangups.py": "a hang-up's task",
     "telebot/web/media_stream.py": "the call's task",
     "telebot/speech/direct.py": "the task of a session that a vendor leads",
-    "telebot/web/realtime/direct.py": "a session's own task, one of its client's orders at a time",
-    "telebot/web/realtime/session.py": "a session's own task, one of its client's orders at a time",
+    "telebot/web/realtime/orders.py": "a session's own task, one of its client's orders at a time",
     "telebot/web/webhooks.py": "a webhook's task: the caller hears an apology",
 }
 # Words that are carriers' names and also plain words of the code.
@@ -183,7 +182,7 @@ def test_every_fault_is_caught_by_its_name_but_at_a_boundary() -> None:
 def test_what_is_undone_on_the_way_out_is_undone_by_an_exit_stack() -> None:
     """`ExitStack.pop_all` where it went well, instead of a handler for everything."""
     told = {"telebot/api/idempotency.py"}  # who waits for the same hears what stopped the first
-    undoing = {module for module, tree in CODE.items() if broad_handlers(tree)} - set(BOUNDARIES)
+    undoing = {module for module, tree in code().items() if broad_handlers(tree)} - set(BOUNDARIES)
     assert undoing == told
 
 

@@ -15,14 +15,8 @@ from telebot.audio import g711
 from telebot.call.errors import BadWire
 from telebot.call.events import Asked, Ignored, Media, Reply, Started, Stopped, Wideband
 from telebot.carriers.realtime_codec import MAX_FAULTS, RealtimeCodec
-from telebot.voice.sessions import (
-    Interrupt,
-    Reset,
-    SessionRequest,
-    SetLanguage,
-    SetProvider,
-    Text,
-)
+from telebot.voice.session_orders import Interrupt, Reset, SetLanguage, SetProvider, Text
+from telebot.voice.sessions import SessionRequest
 
 pytestmark = pytest.mark.wire
 

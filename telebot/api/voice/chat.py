@@ -23,8 +23,7 @@ from telebot.api.voice.leaving import unless_gone
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.api.voice.turns import InTurn
 from telebot.api.voice.uploads import Form, form_of, sound_of
-from telebot.audio.files import Encoder
-from telebot.audio.resample import resample
+from telebot.audio.files import whole_file
 from telebot.call.errors import ApiError
 from telebot.providers.clips import Recording, Script
 from telebot.records.keys import Scope
@@ -172,11 +171,13 @@ class ChatApi:
                     end = event
         if end is None:
             raise ApiError(500, "internal_server_error", "The turn has no end.")
-        told = ChatAnswer.of(end, self._ms(began), self._voice.currency)
+        told = ChatAnswer.of(end, self._ms(began), self._voice.books.currency)
         if end.saying is not None and end.saying.encoder is not None:
             from_hz = end.saying.encoder.rate_hz
-            file = await self._voice.threads.run(_file, bytes(sound), from_hz, asked)
-            told = told.with_sound(*file)
+            file, coder = await self._voice.threads.run(
+                whole_file, bytes(sound), from_hz, asked.format, asked.sample_rate
+            )
+            told = told.with_sound(file, coder.media_type, coder.rate_hz)
         return answer(told)
 
     def _ms(self, began: float) -> float:
@@ -214,7 +215,7 @@ class _Streamed:
                         await events.send("audio", {"audio": data})
                     case Answered():
                         ms = (self._voice.clock() - self._began) * 1000
-                        done = ChatAnswer.of(piece, ms, self._voice.currency)
+                        done = ChatAnswer.of(piece, ms, self._voice.books.currency)
                         await events.send("done", done.model_dump())
 
 
@@ -227,11 +228,3 @@ def _manner(asked: ChatRequest) -> Manner:
     if not asked.stream:
         return Manner(script, asked.named("tts"), asked.who("tts"), "pcm", at_once=True)
     return Manner(script, asked.named("tts"), asked.who("tts"), asked.format, asked.sample_rate)
-
-
-def _file(pcm16: bytes, from_hz: int, asked: ChatRequest) -> tuple[bytes, str, int]:
-    """The file, its media type and its rate."""
-    rate_hz = asked.sample_rate or from_hz
-    whole = resample(pcm16, from_hz, rate_hz)
-    encoder = Encoder(asked.format, rate_hz, pcm_bytes=len(whole))
-    return encoder.feed(whole) + encoder.finish(), encoder.media_type, encoder.rate_hz

@@ -31,9 +31,9 @@ from telebot.providers.replies import MOST_TOKENS
 from telebot.voice import defaults
 from telebot.voice.chat_turn import Answered
 from telebot.voice.defaults import Models, Providers, UserId
+from telebot.voice.done import Done
 from telebot.voice.offers import WORKS, Work
 from telebot.voice.preferences import ANYBODY, Preferences
-from telebot.voice.service import Done
 from telebot.voice.tailoring import PLAINLY, Chosen, Under
 
 MOST_CHARACTERS = 20_000  # said in one turn

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from telebot.api.answers import PRIVATE, answer
+from telebot.api.answers import answer
 from telebot.api.calls import EVENTS, Endpoint
 from telebot.api.idempotency import TOLD, Once
 from telebot.api.voice.events import Events
@@ -22,19 +21,20 @@ from telebot.api.voice.meant import meant
 from telebot.api.voice.saying import spoken_to
 from telebot.api.voice.shapes import Language, SynthesizeRequest, Text, TranscribeRequest
 from telebot.api.voice.synthesize import TELLS
-from telebot.api.voice.told import ATTEMPTED, attempts_headers
-from telebot.api.voice.transcribe import WhoAsks, heard_by, recording_of
+from telebot.api.voice.told import ATTEMPTED
+from telebot.api.voice.transcribe import WhoAsks, recording_of, to_hear
+from telebot.api.voice.transcripts import transcript_answer, usage_of
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.files import MEDIA_TYPES
-from telebot.providers.clips import Recording, Transcript, Word
+from telebot.providers.clips import Recording
 from telebot.records.keys import Scope
 from telebot.voice.defaults import UserId
+from telebot.voice.hearing import Watch, heard
 from telebot.voice.preferences import ANYBODY, Preferences
-from telebot.voice.service import Done, Voice
+from telebot.voice.service import Voice
 
 FAILURES = (404, 409, 415, 422, 502, 504)
 Task = Literal["transcribe", "translate"]
-CUE_WORDS, CUE_S = 12, 5.0  # of one subtitle
 
 
 class TranscriptionForm(BaseModel):
@@ -248,10 +248,10 @@ class Compatible:
         recording = await recording_of(self._voice, wish, sound)
         if asked.stream:
             return await unless_gone(request, self._streamed(request, wish, recording))
-        heard, done = await unless_gone(
-            request, heard_by(self._voice, self._who(request), wish, recording)
+        found, done = await unless_gone(
+            request, heard(self._voice, self._who(request), to_hear(wish, recording))
         )
-        return _answered(asked.response_format, heard.transcript, recording, done)
+        return transcript_answer(asked.response_format, found.transcript, recording, done)
 
     async def _streamed(
         self, request: web.Request, wish: TranscribeRequest, recording: Recording
@@ -265,12 +265,15 @@ class Compatible:
                     delta, shown = text[len(shown) :], text
                     await events.send("", {"type": "transcript.text.delta", "delta": delta})
 
-            heard, done = await heard_by(
-                self._voice, self._who(request), wish, recording, show=show, ready=events.begin
-            )
-            text = heard.transcript.text
+            asked, watch = to_hear(wish, recording), Watch(show, events.begin)
+            found, done = await heard(self._voice, self._who(request), asked, watch)
+            text = found.transcript.text
             await show(text)
-            told = {"type": "transcript.text.done", "text": text, "usage": _usage(recording, done)}
+            told = {
+                "type": "transcript.text.done",
+                "text": text,
+                "usage": usage_of(recording, done),
+            }
             await events.send("", told)
         return events.response
 
@@ -289,92 +292,3 @@ def _said(asked: BaseModel, **names: str) -> dict[str, Any]:
         for theirs, ours in names.items()
         if theirs in asked.model_fields_set
     }
-
-
-def _answered(kind: str, heard: Transcript, recording: Recording, done: Done) -> web.Response:
-    headers = PRIVATE | {"x-generation-id": done.id, "x-provider": done.provider}
-    headers |= attempts_headers(done.attempts, done.skipped)
-    if done.cost.amount is not None:
-        headers["x-cost"] = f"{done.cost.amount:f}"
-    if kind == "text":
-        return web.Response(text=f"{heard.text}\n", headers=headers)
-    if kind in ("srt", "vtt"):
-        return web.Response(text=_subtitles(kind, heard, recording.sound.seconds), headers=headers)
-    body: dict[str, Any] = {"text": heard.text, "usage": _usage(recording, done)}
-    if kind == "verbose_json":
-        body |= _verbose(heard, recording)
-    if kind == "diarized_json":
-        whole = Word(heard.text, 0.0, round(recording.sound.seconds, 3))
-        words = heard.words or ((whole,) if heard.text else ())
-        body["segments"] = [
-            {
-                "type": "transcript.text.segment",
-                "id": f"seg_{number}",
-                "start": word.start_s,
-                "end": word.end_s,
-                "text": word.text,
-                "speaker": word.speaker or "A",
-            }
-            for number, word in enumerate(words)
-        ]
-        body |= {"task": "transcribe", "duration": round(recording.sound.seconds, 3)}
-    return web.Response(body=orjson.dumps(body), content_type="application/json", headers=headers)
-
-
-def _verbose(heard: Transcript, recording: Recording) -> dict[str, Any]:
-    seconds = round(recording.sound.seconds, 3)
-    segment = {
-        "id": 0,
-        "seek": 0,
-        "start": heard.words[0].start_s if heard.words else 0.0,
-        "end": heard.words[-1].end_s if heard.words else seconds,
-        "text": heard.text,
-        "tokens": [],
-        "temperature": 0.0,
-        "avg_logprob": 0.0,
-        "compression_ratio": 1.0,
-        "no_speech_prob": 0.0,
-    }
-    return {
-        "task": recording.task,
-        "language": heard.language or recording.language or "",
-        "duration": seconds,
-        "segments": [segment] if heard.text else [],
-        "words": [
-            {"word": word.text, "start": word.start_s, "end": word.end_s} for word in heard.words
-        ],
-    }
-
-
-def _usage(recording: Recording, done: Done) -> dict[str, Any]:
-    counted = {use.unit: use.quantity for use in done.uses}
-    if "tokens_in" in counted:
-        sent, said = int(counted["tokens_in"]), int(counted.get("tokens_out", 0))
-        total = {"input_tokens": sent, "output_tokens": said, "total_tokens": sent + said}
-        return {"type": "tokens", **total}
-    return {"type": "duration", "seconds": round(recording.sound.seconds + 0.4999)}
-
-
-def _subtitles(kind: str, heard: Transcript, seconds: float) -> str:
-    """SubRip, or WebVTT (https://www.w3.org/TR/webvtt1/), a few words each."""
-    cues: list[tuple[float, float, str]] = []
-    for word in heard.words:
-        last = cues[-1] if cues else None
-        full = last is None or len(last[2].split()) >= CUE_WORDS or word.end_s - last[0] > CUE_S
-        if last is None or full:
-            cues.append((word.start_s, word.end_s, word.text))
-        else:
-            cues[-1] = (last[0], word.end_s, f"{last[2]} {word.text}")
-    if not cues and heard.text:
-        cues = [(0.0, seconds, heard.text)]
-    mark = "," if kind == "srt" else "."
-    lines = [] if kind == "srt" else ["WEBVTT", ""]
-    for number, (start, end, text) in enumerate(cues, 1):
-        lines += [str(number)] if kind == "srt" else []
-        lines += [f"{_clock(start, mark)} --> {_clock(end, mark)}", text, ""]
-    return "\n".join(lines)
-
-
-def _clock(at_s: float, mark: str) -> str:
-    ms = round(at_s * 1000)
-    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{mark}{ms % 1000:03}"

@@ -40,10 +40,11 @@ from telebot.dialog.brain import Brain
 from telebot.dialog.understanding import Understanding, Understood
 from telebot.records.keys import Scope
 from telebot.voice import intents as work
+from telebot.voice.done import Done
 from telebot.voice.intents import Answered, Type
 from telebot.voice.offers import LOCAL
 from telebot.voice.pricing import Cost
-from telebot.voice.service import Done, Voice
+from telebot.voice.service import Voice
 from telebot.voice.tailoring import WHOM
 
 PATH = "/v1/voice/intents"

@@ -19,13 +19,8 @@ from telebot.api.query import body_of, read
 from telebot.call.errors import ApiError
 from telebot.records.keys import ApiKey, Scope
 from telebot.voice.credentials import Given
-from telebot.voice.sessions import (
-    PROTOCOL,
-    Promises,
-    SessionRequest,
-    TooManyPromised,
-    session_id,
-)
+from telebot.voice.promises import Promises, TooManyPromised, session_id
+from telebot.voice.sessions import PROTOCOL, SessionRequest
 
 PATH = "/v1/voice/realtime/session"
 SOCKET = "/v1/voice/realtime"

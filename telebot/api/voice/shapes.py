@@ -10,9 +10,9 @@ from telebot.audio.files import FORMATS
 from telebot.providers.clips import Transcript
 from telebot.voice import defaults
 from telebot.voice.attempts import Attempt
+from telebot.voice.done import Done
 from telebot.voice.preferences import ANYBODY, Preferences
 from telebot.voice.pricing import Cost
-from telebot.voice.service import Done
 from telebot.voice.tailoring import PLAINLY, Under
 
 Text = defaults.Text

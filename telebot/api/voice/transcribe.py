@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -17,9 +17,8 @@ from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.cleaning import denoised, normalised
 from telebot.providers.clips import Recording, Sound
 from telebot.records.keys import Scope
-from telebot.voice.hearing import heard
-from telebot.voice.service import Done, Voice
-from telebot.voice.transcribing import Transcribed
+from telebot.voice.hearing import ToHear, Watch, heard
+from telebot.voice.service import Voice
 
 PATH = "/v1/voice/transcribe"
 WhoAsks = Callable[[web.Request], str]  # the id of the request's API key
@@ -72,10 +71,10 @@ class Transcribe:
         recording = await recording_of(self._voice, asked, sound)
         if asked.stream:
             return await unless_gone(request, self._streamed(request, asked, recording))
-        heard, done = await unless_gone(
-            request, heard_by(self._voice, self._who(request), asked, recording)
+        found, done = await unless_gone(
+            request, heard(self._voice, self._who(request), to_hear(asked, recording))
         )
-        return answer(TranscribeAnswer.of(heard.transcript, sound.seconds, done))
+        return answer(TranscribeAnswer.of(found.transcript, sound.seconds, done))
 
     async def _streamed(
         self, request: web.Request, asked: TranscribeRequest, recording: Recording
@@ -86,15 +85,10 @@ class Transcribe:
             async def show(text: str) -> None:
                 await events.send("partial", {"text": text})
 
-            heard, done = await heard_by(
-                self._voice,
-                self._who(request),
-                asked,
-                recording,
-                show=show,
-                ready=events.begin,
-            )
-            told = TranscribeAnswer.of(heard.transcript, recording.sound.seconds, done)
+            watch = Watch(show, events.begin)
+            wish = to_hear(asked, recording)
+            found, done = await heard(self._voice, self._who(request), wish, watch)
+            told = TranscribeAnswer.of(found.transcript, recording.sound.seconds, done)
             await events.send("done", told.model_dump())
         return events.response
 
@@ -116,23 +110,6 @@ async def recording_of(voice: Voice, asked: TranscribeRequest, sound: Sound) -> 
     )
 
 
-async def heard_by(
-    voice: Voice,
-    key_id: str,
-    asked: TranscribeRequest,
-    recording: Recording,
-    *,
-    show: Callable[[str], Awaitable[None]] | None = None,
-    ready: Callable[[], Awaitable[None]] | None = None,
-) -> tuple[Transcribed, Done]:
-    """The text, as the request wants it (`hearing.heard`)."""
-    return await heard(
-        voice,
-        key_id,
-        recording,
-        asked.model,
-        asked.provider,
-        under=asked.under,
-        show=show,
-        ready=ready,
-    )
+def to_hear(asked: TranscribeRequest, recording: Recording) -> ToHear:
+    """A recording, as the request wants it heard."""
+    return ToHear(recording, asked.model, asked.provider, asked.under)

@@ -7,15 +7,11 @@ Where no vendor's session can be opened, the session goes on as any other (`sess
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
-
-import structlog
 
 from telebot.call.admission import Admission
-from telebot.call.errors import ProviderConfigError, ProviderError
+from telebot.call.errors import ProviderConfigError
 from telebot.call.events import MediaWire
 from telebot.call.model import Call
 from telebot.call.ports import Clock, WallClock
@@ -23,24 +19,40 @@ from telebot.carriers.realtime_codec import RealtimeCodec
 from telebot.providers.direct import Manner
 from telebot.speech.agents import Agent
 from telebot.speech.audience import OverheardLog
-from telebot.speech.chains import Plan
-from telebot.speech.direct import Direct, DirectLink, NobodyLeft
+from telebot.speech.direct import Direct
 from telebot.speech.direct_record import DirectOutside
+from telebot.speech.direct_vendors import DirectLink, NobodyLeft
 from telebot.speech.factory import Speech
 from telebot.speech.wishes import PROMPT, Market, Wishes, realtime_plans
-from telebot.voice.sessions import (
-    Interrupt,
-    Order,
-    Reset,
-    SetLanguage,
-    SetProvider,
-    Text,
-)
-from telebot.web.realtime.teller import Tell, Teller
-from telebot.web.realtime.wishing import flat, otherwise
+from telebot.voice.session_orders import Interrupt, Order, Reset, SetLanguage, SetProvider, Text
+from telebot.web.realtime.orders import Now, Orders, Unable
+from telebot.web.realtime.teller import Tell, Teller, ready, skipped
+from telebot.web.realtime.wishing import otherwise
 
-MOST_WAITING = 8
-log = structlog.get_logger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class DirectPlan:
+    """What a direct session is planned from."""
+
+    agent: Agent
+    market: Market
+    wishes: Wishes
+
+    def links(self) -> list[DirectLink]:
+        """The vendors in their order. Raises ProviderConfigError."""
+        plans = realtime_plans(self.agent, self.wishes, self.market)
+        of = self.agent.chains.breakers.of
+        return [DirectLink(plan, of(plan.kind, plan.name, plan.account)) for plan in plans]
+
+    def manner(self) -> Manner:
+        """How the model is to be."""
+        wishes = self.wishes
+        prompt = wishes.instructions or self.agent.settings.speech.prompt or PROMPT
+        return Manner(prompt, wishes.language, wishes.voice)
+
+    def wishing(self, wishes: Wishes) -> DirectPlan:
+        """The same with other wishes."""
+        return replace(self, wishes=wishes)
 
 
 class DirectCalls:
@@ -55,84 +67,59 @@ class DirectCalls:
         self._wall_clock = wall_clock
 
     async def begun(
-        self,
-        call: Call,
-        wire: MediaWire,
-        codec: RealtimeCodec,
-        *,
-        agent: Agent,
-        market: Market,
-        wishes: Wishes,
-        tell: Tell,
+        self, call: Call, wire: MediaWire, codec: RealtimeCodec, plan: DirectPlan, tell: Tell
     ) -> DirectLive | None:
         """The session, with its `ready` told; None where no vendor's could be opened and others may
         do it. Raises ProviderConfigError where one is named that is not there, and `NobodyLeft`
         where nobody else may."""
+        alone = not plan.wishes.of("realtime").allow_fallbacks
+        ending = _Ending(call, wire, self._admission)
         try:
-            links = direct_links(agent, realtime_plans(agent, wishes, market))
+            links = plan.links()
         except ProviderConfigError:
-            if "realtime" in wishes.named or not wishes.of("realtime").allow_fallbacks:
+            if alone or "realtime" in plan.wishes.named:
                 raise
             return None
-        audience = Teller(tell)
-        ending = _Ending(call, wire, self._admission)
-        outside = DirectOutside(
+        rate_hz = codec.request.sample_rate
+        outside = self._outside(ending, plan.agent, rate_hz, Teller(tell))
+        try:
+            direct = await Direct.begun(links, plan.manner(), outside)
+        except NobodyLeft:
+            if alone:
+                raise
+            return None
+        codec.wide = True
+        codec.reason = lambda: ending.reason or None
+        live = DirectLive(direct, ending, self._speech, tell, plan)
+        tell(ready(call, rate_hz, "direct", {**live.now_is(), **skipped(plan.market)}))
+        tell({"type": "state", "state": "listening"})
+        return live
+
+    def _outside(
+        self, ending: _Ending, agent: Agent, rate_hz: int, audience: Teller
+    ) -> DirectOutside:
+        call, wire = ending.call, ending.wire
+        return DirectOutside(
             call=call,
             log=OverheardLog(self._speech.log, audience),
             audience=audience,
             clock=self._clock,
             now=self._wall_clock,
-            rate_hz=codec.request.sample_rate,
+            rate_hz=rate_hz,
             send=wire.send_audio,
             clear=wire.send_clear,
             end=ending.end,
             start_recording=partial(self._speech.recording, call, agent),
             budget=self._speech.budget(call, agent),
         )
-        direct = Direct(links, manner_of(agent, wishes), outside)
-        try:
-            await direct.begin()
-        except NobodyLeft:
-            if not wishes.of("realtime").allow_fallbacks:
-                raise
-            return None
-        codec.wide = True
-        codec.reason = lambda: ending.reason or None
-        live = DirectLive(direct, ending, self._speech, tell, Planned(agent, market, wishes))
-        tell(
-            {
-                "type": "ready",
-                "session": call.offer.carrier_call_id,
-                "call": call.id,
-                "sample_rate": codec.request.sample_rate,
-                "mode": "direct",
-                "agent": call.agent,
-                **live.now_is(),
-                "skipped": [one.told() for one in market.passed_over],
-            }
-        )
-        tell({"type": "state", "state": "listening"})
-        return live
-
-
-def direct_links(agent: Agent, plans: Sequence[Plan]) -> list[DirectLink]:
-    """The vendors in their order."""
-    breakers = agent.chains.breakers
-    return [DirectLink(plan, breakers.of(plan.kind, plan.name, plan.account)) for plan in plans]
-
-
-def manner_of(agent: Agent, wishes: Wishes) -> Manner:
-    """How the model is to be."""
-    prompt = wishes.instructions or agent.settings.speech.prompt or PROMPT
-    return Manner(prompt, wishes.language, wishes.voice)
 
 
 class _Ending:
     """The one ending of a direct session's call."""
 
     def __init__(self, call: Call, wire: MediaWire, admission: Admission) -> None:
-        self._call = call
-        self._wire = wire
+        self.call = call
+        self.wire = wire
         self._admission = admission
         self._hanging: asyncio.Task[None] | None = None
         self.reason = ""
@@ -141,52 +128,40 @@ class _Ending:
         """Hang up; the media stream ends the rest."""
         if not self.reason:
             self.reason = reason
-            self._hanging = asyncio.ensure_future(_closed(self._wire))
+            self._hanging = asyncio.ensure_future(_closed(self.wire))
 
     def over(self, reason: str) -> None:
         """The call's record is closed."""
-        self._admission.end(self._call, self.reason or reason)
+        self._admission.end(self.call, self.reason or reason)
 
 
 async def _closed(wire: MediaWire) -> None:
     await wire.close()
 
 
-class Planned:
-    """What a direct session was planned from."""
-
-    def __init__(self, agent: Agent, market: Market, wishes: Wishes) -> None:
-        self.agent = agent
-        self.market = market
-        self.wishes = wishes
-
-
 class DirectLive:
     """A direct session that is up (`SessionSink`). `ended` is the last call."""
 
     def __init__(
-        self, direct: Direct, ending: _Ending, speech: Speech, tell: Tell, planned: Planned
+        self, direct: Direct, ending: _Ending, speech: Speech, tell: Tell, plan: DirectPlan
     ) -> None:
         self._direct = direct
         self._ending = ending
         self._speech = speech
-        self._tell = tell
-        self._planned = planned
-        self._asked_at = 0.0
-        self._orders: asyncio.Queue[Order] = asyncio.Queue(MOST_WAITING)
-        longest_s = planned.agent.settings.call.max_duration_s
+        self._plan = plan
+        outside = direct.outside
+        self._orders = Orders(self._do, tell, direct.note_event, outside.clock, outside.call.id)
+        longest_s = plan.agent.settings.call.max_duration_s
         later = asyncio.get_running_loop().call_later
         self._longest = later(longest_s, ending.end, "max_duration")
-        self._task = asyncio.create_task(self._obey(), name="session orders")
         speech.beside.add(self)
 
-    def now_is(self) -> dict[str, Any]:
+    def now_is(self) -> Now:
         """Language and provider."""
-        link = self._direct.link
-        wishes = self._planned.wishes
+        usual = self._plan.agent.settings.agent.language
         return {
-            "language": wishes.language or self._planned.agent.settings.agent.language,
-            "providers": {"realtime": None if link is None else link.plan.name},
+            "language": self._plan.wishes.language or usual,
+            "providers": {"realtime": self._direct.provider},
         }
 
     async def audio(self, ulaw: bytes, timestamp_ms: int) -> None:
@@ -206,8 +181,7 @@ class DirectLive:
         """Nothing of it is left, its call is over."""
         self._speech.beside.discard(self)
         self._longest.cancel()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._orders.close()
         await self._direct.close()
         self._ending.over(reason)
 
@@ -216,63 +190,30 @@ class DirectLive:
         self._ending.end(reason)
 
     def asked(self, order: object) -> None:
-        """One of the orders of `voice/sessions.py`."""
-        if not isinstance(order, Order):
-            return
-        try:
-            self._orders.put_nowait(order)
-        except asyncio.QueueFull:
-            self._refuse(order, "busy", "Earlier orders are not done yet.")
+        """One of the orders of `voice/session_orders.py`."""
+        if isinstance(order, Order):
+            self._orders.put(order)
 
-    async def _obey(self) -> None:
-        """The session's own task, and the boundary for its faults."""
-        while True:
-            order = await self._orders.get()
-            self._asked_at = self._direct.outside.clock()
-            try:
-                await self._do(order)
-            except (ProviderConfigError, ProviderError) as fault:
-                self._refuse(order, "no_provider", f"{fault}.")
-                self._note(order, "not_changed", why=f"{fault}")
-            except Exception:
-                log.exception("session_change_failed", call_id=self._direct.outside.call.id)
-                self._refuse(order, "server_error", "The server failed; it is in its log.")
-                self._note(order, "not_changed", why="server_error")
-
-    async def _do(self, order: Order) -> None:
-        """Raises ProviderConfigError, ProviderError."""
-        direct, planned = self._direct, self._planned
+    async def _do(self, order: Order) -> Now:
+        """Raises `Unable`, ProviderConfigError, ProviderError."""
         match order:
             case Text():
-                await direct.say(order.text.strip())
+                await self._direct.say(order.text.strip())
             case Interrupt():
-                await direct.hush()
+                await self._direct.hush()
             case Reset():
-                await direct.move(direct.links, forget=True)
+                await self._direct.reset()
             case SetLanguage():
-                wishes = replace(planned.wishes, language=order.language)
-                await direct.change(manner_of(planned.agent, wishes))
-                planned.wishes = wishes
-            case SetProvider() if set(order.provider.named) - {"realtime"}:
-                self._refuse(order, "unable", "A direct session has one provider: realtime.")
-                self._note(order, "not_changed", why="unable")
-                return
+                plan = self._plan.wishing(replace(self._plan.wishes, language=order.language))
+                await self._direct.change(plan.manner())
+                self._plan = plan
             case SetProvider():
-                wishes = otherwise(planned.wishes, order.provider)
-                plans = realtime_plans(planned.agent, wishes, planned.market)
-                await direct.move(direct_links(planned.agent, plans))
-                planned.wishes = wishes
-        now = self.now_is()
-        self._note(order, "changed", **flat(now))
-        told = {"type": "ok", "of": getattr(order, "type", ""), **now}
-        self._tell(told if order.id is None else {**told, "id": order.id})
+                await self._move(order)
+        return self.now_is()
 
-    def _note(self, order: Order, name: str, **fields: Any) -> None:
-        """What was changed, or could not be, and how long that took."""
-        if isinstance(order, Reset | SetLanguage | SetProvider):
-            took_ms = round((self._direct.outside.clock() - self._asked_at) * 1000)
-            self._direct.note_event(name, of=order.type, ms=took_ms, **fields)
-
-    def _refuse(self, order: Order, code: str, message: str) -> None:
-        told: dict[str, Any] = {"type": "error", "code": code, "message": message, "fatal": False}
-        self._tell(told if order.id is None else {**told, "id": order.id})
+    async def _move(self, order: SetProvider) -> None:
+        if set(order.provider.named) - {"realtime"}:
+            raise Unable("A direct session has one provider: realtime")
+        plan = self._plan.wishing(otherwise(self._plan.wishes, order.provider))
+        await self._direct.move(plan.links())
+        self._plan = plan

@@ -14,7 +14,8 @@ from aiohttp import hdrs, web
 
 from telebot.call.errors import ApiError, BadToken, Local
 from telebot.records.keys import ApiKey, Scope, WrongScope
-from telebot.voice.sessions import TOKEN_PROTOCOL, Promises, SessionRequest, session_id
+from telebot.voice.promises import TOKEN_PROTOCOL, Promises, session_id
+from telebot.voice.sessions import SessionRequest
 from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import KEY
 from telebot.web.origins import Origins

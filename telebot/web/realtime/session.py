@@ -1,7 +1,8 @@
 """One realtime session behind its media stream: the conversation as its client wants it, and what
 the client asks of it while it lasts (`docs/realtime.md`).
 
-Changes are made one after another by the session's own task, so that audio never waits for them.
+Next: `speech/conversation.py`; changes are made by `speech/changing.py`, in the order of
+`orders.py`.
 """
 
 from __future__ import annotations
@@ -31,19 +32,13 @@ from telebot.speech.whom import Prices
 from telebot.speech.wishes import KeySource, Market, Wishes, load_files, varied
 from telebot.voice.meaning import Meant
 from telebot.voice.permits import ANY
-from telebot.voice.sessions import (
-    Interrupt,
-    Order,
-    Reset,
-    SessionRequest,
-    SetProvider,
-    Text,
-)
-from telebot.web.realtime.direct import DirectCalls
-from telebot.web.realtime.teller import Tell, Teller
-from telebot.web.realtime.wishing import flat, plain, private, wished, wishes_of
+from telebot.voice.session_orders import Interrupt, Order, Reset, SetProvider, Text
+from telebot.voice.sessions import SessionRequest
+from telebot.web.realtime.direct import DirectCalls, DirectPlan
+from telebot.web.realtime.orders import Now, Orders
+from telebot.web.realtime.teller import Tell, Teller, ready, skipped
+from telebot.web.realtime.wishing import plain, private, wished, wishes_of
 
-MOST_WAITING = 8  # orders that are not done yet
 LOOK_S = 0.1
 GAP_S = 0.25  # a client that sends nothing for so long has its microphone off
 
@@ -91,15 +86,8 @@ class SessionCalls:
             base = self._house.speech.agent(call.agent)
             if request.mode == "direct":
                 await asyncio.to_thread(load_files, wishes)
-                live = await self._house.direct.begun(
-                    call,
-                    wire,
-                    self._codec,
-                    agent=base,
-                    market=market,
-                    wishes=wishes,
-                    tell=tell,
-                )
+                plan = DirectPlan(base, market, wishes)
+                live = await self._house.direct.begun(call, wire, self._codec, plan, tell)
                 if live is not None:
                     self._speaks = live
                     return live
@@ -108,30 +96,18 @@ class SessionCalls:
             code = fault.code if isinstance(fault, ApiError) else "no_provider"
             self._codec.fault = code, f"{fault}."
             raise BadWire(str(fault), BAD_START) from None
-        tell(ready(request, call, agent, wishes) | skipped(market))
+        now = {**now_is(agent, wishes), **skipped(market)}
+        tell(ready(call, request.sample_rate, "chain", now))
         follows = Follows(agent, Teller(tell), self._codec.began)
         conversation = await self._house.speech.start(call, wire, follows)
         self._codec.reason = lambda: conversation.closing.reason
         self._speaks = conversation
-        private = request.provider.data_collection == "deny"
-        plan = Planning(base, market, wishes, agent, private)
-        return LiveSession(conversation, plan, tell, self._house.clock)
+        deny = request.provider.data_collection == "deny"
+        planning = Planning(base, market, wishes, agent, deny)
+        return LiveSession(conversation, planning, tell, self._house.clock)
 
 
-def ready(request: SessionRequest, call: Call, agent: Agent, wishes: Wishes) -> dict[str, Any]:
-    """The first message of a session that is up."""
-    return {
-        "type": "ready",
-        "session": call.offer.carrier_call_id,
-        "call": call.id,
-        "sample_rate": request.sample_rate,
-        "mode": "chain",
-        "agent": call.agent,
-        **now_is(agent, wishes),
-    }
-
-
-def now_is(agent: Agent, wishes: Wishes) -> dict[str, Any]:
+def now_is(agent: Agent, wishes: Wishes) -> Now:
     """Language and providers of a session."""
     realtime = agent.plans["realtime"]
     providers = {"realtime": realtime[0].name} if realtime else agent.usual_providers
@@ -139,11 +115,6 @@ def now_is(agent: Agent, wishes: Wishes) -> dict[str, Any]:
         "language": wishes.language or agent.settings.agent.language,
         "providers": dict(providers),
     }
-
-
-def skipped(market: Market) -> dict[str, Any]:
-    """Who did not come into question, and why."""
-    return {"skipped": [one.told() for one in market.passed_over]}
 
 
 async def planned(base: Agent, wishes: Wishes, market: Market) -> Agent:
@@ -176,15 +147,12 @@ class LiveSession:
         self._conversation = conversation
         self._planning = planning
         self._changing = Changing(conversation)
-        self._tell = tell
         self._clock = clock
         self._heard_at = clock()
-        self._orders: asyncio.Queue[Order] = asyncio.Queue(MOST_WAITING)
         self.digit, self.played = conversation.digit, conversation.played
-        self._tasks = [
-            asyncio.create_task(self._obey(), name="session orders"),
-            asyncio.create_task(self._mind_gaps(), name="session gaps"),
-        ]
+        call_id = conversation.parts.call.id
+        self._orders = Orders(self._change, tell, conversation.note_event, clock, call_id)
+        self._minding = asyncio.create_task(self._mind_gaps(), name="session gaps")
 
     async def audio(self, ulaw: bytes, timestamp_ms: int) -> None:
         """The client's voice."""
@@ -196,51 +164,31 @@ class LiveSession:
 
     async def ended(self, reason: str) -> None:
         """Nothing more is asked; the conversation ends."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._minding.cancel()
+        await asyncio.gather(self._minding, self._orders.close(), return_exceptions=True)
         await self._conversation.ended(reason)
 
     def asked(self, order: object) -> None:
-        """One of the orders of `voice/sessions.py`."""
+        """One of the orders of `voice/session_orders.py`."""
+        if not isinstance(order, Order):
+            return
+        if self._conversation.closing.ending:
+            self._orders.refuse(order, "ending", "The conversation is ending.")
+            return
         match order:
-            case _ if self._conversation.closing.ending:
-                self._refuse(order, "ending", "The conversation is ending.")
             case Text():
                 self._conversation.caller.write(order.text.strip())
-                self._done(order)
+                self._orders.done(order)
             case Interrupt():
                 if self._conversation.answering.occupied:
                     self._conversation.hush()
                     self._conversation.move(Move.BOT_DONE)
                     self._conversation.listen()
-                self._done(order)
-            case Order():
-                try:
-                    self._orders.put_nowait(order)
-                except asyncio.QueueFull:
-                    self._refuse(order, "busy", "Earlier changes are not done yet.")
+                self._orders.done(order)
+            case _:
+                self._orders.put(order)
 
-    async def _obey(self) -> None:
-        """The session's own task: one change after another, and the boundary for its faults."""
-        while True:
-            order = await self._orders.get()
-            began, of = self._clock(), getattr(order, "type", "")
-            try:
-                await self._change(order)
-                told = flat(now_is(self._planning.agent, self._planning.wishes))
-                name = "changed"
-            except (ProviderConfigError, ProviderError) as fault:
-                self._refuse(order, "no_provider", f"{fault}.")
-                name, told = "not_changed", {"why": f"{fault}"}
-            except Exception:  # the boundary of the session's task
-                log.exception("session_change_failed", call_id=self._conversation.parts.call.id)
-                self._refuse(order, "server_error", "The server failed; it is in its log.")
-                name, told = "not_changed", {"why": "server_error"}
-            took_ms = round((self._clock() - began) * 1000)
-            self._conversation.note_event(name, of=of, ms=took_ms, **told)
-
-    async def _change(self, order: Order) -> None:
+    async def _change(self, order: Order) -> Now:
         """Raises ProviderConfigError, ProviderError; nothing has changed then."""
         planning = self._planning
         if isinstance(order, Reset):
@@ -253,7 +201,7 @@ class LiveSession:
             await self._changing.to(agent)
             planning.wishes, planning.agent = wishes, agent
         told = skipped(planning.market) if isinstance(order, SetProvider) else {}
-        self._done(order, now_is(planning.agent, planning.wishes) | told)
+        return {**now_is(planning.agent, planning.wishes), **told}
 
     async def _mind_gaps(self) -> None:
         """A client whose microphone goes off in mid-sentence is silent from then on: the detector
@@ -264,15 +212,6 @@ class LiveSession:
             parts = self._conversation.parts
             if parts.turns.speaking and self._clock() - self._heard_at > GAP_S:
                 await self._conversation.audio(silence, round(parts.ear.last_frame_end_ms))
-
-    def _done(self, order: Order, now: Mapping[str, Any] | None = None) -> None:
-        told = {"type": "ok", "of": getattr(order, "type", ""), **(now or {})}
-        self._tell(told if order.id is None else {**told, "id": order.id})
-
-    def _refuse(self, order: object, code: str, message: str) -> None:
-        told: dict[str, Any] = {"type": "error", "code": code, "message": message, "fatal": False}
-        name = getattr(order, "id", None)
-        self._tell(told if name is None else {**told, "id": name})
 
 
 def _telling(wire: MediaWire) -> Tell:

@@ -18,7 +18,8 @@ from telebot.call.model import CallOffer
 from telebot.carriers.port import Webhook
 from telebot.carriers.realtime_codec import BAD_START, MAX_AUDIO_BYTES, RealtimeCodec, error
 from telebot.records.store import RecordsAway
-from telebot.voice.sessions import AUDIENCE, PROTOCOL
+from telebot.voice.promises import AUDIENCE
+from telebot.voice.sessions import PROTOCOL
 from telebot.voice_settings import VoiceSettings
 from telebot.web.media_socket import CLOSE_WITHIN_S, MediaSockets
 from telebot.web.public_url import PublicUrl

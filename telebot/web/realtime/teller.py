@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from telebot.call.model import State, Turn, Usage
+from telebot.call.model import Call, State, Turn, Usage
+from telebot.speech.wishes import Market
 
 Tell = Callable[[Mapping[str, Any]], None]
 TOLD = {  # a call's state in the client's three words
@@ -17,6 +18,24 @@ TOLD = {  # a call's state in the client's three words
     State.TRANSFERRING: "thinking",
 }
 EVENTS = {"failover": ("kind", "provider", "cause"), "no_provider": ("kind",)}
+
+
+def ready(call: Call, rate_hz: int, mode: str, now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first message of a session that is up; `now` is its language and its providers."""
+    return {
+        "type": "ready",
+        "session": call.offer.carrier_call_id,
+        "call": call.id,
+        "sample_rate": rate_hz,
+        "mode": mode,
+        "agent": call.agent,
+        **now,
+    }
+
+
+def skipped(market: Market) -> Mapping[str, Any]:
+    """Who did not come into question, and why."""
+    return {"skipped": [one.told() for one in market.passed_over]}
 
 
 class Teller:

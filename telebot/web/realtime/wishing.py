@@ -11,7 +11,8 @@ from telebot.speech.whom import Whom
 from telebot.speech.wishes import Wishes
 from telebot.voice.meaning import Meant
 from telebot.voice.preferences import ANYBODY, MaxPrice, Preferences
-from telebot.voice.sessions import KINDS, Order, SessionProviders, SetLanguage, SetProvider
+from telebot.voice.session_orders import Order, SetLanguage, SetProvider
+from telebot.voice.sessions import KINDS, SessionProviders
 
 
 def wishes_of(meant: Meant) -> Wishes:

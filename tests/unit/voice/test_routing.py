@@ -14,7 +14,7 @@ from telebot.providers.failure import Cause, Failure
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.resources import Resources
 from telebot.records.keys import ApiKey, Scope
-from telebot.voice.offers import KNOWN_S, MOST_KNOWN, Offers
+from telebot.voice.offers import KNOWN_S, MOST_KNOWN, Means, Offers
 from telebot.voice.permits import ANY, Permit, permit_of
 from telebot.voice.preferences import Preferences
 from telebot.voice.routing import MOST_TRIED, KeySource, Router, Skipped, Wish
@@ -154,18 +154,18 @@ def test_the_houses_offers_are_kept_for_a_while_and_no_longer():
         environ = dict(ENVIRON)
         house = Resources(LocalSpeech(), environ)
         offers = Offers(house, clock=lambda: at_s)
-        kept = offers.named("stt", "whisper-1", house)
-        assert offers.named("stt", "whisper-1", house) is kept
+        kept = offers.named("stt", "whisper-1", Means(house))
+        assert offers.named("stt", "whisper-1", Means(house)) is kept
         mine = house.with_key("openai", "other")
-        assert offers.named("stt", "whisper-1", mine, own=True).account == "other"
+        assert offers.named("stt", "whisper-1", Means(mine, own=True)).account == "other"
         del environ["OPENAI_API_KEY"]
-        assert [each.name for each in offers.ready("stt", house)][-1] == "local"
+        assert [each.name for each in offers.ready("stt", Means(house))][-1] == "local"
         at_s = KNOWN_S
         with pytest.raises(ProviderConfigError, match="OPENAI_API_KEY"):
-            offers.named("stt", "whisper-1", house)
+            offers.named("stt", "whisper-1", Means(house))
         for number in range(3 * MOST_KNOWN):
             with pytest.raises(ProviderConfigError):
-                offers.named("stt", f"nobody-{number}", house)
+                offers.named("stt", f"nobody-{number}", Means(house))
         assert len(offers._known) <= MOST_KNOWN
         await house.close()
 

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from telebot.call.errors import BadToken
 from telebot.call.tokens import StreamTokens
 from telebot.records.keys import ApiKey, Scope
-from telebot.voice import sessions
-from telebot.voice.sessions import BadStart, Promises, SessionRequest, TooManyPromised
+from telebot.voice import promises as promises_room
+from telebot.voice.promises import Promises, TooManyPromised
+from telebot.voice.sessions import BadStart, SessionRequest
 
 pytestmark = pytest.mark.unit
 
@@ -83,8 +84,8 @@ def test_no_other_token_opens_one(promises: Promises, time: Time) -> None:
 def test_unused_ones_are_few_and_are_forgotten(
     promises: Promises, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "MOST_PROMISED_A_KEY", 2)
-    monkeypatch.setattr(sessions, "MOST_PROMISED", 3)
+    monkeypatch.setattr(promises_room, "MOST_PROMISED_A_KEY", 2)
+    monkeypatch.setattr(promises_room, "MOST_PROMISED", 3)
     promises.make(key(), SessionRequest())
     _, token = promises.make(key(), SessionRequest())
     with pytest.raises(TooManyPromised):
