@@ -62,7 +62,9 @@ class MediaSockets:
             return socket
         stream = MediaStream(self._around, carrier, asked, socket, transport, started=self._started)
         await socket.prepare(request)
-        await self.serve(stream)
+        # a task of its own: in the request's each of the fifty messages a second would pass
+        # through all that stands around a handler
+        await asyncio.create_task(self.serve(stream), name="media socket")
         return socket
 
     async def take(
