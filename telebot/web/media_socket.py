@@ -42,7 +42,7 @@ class MediaSockets:
         self._around = around
         self._waiting: dict[MediaStream, None] = {}  # in the order they came
         self._live: dict[str, MediaStream] = {}
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The route. Returns when the call is over and nothing of it is left."""
@@ -62,9 +62,7 @@ class MediaSockets:
             return socket
         stream = MediaStream(self._around, carrier, asked, socket, transport, started=self._started)
         await socket.prepare(request)
-        # a task of its own: in the request's each of the fifty messages a second would pass
-        # through all that stands around a handler
-        await asyncio.create_task(self.serve(stream), name="media socket")
+        await self.serve(stream)
         return socket
 
     async def take(
@@ -90,17 +88,18 @@ class MediaSockets:
         await self.serve(stream)
 
     async def serve(self, stream: MediaStream) -> None:
-        """Run a stream to its end, in the task of its connection."""
+        """Run a stream to its end, in a task of its own: in a request's, each of fifty messages a
+        second would pass through all that stands around its handler."""
         if len(self._waiting) >= MAX_WAITING:
             longest = next(iter(self._waiting))
             del self._waiting[longest]
             longest.stop("flood", POLICY_VIOLATION)
         self._waiting[stream] = None
-        if task := asyncio.current_task():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        task = asyncio.create_task(stream.run(), name="media socket")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         try:
-            await stream.run()
+            await task
         finally:
             self._waiting.pop(stream, None)
             if stream.call is not None:
