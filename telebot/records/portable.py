@@ -6,6 +6,7 @@ What is wanted is compared with what is there inside the transaction that change
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from telebot.records.store import Store
 from telebot.records.tables import api_keys, flags, preferences, provider_keys
 from telebot.records.vault import Brought, Opened, StoredKey, Vault
 
+AT_ONCE = 500  # users: there may be 100,000, and calls go on between them
 _ONE_USER = (
     preferences.c.owner == bindparam("b_owner"),
     preferences.c.user_id == bindparam("b_user"),
@@ -116,7 +118,8 @@ class Portable:
             for does, alike in groupby(changes, key=lambda change: change.does):
                 many = [change.values for change in alike if change.values is not None]
                 for statement in does:
-                    await connection.execute(statement, many or None)
+                    for at in range(0, len(many), AT_ONCE) if many else (0,):
+                        await connection.execute(statement, many[at : at + AT_ONCE] or None)
             for line in self._lines(changes, who, replace=wanted.replace):
                 await connection.execute(line)
         self._choices.refresh()
@@ -143,7 +146,10 @@ class Portable:
         now = self._now()
         if wanted.preferences is not None:
             known = await _preferences(connection)
-            for change in _preference_changes(known, wanted.preferences, now, wanted.replace):
+            differ = _preference_changes(known, wanted.preferences, now, wanted.replace)
+            for count, change in enumerate(differ):
+                if count % AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 yield change
         if wanted.flags is not None:
             for change in _flag_changes(await _flags(connection), wanted, now):
@@ -176,8 +182,11 @@ class Portable:
 
 
 async def _preferences(connection: AsyncConnection) -> dict[tuple[str, str], Tree]:
-    rows = await connection.execute(select(preferences).order_by(*preferences.primary_key))
-    return {(row.owner, row.user_id): orjson.loads(row.settings) for row in rows}
+    found: dict[tuple[str, str], Tree] = {}
+    rows = await connection.stream(select(preferences).order_by(*preferences.primary_key))
+    async for some in rows.partitions(AT_ONCE):
+        found |= {(row.owner, row.user_id): orjson.loads(row.settings) for row in some}
+    return found
 
 
 async def _flags(connection: AsyncConnection) -> dict[str, Tree]:
