@@ -16,7 +16,7 @@ import orjson
 
 from telebot.audio import g711
 from telebot.audio.g711 import RATE_HZ
-from telebot.phone.json_stream import JsonStream, inner
+from telebot.phone.json_stream import JsonStream
 from telebot.phone.microphone import FRAME, Microphone
 from telebot.phone.stream import Message
 
@@ -78,16 +78,7 @@ class ExotelStream(JsonStream):
         if tree.get("stream_sid") != self.stream_id:
             self.fault("wrong stream_sid")
             return []
-        match tree.get("event"):
-            case "media":
-                self.queue(inner(tree, "media", "payload"))
-            case "mark":
-                return self.mark_named(inner(tree, "mark", "name"))
-            case "clear":
-                return self.clear()
-            case _:
-                self.fault("unknown event")
-        return []
+        return self.usual(tree)
 
     def as_ulaw(self, audio: bytes) -> bytes:
         if not FEWEST_BYTES <= len(audio) <= MOST_BYTES or len(audio) % MULTIPLE:

@@ -38,6 +38,19 @@ class JsonStream(CarrierStream):
     def told(self, tree: dict[str, Any]) -> Sequence[Message]:
         """The server says something; what is answered."""
 
+    def usual(self, tree: dict[str, Any]) -> Sequence[Message]:
+        """Audio, marks and clears, by the names that several carriers have for them."""
+        match tree.get("event"):
+            case "media":
+                self.queue(inner(tree, "media", "payload"))
+            case "mark":
+                return self.mark_named(inner(tree, "mark", "name"))
+            case "clear":
+                return self.clear()
+            case _:
+                self.fault("unknown event")
+        return []
+
     def queue(self, payload: str | None) -> None:
         """Play what a message carries in base64."""
         try:

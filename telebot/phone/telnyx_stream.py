@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from telebot.audio.g711 import RATE_HZ
-from telebot.phone.json_stream import JsonStream, inner
+from telebot.phone.json_stream import JsonStream
 from telebot.phone.microphone import FRAME, Microphone
 from telebot.phone.stream import Message
 
@@ -79,27 +79,15 @@ class TelnyxStream(JsonStream):
 
     def told(self, tree: dict[str, Any]) -> Sequence[Message]:
         before = self.fault_count
-        answer = self._done(tree)
+        event = tree.get("event")
+        if event in ("media", "mark", "clear"):
+            self.only(tree, "event", "stream_id", *([] if event == "clear" else [event]))
+        answer = self.usual(tree)
         if self.fault_count > before:
             what = {"code": 100003, "title": "malformed_frame", "detail": self.faults[-1]}
             error = {"event": "error", "payload": what, "stream_id": self.stream_id}
             return [*answer, orjson.dumps(error).decode()]
         return answer
-
-    def _done(self, tree: dict[str, Any]) -> Sequence[Message]:
-        match tree.get("event"):
-            case "media":
-                self.only(tree, "event", "media", "stream_id")
-                self.queue(inner(tree, "media", "payload"))
-            case "mark":
-                self.only(tree, "event", "mark", "stream_id")
-                return self.mark_named(inner(tree, "mark", "name"))
-            case "clear":
-                self.only(tree, "event", "stream_id")
-                return self.clear()
-            case _:
-                self.fault("unknown event")
-        return []
 
     def as_ulaw(self, audio: bytes) -> bytes:
         if audio and not FEWEST <= len(audio) <= MOST:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from telebot.audio.g711 import RATE_HZ
-from telebot.phone.json_stream import JsonStream, inner
+from telebot.phone.json_stream import JsonStream
 from telebot.phone.microphone import FRAME, Microphone
 from telebot.phone.stream import Message
 
@@ -80,16 +80,7 @@ class TwilioStream(JsonStream):
         if tree.get("streamSid") != self.ids.stream_sid:
             self.fault("wrong streamSid")
             return []
-        match tree.get("event"):
-            case "media":
-                self.queue(inner(tree, "media", "payload"))
-            case "mark":
-                return self.mark_named(inner(tree, "mark", "name"))
-            case "clear":
-                return self.clear()
-            case _:
-                self.fault("unknown event")
-        return []
+        return self.usual(tree)
 
     def _message(self, event: str, content: dict[str, Any]) -> str:
         self._sequence += 1

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
+from edge_server import Edge, Heard
 
 from telebot.phone.destination import Destination
 from telebot.phone.exchange import Exchange, exchange_class
@@ -44,6 +45,23 @@ class CarrierCall:
         assert self.line.ended_by == "bot"
         await self.line.close()
         return await self.exchange.after(self.session)
+
+
+async def talked(to: Destination, server: Edge) -> Heard:
+    """A call that is greeted, heard, cleared by one key and hung up by the bot at another; who
+    listened to it."""
+    async with calling(to) as call:
+        await call.until("played", "greeting")
+        await server.until(server.heard)
+        await call.line.press("5")
+        await call.line.press("*")  # the listener clears
+        await call.until("clear")
+        await call.line.press("#")  # the listener hangs up
+        assert await call.over() == ""
+        assert call.stream.faults == []
+    [heard] = server.listeners.all
+    assert heard.digits == ["5", "*", "#"]
+    return heard
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import aiohttp
 import pytest
-from carrier_call import calling
+from carrier_call import calling, talked
 from edge_server import edge
 from exotel_peer import ACCOUNT, API_KEY, API_TOKEN, DIALLED, rest
 from vendor_rest import serving
@@ -55,17 +55,8 @@ def to(server, **more):
 
 
 async def test_a_call_greets_hears_and_is_hung_up_by_the_bot(server):
-    async with calling(to(server, agent="echo")) as call:
-        await call.until("played", "greeting")
-        await server.until(server.heard)
-        await call.line.press("5")
-        await call.line.press("*")  # the listener clears
-        await call.until("clear")
-        await call.line.press("#")  # the listener hangs up
-        assert await call.over() == ""
-        assert call.stream.faults == []
-    [heard] = server.listeners.all
-    assert (heard.digits, heard.call.agent) == (["5", "*", "#"], "echo")
+    heard = await talked(to(server, agent="echo"), server)
+    assert heard.call.agent == "echo"
     assert [at for _, at in heard.frames[:3]] == [0, 20, 40]
     assert server.log.reasons() == ["bot_hangup"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import pytest
-from carrier_call import calling
+from carrier_call import calling, talked
 from edge_server import edge
 from plivo_peer import AUTH_ID, AUTH_TOKEN, REQUEST, rest
 from vendor_rest import Asked, serving
@@ -51,17 +51,8 @@ def to(server, **more):
 
 
 async def test_a_call_greets_hears_and_is_hung_up_by_the_bot(server, peer):
-    async with calling(to(server, agent="echo")) as call:
-        await call.until("played", "greeting")
-        await server.until(server.heard)
-        await call.line.press("5")
-        await call.line.press("*")  # the listener clears
-        await call.until("clear")
-        await call.line.press("#")  # the listener hangs up
-        assert await call.over() == ""
-        assert call.stream.faults == []
-    [heard] = server.listeners.all
-    assert (heard.digits, heard.call.agent) == (["5", "*", "#"], "echo")
+    heard = await talked(to(server, agent="echo"), server)
+    assert heard.call.agent == "echo"
     assert [at for _, at in heard.frames[:3]] == [0, 20, 40]
     assert server.log.reasons() == ["bot_hangup"]
     await server.until(lambda: peer.asked)

@@ -11,7 +11,7 @@ import pytest
 from edge_server import AUTH_TOKEN, GREETING, edge
 from twilio_peer import FRAME, Stream, Twilio, call_sid, start_message
 
-from telebot.web import media_socket, media_stream
+from telebot.web import farewell, media_socket, media_stream
 
 pytestmark = pytest.mark.peers
 
@@ -215,7 +215,7 @@ async def test_a_flood_of_silent_sockets_costs_the_oldest(server, twilio, monkey
 
 async def test_a_peer_that_pings_and_does_not_read_is_cut_off(server, twilio, monkeypatch):
     """Our answers to it fill every buffer, so that not even a close frame finds room."""
-    monkeypatch.setattr(media_stream, "CUT_AFTER_S", 0.05)
+    monkeypatch.setattr(farewell, "CUT_AFTER_S", 0.05)
     sid, reply = await twilio.call()
     async with twilio.stream(sid, reply) as stream:
         await stream.next()
