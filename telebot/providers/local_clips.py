@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from telebot.call.errors import ProviderBusy, ProviderConfigError, ProviderError
@@ -66,7 +67,9 @@ class LocalTranscriber:
     async def partials(self, recording: Recording) -> AsyncIterator[str | Transcript]:
         """The text, a piece longer each time."""
         texts: list[str] = []
-        for piece in await asyncio.to_thread(_pieces, recording):
+        cuts = await asyncio.to_thread(_cuts, recording)
+        for begin, end in pairwise(cuts):
+            piece = recording.sound.pcm16[begin:end]
             try:
                 heard = await self._local.stt.transcribe(piece, recording.sound.rate_hz)
             except ProviderBusy as error:
@@ -113,13 +116,13 @@ class LocalSpeaker:
         return [VoiceRow(name, name, "en") for name in VOICES]
 
 
-def _pieces(recording: Recording) -> list[bytes]:
-    """The recording in pieces that the model can take, each cut where it is quiet."""
+def _cuts(recording: Recording) -> list[int]:
+    """Where the recording begins, is cut where it is quiet, and ends, in bytes: pieces that the
+    model can take. No copy of what is left is made: of hours it held up everything."""
     pcm16, rate_hz = recording.sound.pcm16, recording.sound.rate_hz
     longest = round(PIECE_S * rate_hz) * 2
-    found = []
-    while len(pcm16) > longest:
-        cut = quiet_point(to_float(pcm16[:longest]), rate_hz, CUT_WITHIN_S) * 2
-        found.append(pcm16[:cut])
-        pcm16 = pcm16[cut:]
-    return [*found, pcm16]
+    cuts = [0]
+    while len(pcm16) - cuts[-1] > longest:
+        piece = to_float(pcm16[cuts[-1] : cuts[-1] + longest])
+        cuts.append(cuts[-1] + quiet_point(piece, rate_hz, CUT_WITHIN_S) * 2)
+    return [*cuts, len(pcm16)]
