@@ -25,6 +25,7 @@ ROW = re.compile(r"^\| (`(?:GET|POST|PUT|PATCH|DELETE) /v1/.+?) \| (?:`(\w+)`)? 
 NAMED = re.compile(rf"`({METHODS})(?: (/v1/[\w/{{}}-]+))?`")
 PATH = re.compile(r"(?<![\w.])/v1/[\w/{}-]*\w}?")
 THEIRS = re.compile(r"/v1/(Accounts|calls/\{uuid\})")  # of carriers
+PROGRAM = re.compile(r"^```python$.*?^```$", re.M | re.S)  # of others' servers
 METRIC = re.compile(r"\btelebot_[a-z0-9_]+\*?")
 NO_METRICS = {"telebot_token", "telebot_console"}
 CACHES = ("hits_total", "misses_total", "hit_rate", "entries", "bytes")
@@ -65,7 +66,8 @@ async def test_paths_that_a_page_names_exist(server: Server) -> None:
     known = re.compile("|".join(patterns))
     rooms = {path.rsplit("/", 1)[0] for path in document["paths"]} | {"/v1/voice", "/v1/audio"}
     for page, text in PAGES.items():
-        told = {path for path in PATH.findall(text) if not THEIRS.match(path)}
+        shown = PROGRAM.sub("", text)
+        told = {path for path in PATH.findall(shown) if not THEIRS.match(path)}
         unknown = {path for path in told if not known.fullmatch(path) and path not in rooms}
         assert unknown == set(), page
 
