@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,9 +45,11 @@ from telebot.records.archive import Archive
 from telebot.settings import Settings, load_agents, load_numbers
 from telebot.sip.server import SipServer
 from telebot.speech.agents import KINDS, Agent, AgentLoader
+from telebot.speech.assembly import smart
 from telebot.speech.chains import Chains, Plan
 from telebot.speech.factory import Speech
 from telebot.speech.phrases import PhraseStore
+from telebot.speech.turn_model import TurnModelProcess
 from telebot.web.audiosocket import AudioSocketServer
 from telebot.web.hangups import HangUps
 from telebot.web.health import Check
@@ -103,14 +105,15 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
     catalogue = load_catalogue(settings.config_dir)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
+        local, loading = _local_speech(stack, settings)  # beside what follows, as is the next one
+        turn_model = _turn_model(stack, settings, agents)
         archive = await _archive(stack, settings, catalogue)
         call_log = metrics.metered(archive.log)
-        local = await _local_speech(stack, settings)
         resources = Resources(local, settings.environ, catalogue)
         stack.push_async_callback(resources.close)
         kept = await _kept_voice(stack, settings)
         chains = Chains(resources, time.monotonic, kept, settings.pacing)
-        ready_agents = await _agents(settings, agents, resources, chains)
+        ready_agents = await _agents(settings, agents, resources, chains, loading)
         admission = _admission(settings, call_log, numbers, frozenset(agents))
         carriers = Carriers(settings)
         speech = Speech(
@@ -123,9 +126,9 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
             wall_clock=wall_clock,
             ways=outgoing.ways(settings, carriers, ready_agents),
             price=catalogue.price,
+            turn_model=turn_model,
         )
         stack.push_async_callback(speech.close)
-        await speech.open()
         stack.callback(_end_the_rest, admission)
         await speech.warm_up()
         measure(metrics, speech, local, archive, chains)
@@ -143,6 +146,7 @@ async def running(settings: Settings) -> AsyncIterator[Server]:
         sessions = realtime.add(app, parts, realtime.Behind(speech, voice, archive, wall_clock))
         more = (sessions, steering, programs.talks(parts, voice, speech, wall_clock))
         programs.add_pages(app, archive, parts, voice, *more, agents=ready_agents, now=wall_clock)
+        await speech.open()
         http = await _listen(stack, app, settings)
         _publish(stack, settings, http)
         outgoing.warn(settings, carriers, ready_agents)
@@ -165,9 +169,10 @@ def _checks(speech: Speech, chains: Chains, sip: SipServer) -> dict[str, Check]:
 
 
 def _collect_seldom() -> None:
-    """What is loaded now never needs scanning again."""
-    gc.collect()
+    """What is loaded now never needs scanning again; nor is it now, for one object in a hundred
+    that is garbage."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(*GC_THRESHOLDS)
 
 
@@ -222,14 +227,34 @@ async def _archive(stack: AsyncExitStack, settings: Settings, catalogue: Catalog
     return archive
 
 
-async def _local_speech(stack: AsyncExitStack, settings: Settings) -> LocalSpeech:
+def _local_speech(
+    stack: AsyncExitStack, settings: Settings
+) -> tuple[LocalSpeech, asyncio.Future[None]]:
+    """The models of this machine, and when they are there: they are loaded in threads."""
     local = LocalSpeech(
         SpeechToText(threads=settings.speech.stt_threads),
         TextToSpeech(threads=settings.speech.tts_threads),
     )
-    stack.push_async_callback(asyncio.to_thread, local.close)
-    await local.load()
-    return local
+    loading = asyncio.ensure_future(local.load())
+
+    async def close() -> None:
+        await asyncio.gather(loading, return_exceptions=True)  # its threads would go on
+        await asyncio.to_thread(local.close)
+
+    stack.push_async_callback(close)
+    return local, loading
+
+
+def _turn_model(
+    stack: AsyncExitStack, settings: Settings, agents: Mapping[str, AgentSettings]
+) -> TurnModelProcess | None:
+    """The turn model where an agent wants it, on its way in a process of its own."""
+    if not any(smart(settings, agent) for agent in agents.values()):
+        return None
+    model = TurnModelProcess()
+    stack.push_async_callback(model.close)  # a start that fails leaves none behind
+    model.begin()
+    return model
 
 
 async def _kept_voice(stack: AsyncExitStack, settings: Settings) -> KeptVoice:
@@ -249,10 +274,14 @@ async def _agents(
     agents: dict[str, AgentSettings],
     resources: Resources,
     chains: Chains,
+    loading: asyncio.Future[None],
 ) -> dict[str, Agent]:
-    phrases = PhraseStore(settings.server.data / "phrases")
+    """Every agent; their phrases when the models are there that may have to say them."""
+    phrases = PhraseStore(settings.phrases_folder)
     loader = AgentLoader(resources, phrases, chains)
-    ready = {name: await loader.load(agent) for name, agent in agents.items()}
+    checked = {name: loader.check(agent) for name, agent in agents.items()}
+    await loading
+    ready = {name: await loader.with_phrases(agent) for name, agent in checked.items()}
     plans = [plan for agent in ready.values() for kind in KINDS for plan in agent.plans[kind]]
     settings.check_pacing({plan.name.partition("/")[0] for plan in plans} | registry.vendors())
     asked: list[Plan] = []  # each once; their options make no key of a set

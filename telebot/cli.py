@@ -1,63 +1,116 @@
-"""`telebot serve | call | simulate | doctor | keys | db | bench`; the work lives in the rooms."""
+"""`telebot serve | call | simulate | doctor | keys | db | bench`; the work lives in the rooms.
+
+Only what the command that was typed needs is imported: `telebot call` knows nothing of the server.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from telebot import logs
-from telebot.config_file import SettingsError
-from telebot.settings import Settings, load
+if TYPE_CHECKING:
+    from telebot.app import Server
+    from telebot.settings import Settings
 
 USAGE_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command's entry; exits with its status."""
-    logs.quiet_imports()
-    parser = _parser()
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     try:
         status = args.run(args)
-    except SettingsError as error:
-        print(f"telebot: {error}", file=sys.stderr)
-        status = USAGE_ERROR
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
 
 
+class _Command(argparse.ArgumentParser):
+    """A command that gets its arguments, and imports what they need, once it is the one typed."""
+
+    fill: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return super().parse_known_args(args, namespace)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="telebot", description="A server that answers the phone.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    serve = commands.add_parser("serve", help="take calls")
-    _add_server_arguments(serve)
-    serve.set_defaults(run=_serve)
-    doctor = commands.add_parser("doctor", help="check the configuration and this machine")
-    _add_server_arguments(doctor)
-    doctor.set_defaults(run=_doctor)
-    call = commands.add_parser("call", help="ring a server up and talk with its bot")
-    _add_call(call)
-    _add_simulate(commands.add_parser("simulate", help="be every vendor, offline"))
-    bench = commands.add_parser("bench", help="measure capacity and latency on this machine")
-    bench.add_argument(
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Command)
+    for name, about, fill in (
+        ("serve", "take calls", _fill_serve),
+        ("doctor", "check the configuration and this machine", _fill_doctor),
+        ("call", "ring a server up and talk with its bot", _fill_call),
+        ("simulate", "be every vendor, offline", _fill_simulate),
+        ("bench", "measure capacity and latency on this machine", _fill_bench),
+        ("keys", "API keys", _fill_keys),
+        ("db", "the database's migrations", _fill_db),
+    ):
+        commands.add_parser(name, help=about).fill = fill
+    return parser
+
+
+def _fill_serve(parser: argparse.ArgumentParser) -> None:
+    _add_server_arguments(parser)
+    parser.set_defaults(run=lambda args: _with_settings(args, _serve))
+
+
+def _fill_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_server_arguments(parser)
+    parser.set_defaults(run=lambda args: _with_settings(args, _doctor))
+
+
+def _fill_call(parser: argparse.ArgumentParser) -> None:
+    from telebot.phone import cli as phone
+
+    phone.add_arguments(parser)
+    parser.set_defaults(run=phone.run)
+
+
+def _fill_simulate(parser: argparse.ArgumentParser) -> None:
+    from telebot.simulate import cli as simulate
+
+    simulate.add_arguments(parser)
+    parser.set_defaults(run=simulate.run)
+
+
+def _fill_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="[WHAT] …",
         help="run (the default), ramp, noise, offline, failover, sip, sip-media, profile, load or "
         "gateway; `telebot bench run --help` tells what one of them takes",
     )
-    bench.set_defaults(run=_bench)
-    for name, about in (("keys", "API keys"), ("db", "the database's migrations")):
-        command = commands.add_parser(name, help=about)
-        _add_server_arguments(command)
-        _add_records(name, command)
-    return parser
+    parser.set_defaults(run=_bench)
+
+
+def _fill_keys(parser: argparse.ArgumentParser) -> None:
+    _add_records("keys", parser)
+
+
+def _fill_db(parser: argparse.ArgumentParser) -> None:
+    _add_records("db", parser)
+
+
+def _add_records(name: str, parser: argparse.ArgumentParser) -> None:
+    from telebot.records import commands
+
+    _add_server_arguments(parser)
+    commands.add_arguments(name, parser)
+    parser.set_defaults(
+        run=lambda args: _with_settings(args, lambda settings: commands.run(name, args, settings))
+    )
 
 
 def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,29 +121,10 @@ def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of everything kept")
 
 
-def _add_call(parser: argparse.ArgumentParser) -> None:
-    from telebot.phone import cli as phone
-
-    phone.add_arguments(parser)
-    parser.set_defaults(run=phone.run)
-
-
-def _add_simulate(parser: argparse.ArgumentParser) -> None:
-    from telebot.simulate import cli as simulate
-
-    simulate.add_arguments(parser)
-    parser.set_defaults(run=simulate.run)
-
-
-def _add_records(name: str, parser: argparse.ArgumentParser) -> None:
-    from telebot.records import commands
-
-    commands.add_arguments(name, parser)
-    parser.set_defaults(run=lambda args: commands.run(name, args, settings_of(args)))
-
-
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings that a command's arguments name. Raises `SettingsError`."""
+    from telebot.settings import load
+
     overrides = {
         "server.http": args.http,
         "server.sip": args.sip,
@@ -100,16 +134,33 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return load(args.config, overrides=overrides)
 
 
-def _serve(args: argparse.Namespace) -> int:
-    settings = settings_of(args)
+def _with_settings(args: argparse.Namespace, run: Callable[[Settings], int]) -> int:
+    """Do it with the settings; a fault in them is told in a line."""
+    from telebot import logs
+    from telebot.config_file import SettingsError
+
+    logs.quiet_imports()
+    try:
+        return run(settings_of(args))
+    except SettingsError as error:
+        print(f"telebot: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _serve(settings: Settings) -> int:
+    from telebot import logs
+
+    gc.disable()  # what a start makes stays; `app.py` enables it when all is there
+
     logs.configure(settings.server.log_level, private=settings.server.log_private)
     import uvloop
 
     from telebot import app
     from telebot.call.errors import Local
+    from telebot.welcome import welcome
 
-    def ready(server: app.Server) -> None:
-        print(_welcome(server), flush=True)
+    def ready(server: Server) -> None:
+        print(welcome(server), flush=True)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -120,14 +171,9 @@ def _serve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _welcome(server: object) -> str:
-    from telebot.welcome import welcome
+def _doctor(settings: Settings) -> int:
+    from telebot import logs
 
-    return welcome(server)  # type: ignore[arg-type]
-
-
-def _doctor(args: argparse.Namespace) -> int:
-    settings = settings_of(args)
     logs.configure("ERROR")
     from telebot import doctor
 

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from telebot.yaml_nodes import composed, constructed
+
 T = TypeVar("T", bound=BaseModel)
 GROUP = "write `name: value` lines below it, indented"
 # what YAML complains of, and what to do about it
@@ -121,18 +123,6 @@ def _written(tree: Any, place: tuple[str, ...]) -> tuple[str, ...]:
     return place
 
 
-class PlainLoader(yaml.SafeLoader):
-    """Leaves dates as they are written: no setting is one, and a day that does not exist
-    (2026-13-24) is told with its line by whoever wanted a day."""
-
-
-def _text(loader: PlainLoader, node: yaml.ScalarNode) -> str:
-    return str(loader.construct_scalar(node))
-
-
-PlainLoader.add_constructor("tag:yaml.org,2002:timestamp", _text)
-
-
 def explained(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
     """Line, fault and remedy of a text that is no YAML."""
     left_open = "end of stream" in str(error.problem) and error.context_mark
@@ -148,19 +138,20 @@ def explained(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
 def read(path: Path) -> ConfigFile:
     """A file of `key: value` lines. Raises `SettingsError` where it is none."""
     try:
-        text = path.read_text(encoding="utf-8")
-        root, tree = yaml.compose(text, Loader=PlainLoader), yaml.load(text, Loader=PlainLoader)
+        root = composed(path.read_text(encoding="utf-8"))
+        lines = [] if root is None else [*_lines(root, "")]  # before merges are written out
+        tree = None if root is None else constructed(root)
     except yaml.MarkedYAMLError as error:
         line, problem, instead = explained(error)
         raise SettingsError(f"{path}:{line}: {problem}; {instead}") from None
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         raise SettingsError(f"{path}: not readable as YAML: {error}") from error
-    if root is None or tree is None:
+    if tree is None:
         return ConfigFile({}, {"": str(path)})
     if not isinstance(tree, dict):
         raise SettingsError(f"{path}: must hold `key: value` lines")
     sources = {"": str(path)}
-    for name, line in _lines(root, ""):
+    for name, line in lines:
         if name in sources:
             raise SettingsError(f"{path}:{line}: {name}: stands here twice")
         sources[name] = f"{path}:{line}"

@@ -160,7 +160,7 @@ async def _agent_findings(settings: Settings) -> list[Finding]:
     agents = load_agents(settings.config_dir)
     load_numbers(settings.config_dir, agents)
     resources = Resources(LocalSpeech(), settings.environ, load_catalogue(settings.config_dir))
-    phrases = PhraseStore(settings.server.data / "phrases")
+    phrases = PhraseStore(settings.phrases_folder)
     loader = AgentLoader(resources, phrases, Chains(resources, time.monotonic))
     found: list[Finding] = []
     vendors = registry.vendors()

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, SecretStr
 
 from telebot import setting_types
@@ -24,6 +23,7 @@ from telebot.config_file import ConfigFile, SettingsError, did_you_mean, read, t
 from telebot.outgoing_settings import OutboundSettings, TransferSettings
 from telebot.setting_types import Address, Networks, PublicUrl
 from telebot.voice_settings import LimitSettings, VoiceSettings
+from telebot.yaml_nodes import composed
 
 T = TypeVar("T", bound=BaseModel)
 PACKAGE_CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -140,6 +140,12 @@ class SpeechSettings(Row):
     )
     stt_threads: int = row(1, "local recognisers side by side", unit="threads", ge=1, le=64)
     tts_threads: int = row(2, "local voices side by side", unit="threads", ge=1, le=64)
+    phrases_folder: Path | None = row(
+        None,
+        "folder of sentences that agents say word for word; servers may share one; empty: in the "
+        "data folder",
+        env="TELEBOT_PHRASES",
+    )
     kept_voice_memory_mb: int = row(
         32, "fixed sentences of vendors' voices kept in memory", unit="MiB", ge=0, le=4096
     )
@@ -198,6 +204,11 @@ class Settings(Row):
     )
     environ: dict[str, str] = Field({}, exclude=True, repr=False)
     sources: dict[str, str] = Field({}, exclude=True, repr=False)  # of each value, by its name
+
+    @property
+    def phrases_folder(self) -> Path:
+        """Where sentences are kept that agents say word for word."""
+        return self.speech.phrases_folder or self.server.data / "phrases"
 
     def carrier(self, name: str, model: type[T]) -> T:
         """The settings of one carrier, whose rows stand in the carrier's own file."""
@@ -295,7 +306,7 @@ def load_numbers(config_dir: Path, agents: Mapping[str, AgentSettings]) -> dict[
 def _written(path: Path) -> Iterator[tuple[str, str, int]]:
     """Key, value and line of `numbers:` as they stand there: YAML reads +44… as an integer, and
     forgets the plus."""
-    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    root = composed(path.read_text(encoding="utf-8"))
     for name, group in root.value if root is not None else ():
         if name.value == "numbers":
             for key, value in group.value:

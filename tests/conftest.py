@@ -79,10 +79,12 @@ def _share_modules() -> None:
 _share_modules()
 from leaving import leave  # noqa: E402
 from rewritten import rewrite  # noqa: E402
+from shared_phrases import share  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the processes begin."""
+    share(config)
     if getattr(config.option, "numprocesses", None):
         rewrite(config, sorted(HERE.rglob("test_*.py")))
 

@@ -9,11 +9,13 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from telebot.models import LazyModel
+
 PROBLEM = "application/problem+json"
 PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(LazyModel):
     """What went wrong."""
 
     message: str = Field(description="for people")
@@ -25,13 +27,13 @@ class ErrorBody(BaseModel):
     )
 
 
-class ErrorAnswer(BaseModel):
+class ErrorAnswer(LazyModel):
     """The answer to every request that failed."""
 
     error: ErrorBody
 
 
-class Problem(BaseModel):
+class Problem(LazyModel):
     """The same as problem details (RFC 9457), for who asks for them by `Accept`."""
 
     type: str = Field(description="a URN that ends with the error's `code`")

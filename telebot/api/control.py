@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
@@ -17,6 +17,7 @@ from telebot.api.idempotency import HEADER, Once
 from telebot.api.query import Text, body_of, read
 from telebot.call.ports import Clock
 from telebot.carriers.dialling import DialFailed, Dialling, Wanted
+from telebot.models import LazyModel
 from telebot.records import shape
 from telebot.records.keys import Scope
 from telebot.records.reading import summary
@@ -26,7 +27,7 @@ _META_KEY = Annotated[str, Field(min_length=1, max_length=64)]
 _META_VALUE = Annotated[str, Field(max_length=500)]
 
 
-class PlaceCall(BaseModel):
+class PlaceCall(LazyModel):
     """A call to be made."""
 
     model_config = ConfigDict(extra="forbid")

@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from telebot.api.answers import PRIVATE, answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import Text, When, body_of, read
 from telebot.call.errors import ApiError
 from telebot.call.ports import WallClock
+from telebot.models import LazyModel
 from telebot.records.keys import (
     LONGEST_GRACE,
     MOST_MODELS,
@@ -34,7 +35,7 @@ Requests = Annotated[int, Field(ge=1, le=1_000_000)]
 Budget = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
 
 
-class KeyTerms(BaseModel):
+class KeyTerms(LazyModel):
     """What a key may use of `/v1/voice` and `/v1/audio`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -63,7 +64,7 @@ class ChangeKey(KeyTerms):
     name: Text | None = Field(None, description="another name")
 
 
-class RotateKey(BaseModel):
+class RotateKey(LazyModel):
     """A new secret for a key."""
 
     model_config = ConfigDict(extra="forbid")
@@ -77,7 +78,7 @@ class RotateKey(BaseModel):
     )
 
 
-class ApiKeyRow(BaseModel):
+class ApiKeyRow(LazyModel):
     """A key without its secret."""
 
     id: str
@@ -123,7 +124,7 @@ class ApiKeySecret(ApiKeyRow):
     secret: str = Field(repr=False)
 
 
-class ApiKeyPage(BaseModel):
+class ApiKeyPage(LazyModel):
     """Every key, the oldest first."""
 
     data: list[ApiKeyRow]

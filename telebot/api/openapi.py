@@ -6,8 +6,9 @@ https://spec.openapis.org/oas/v3.1.1.html
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -85,26 +86,43 @@ def setup(
 ) -> None:
     """Add `/openapi.json` and `/docs`; both are public, like the names in them. Raises ValueError
     where the application has a route under `/v1` that is not described."""
-    whole = document(endpoints, version, sockets)
-    if unknown := _undescribed(app, whole["paths"]):
+    described = {(point.method, point.path) for point in endpoints}
+    described |= {("GET", socket.path) for socket in sockets}
+    if unknown := _undescribed(app, described):
         raise ValueError(f"not described: {', '.join(sorted(unknown))}")
-    body = orjson.dumps(whole)
-
-    async def openapi(_: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json", headers=_PROTECT)
-
-    app.router.add_get("/openapi.json", openapi)
+    app.router.add_get("/openapi.json", _Whole(endpoints, version, sockets).page)
     for path, (file, media_type) in _PAGES.items():
         app.router.add_get(path, _page((_STATIC / file).read_text("utf-8"), media_type))
 
 
-def _undescribed(app: web.Application, paths: Mapping[str, Mapping[str, Any]]) -> set[str]:
+class _Whole:
+    """The document, made when it is first asked for: a third of a second, in a thread beside the
+    calls. Few servers are ever asked, and every start would pay for it."""
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], version: str, sockets: Sequence[Socket]
+    ) -> None:
+        self._made_of = endpoints, version, sockets
+        self._body = b""
+        self._making = asyncio.Lock()
+
+    async def page(self, _: web.Request) -> web.Response:
+        async with self._making:
+            if not self._body:
+                self._body = await asyncio.to_thread(self._make)
+        return web.Response(body=self._body, content_type="application/json", headers=_PROTECT)
+
+    def _make(self) -> bytes:
+        return orjson.dumps(document(*self._made_of))
+
+
+def _undescribed(app: web.Application, described: Set[tuple[str, str]]) -> set[str]:
     return {
         f"{route.method} {path}"
         for route in app.router.routes()
         if (path := route.resource.canonical if route.resource else "").startswith("/v1/")
         and route.method != "HEAD"
-        and route.method.lower() not in paths.get(path, {})
+        and (route.method, path) not in described
     }
 
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from telebot.call.errors import ApiError
 from telebot.call.model import Result, State
+from telebot.models import LazyModel
 from telebot.records.reading import CallFilter
 
 Q = TypeVar("Q", bound=BaseModel)
@@ -68,7 +69,7 @@ Day = Annotated[date, BeforeValidator(_day)]
 Cursor = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class CallQuery(BaseModel):
+class CallQuery(LazyModel):
     """Parameters of `GET /v1/calls`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -92,7 +93,7 @@ class CallQuery(BaseModel):
         return CallFilter(**self.model_dump(exclude={"limit", "cursor"}))
 
 
-class EventQuery(BaseModel):
+class EventQuery(LazyModel):
     """Parameters of `GET /v1/calls/{id}/events`."""
 
     model_config = ConfigDict(extra="forbid")

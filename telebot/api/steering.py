@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint, call_id_of
@@ -22,13 +22,14 @@ from telebot.call.errors import ApiError, Unable
 from telebot.call.model import Call
 from telebot.call.numbers import normalised
 from telebot.dialog.actions import Transfer
+from telebot.models import LazyModel
 from telebot.records import shape
 from telebot.records.keys import Scope
 from telebot.records.reading import summary
 from telebot.speech.conversation import Conversation
 
 
-class TransferCall(BaseModel):
+class TransferCall(LazyModel):
     """Where the caller is to be put through to."""
 
     model_config = ConfigDict(extra="forbid")
@@ -37,7 +38,7 @@ class TransferCall(BaseModel):
     warm: bool = Field(False, description="ring that person up first, where the carrier can")
 
 
-class SendDigits(BaseModel):
+class SendDigits(LazyModel):
     """Keys to be sent to the other party."""
 
     model_config = ConfigDict(extra="forbid")

@@ -16,14 +16,13 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from telebot.call.model import Result
 from telebot.console import client, view
 from telebot.console.sessions import COOKIE, PATH, Sessions, TooMany, from_elsewhere, set_cookie
+from telebot.console.templating import Templates
 from telebot.records.keys import ApiKey, Keys, NoKey, Scope, WrongScope
 from telebot.records.reading import BadCursor, CallFilter, CallReader, NoRecording
-from telebot.records.shape import rfc3339
 from telebot.records.store import RecordsAway
 
 ROOM = Path(__file__).parent
@@ -60,21 +59,7 @@ class Console:
         self._reader = reader
         self._keys = keys
         self._sessions = sessions
-        self._templates = Environment(
-            loader=FileSystemLoader(ROOM / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= {
-            "clock": view.clock,
-            "ms": view.milliseconds,
-            "words": view.words,
-            "time": rfc3339,
-        }
-        for name in self._templates.list_templates():  # now, not while calls are up
-            self._templates.get_template(name)
+        self._templates = Templates()
 
     async def login_page(self, request: web.Request) -> web.Response:
         return self._login(request, next_path=_next(request.query.get("next", "")))
@@ -180,6 +165,7 @@ class Console:
         """`handler` for those who are logged in; the login page for all others."""
 
         async def guard(request: web.Request) -> web.StreamResponse:
+            await self._templates.ready()
             try:
                 session = await self._sessions.find(request)
                 if session is None:
@@ -198,6 +184,7 @@ class Console:
         """`handler` for everybody."""
 
         async def guard(request: web.Request) -> web.StreamResponse:
+            await self._templates.ready()
             try:
                 return await handler(request)
             except RecordsAway:
@@ -225,7 +212,7 @@ class Console:
     def page(self, template: str, status: int = 200, **parts: Any) -> web.Response:
         """What a template makes of `parts`."""
         return web.Response(
-            text=self._templates.get_template(template).render(parts),
+            text=self._templates.render(template, parts),
             status=status,
             content_type="text/html",
             charset="utf-8",

@@ -11,6 +11,7 @@ import yaml
 
 from telebot.config_file import explained
 from telebot.dialog.errors import Problem
+from telebot.yaml_nodes import composed, has_alias
 
 Place = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
@@ -46,8 +47,13 @@ def load(text: str) -> Marked:
     if len(text) > MAX_BYTES:
         raise NotYaml(Problem(1, "the file is larger than a megabyte", "split the agent in two"))
     try:
-        _refuse_aliases(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if has_alias(text):
+            _refuse_aliases(text)
+        try:
+            node = composed(text)
+        except RecursionError:
+            _refuse_aliases(text)  # a fault of the text itself is told before its depth
+            raise
     except yaml.MarkedYAMLError as error:
         raise NotYaml(Problem(*explained(error))) from None
     except RecursionError:
@@ -112,7 +118,7 @@ def _mapping(
 def _scalar(node: yaml.Node) -> str | int | bool | None:
     """Numbers, true/false and nothing; all else is text ("12:30", "yes" and 2026-12-25 too)."""
     text = str(node.value)
-    if isinstance(node, yaml.ScalarNode) and node.style is None:
+    if isinstance(node, yaml.ScalarNode) and not node.style:
         if re.fullmatch(r"-?[1-9]\d{0,8}|0", text):
             return int(text)
         if text.lower() in ("true", "false"):

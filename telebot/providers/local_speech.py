@@ -12,31 +12,24 @@ from typing import Self
 
 from telebot.audio import g711
 from telebot.providers.recogniser import SpeechToText
-from telebot.providers.scripted_audio import exactly, pieces
+from telebot.providers.scripted_audio import recorded
 from telebot.providers.synthesiser import TextToSpeech
-
-SCRIPTED_TEXT = (
-    "Certainly, a table for two at seven tomorrow evening is yours, and which name shall I note?"
-)
 
 
 class LocalSpeech:
     """`stt` and `tts` for everyone, and `scripted`: the 20 ms pieces that agent `bench` says.
 
-    Before `load` nothing is recognised or spoken and `scripted` is a synthetic signal.
+    Before `load` nothing is recognised or spoken.
     """
 
     def __init__(self, stt: SpeechToText | None = None, tts: TextToSpeech | None = None) -> None:
         self.stt = stt or SpeechToText()
         self.tts = tts or TextToSpeech()
-        self.scripted = pieces(exactly(b""))
+        self.scripted = recorded()
 
     async def load(self) -> None:
-        """Load both models off the event loop and warm them up (1 s on one core)."""
-        await asyncio.to_thread(self.stt.load)
-        await asyncio.to_thread(self.tts.load)
-        spoken = [clip.pcm16 async for clip in self.tts.stream(SCRIPTED_TEXT)]
-        self.scripted = pieces(exactly(b"".join(spoken)))
+        """Load both models off the event loop, side by side, and warm them up."""
+        await asyncio.gather(asyncio.to_thread(self.stt.load), asyncio.to_thread(self.tts.load))
 
     async def spoken(self, text: str) -> bytes:
         """`text` as a telephone hears it: 8 kHz mu-law. Raises as `TextToSpeech.stream`."""

@@ -28,9 +28,10 @@ from telebot.providers.direct import (
 )
 from telebot.providers.direct_socket import DirectSocket
 from telebot.providers.locale import primary
-from telebot.providers.openai_errors import category, category_of
+from telebot.providers.openai_errors import category
 from telebot.providers.openai_realtime import HARMLESS, MODEL, TRANSCRIPTION, VOICE
 from telebot.providers.openai_responses import Responses, item_of, usage
+from telebot.providers.openai_words import category_of
 from telebot.providers.resources import Resources
 from telebot.providers.vendor_error import VendorError
 

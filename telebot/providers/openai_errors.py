@@ -1,4 +1,4 @@
-"""What an error of OpenAI's SDK, or of its wire, means; also of the vendors that copy that wire.
+"""What an error of OpenAI's SDK, or of its socket, means; also of the vendors that copy that wire.
 
 Pipecat 1.14 knows an HTTP status, but neither the SDK's own exceptions for a connection that fails
 nor an error that comes after the status line, as an event of a stream or of a socket.
@@ -14,47 +14,16 @@ from typing import Any
 import httpx2
 import openai
 from pipecat.processors.frame_processor import FrameProcessor
-from pipecat.utils.errors import ErrorCategory, classify_http_status_code
+from pipecat.utils.errors import ErrorCategory
 from websockets.exceptions import ConnectionClosed
 
+from telebot.providers.openai_words import CAPACITY_EXCEEDED, WORDS, category_of
 from telebot.providers.vendor_error import kind_of
 
 # what the SDK and its HTTP client raise while a request is under way
 WIRE_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError)
 UNREADABLE = (json.JSONDecodeError, UnicodeDecodeError)
 UNREACHABLE = (openai.APIConnectionError, httpx2.TransportError)
-# an error's `code`, else its `type`
-WORDS = {
-    "invalid_api_key": ErrorCategory.AUTHENTICATION,
-    "authentication_error": ErrorCategory.AUTHENTICATION,
-    "insufficient_permissions": ErrorCategory.AUTHORIZATION,
-    "permission_error": ErrorCategory.AUTHORIZATION,
-    "unsupported_country_region_territory": ErrorCategory.AUTHORIZATION,
-    "insufficient_quota": ErrorCategory.QUOTA,
-    "credit_balance_exhausted": ErrorCategory.QUOTA,
-    "rate_limit_exceeded": ErrorCategory.RATE_LIMIT,
-    "rate_limit_error": ErrorCategory.RATE_LIMIT,
-    "requests": ErrorCategory.RATE_LIMIT,
-    "tokens": ErrorCategory.RATE_LIMIT,
-    "invalid_request_error": ErrorCategory.INVALID_REQUEST,
-    "server_error": ErrorCategory.SERVER,
-}
-# a session that has lasted as long as one may: a new one is as good as this was
-OVER = "session_expired"
-CAPACITY_EXCEEDED = 498  # https://console.groq.com/docs/errors
-
-
-def category_of(error: object) -> ErrorCategory:
-    """The kind of an error object as it stands on the wire: ``{message, type, code, param}``;
-    copies of the wire put an HTTP status into `code`."""
-    if not isinstance(error, dict):
-        return ErrorCategory.SERVER
-    code, kind = error.get("code"), error.get("type")
-    if isinstance(code, int):
-        return classify_http_status_code(code)
-    if code == OVER:
-        return ErrorCategory.CONNECTIVITY
-    return WORDS.get(str(code)) or WORDS.get(str(kind)) or ErrorCategory.SERVER
 
 
 def category(error: BaseException) -> ErrorCategory | None:

@@ -52,8 +52,9 @@ from telebot.providers.frames import (
     ToolCalledFrame,
     UsedFrame,
 )
-from telebot.providers.openai_errors import SaysWhat, category_of
+from telebot.providers.openai_errors import SaysWhat
 from telebot.providers.openai_responses import Responses, item_of, usage
+from telebot.providers.openai_words import category_of
 from telebot.providers.realtime import TOOLS
 from telebot.providers.resources import CONNECT_S, Resources
 from telebot.providers.vendor_error import VendorError, read_object

@@ -34,7 +34,8 @@ from websockets.exceptions import ConnectionClosed
 from telebot.audio import g711
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.frames import EmptyTranscriptFrame
-from telebot.providers.openai_errors import SaysWhat, category_of
+from telebot.providers.openai_errors import SaysWhat
+from telebot.providers.openai_words import category_of
 from telebot.providers.resources import CONNECT_S
 from telebot.providers.vendor_error import VendorError, read_object
 

@@ -21,7 +21,7 @@ from telebot.providers import vendor
 from telebot.providers.asking import asked, pieces
 from telebot.providers.clips import ClipFailed, lost
 from telebot.providers.failure import CAUSES, Cause, Failure
-from telebot.providers.openai_errors import CAPACITY_EXCEEDED, category_of
+from telebot.providers.openai_words import CAPACITY_EXCEEDED, category_of
 from telebot.providers.resources import Resources
 from telebot.providers.vendor_http import VendorHttp, bearer
 

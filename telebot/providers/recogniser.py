@@ -16,6 +16,8 @@ import soxr
 
 from telebot.call.errors import ProviderError
 from telebot.providers.moonshine import RATE_HZ, Moonshine
+from telebot.providers.scripted_audio import RATE_HZ as PHONE_RATE_HZ
+from telebot.providers.scripted_audio import recorded
 from telebot.providers.voicing import find_speech, to_float
 from telebot.providers.workers import Done, ModelThreads, WorkerStats
 
@@ -83,6 +85,7 @@ class SpeechToText:
     def load(self) -> None:
         """Load the model and run it once; blocks for about half a second: call it in a thread."""
         model = Moonshine.load()
+        find_speech(to_float(b"".join(recorded())), PHONE_RATE_HZ)  # numpy loads parts of it late
         model.transcribe(np.zeros(RATE_HZ, np.float32))
         self._pool = ModelThreads("stt", [model] * self._threads, waiting_limit=self._waiting_limit)
 

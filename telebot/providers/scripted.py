@@ -27,6 +27,7 @@ from pipecat.services.tts_service import TTSService
 from pipecat.utils.time import time_now_iso8601
 
 from telebot.providers.answering_stt import AnsweringSTTService
+from telebot.providers.no_adapter import NoAdapter
 from telebot.providers.resources import Resources
 from telebot.providers.scripted_audio import RATE_HZ
 from telebot.providers.vendor import check_known
@@ -74,6 +75,8 @@ class ScriptedSTTService(AnsweringSTTService):
 
 class ScriptedLLMService(LLMService):
     """A language model that has its twenty tokens ready at once."""
+
+    adapter_class = NoAdapter
 
     def __init__(self, tokens: Sequence[str] = TOKENS) -> None:
         super().__init__(

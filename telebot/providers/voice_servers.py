@@ -6,17 +6,17 @@ https://platform.openai.com/docs/api-reference/audio, …/api-reference/chat
 
 from __future__ import annotations
 
-from openai import AsyncOpenAI
+from typing import TYPE_CHECKING
 
 from telebot.call.errors import ProviderConfigError
-from telebot.providers.openai_client import shared_client
 from telebot.providers.openai_clips import OpenAISpeaker, OpenAITranscriber
-from telebot.providers.openai_compatible_replies import LIMIT
-from telebot.providers.openai_replies import OpenAIReplier
 from telebot.providers.openai_wire import account
 from telebot.providers.resources import Resources
 from telebot.providers.vendor_http import VendorHttp
 from telebot.voice_settings import VoiceServer
+
+if TYPE_CHECKING:
+    from telebot.providers.openai_replies import OpenAIReplier
 
 
 def transcriber(
@@ -46,15 +46,16 @@ def replier(
     chosen = model or server.chat
     if chosen is None:
         raise ProviderConfigError(f"{name} answers nothing: voice.servers.{name}.chat is empty")
-    return OpenAIReplier(_client(name, server, resources), chosen, name, limit=LIMIT)
+    from telebot.providers.openai_client import shared_client
+    from telebot.providers.openai_compatible_replies import LIMIT
+    from telebot.providers.openai_replies import OpenAIReplier
+
+    client = shared_client(_options(server), resources, name.upper(), server.base_url)
+    return OpenAIReplier(client, chosen, name, limit=LIMIT)
 
 
 def _http(name: str, server: VoiceServer, resources: Resources) -> VendorHttp:
     return account(_options(server), resources, name.upper(), server.base_url, name)
-
-
-def _client(name: str, server: VoiceServer, resources: Resources) -> AsyncOpenAI:
-    return shared_client(_options(server), resources, name.upper(), server.base_url)
 
 
 def _options(server: VoiceServer) -> dict[str, str | None]:

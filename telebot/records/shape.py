@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from telebot.models import LazyModel
 
 
 def rfc3339(at: datetime) -> str:
@@ -24,7 +26,7 @@ Time = Annotated[
 ]
 
 
-class Shape(BaseModel):
+class Shape(LazyModel):
     """A part of an answer."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)

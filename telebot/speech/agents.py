@@ -33,6 +33,7 @@ from telebot.providers.realtime_usual import Build
 from telebot.providers.registry import Kind, Spec
 from telebot.providers.resources import Resources
 from telebot.providers.sentences import sentences
+from telebot.providers.voice import made_by
 from telebot.speech.brain import ChainMind, DialogBrainService, Mind
 from telebot.speech.chains import DIALOG, LOCAL, Chains, Plan, plans
 from telebot.speech.filler import filler_texts
@@ -168,9 +169,13 @@ class AgentLoader:
                 yield f"speech.{kind}", str(error)
 
     async def load(self, settings: AgentSettings) -> Agent:
-        """A whole agent. A voice that does not answer now is replaced by the local one for the
-        phrases, so that no caller is ever greeted by silence."""
-        agent = self.check(settings)
+        """A whole agent. Errors as in `check`."""
+        return await self.with_phrases(self.check(settings))
+
+    async def with_phrases(self, agent: Agent) -> Agent:
+        """What `check` gave, made whole. A voice that does not answer now is replaced by the local
+        one for the phrases, so that no caller is ever greeted by silence."""
+        settings = agent.settings
         budget = settings.call.budget is not None
         for kind, planned in agent.plans.items():
             if planned and (why := self._chains.unwatched(planned, budget=budget)):
@@ -180,17 +185,19 @@ class AgentLoader:
         voice = agent.plans["tts"][0]
         try:
             agent.phrases = await self._phrases.phrases(
-                _voice(voice.spec), texts, lambda: registry.build_tts(voice.spec, self._resources)
+                voice.sound or _our_voice(voice.spec),
+                texts,
+                lambda: registry.build_tts(voice.spec, self._resources),
             )
             self._chains.seed(voice, agent.fixed, agent.phrases.values())
         except ProviderError as error:
             log.warning("phrases by the local voice", agent=settings.agent.name, error=str(error))
             agent.phrases = await self._phrases.phrases(
-                _voice(LOCAL), texts, lambda: registry.build_tts(LOCAL, self._resources)
+                _our_voice(LOCAL), texts, lambda: registry.build_tts(LOCAL, self._resources)
             )
         return agent
 
 
-def _voice(spec: Spec) -> str:
-    """Names a voice with all that shapes its sound."""
-    return json.dumps(spec, sort_keys=True, default=str)
+def _our_voice(spec: Spec) -> str:
+    """Names a voice of this machine with all that shapes its sound."""
+    return json.dumps([spec, made_by()], sort_keys=True, default=str)

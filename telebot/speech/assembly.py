@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pipecat.processors.aggregators.llm_context import LLMContext
 
+from telebot.agent_settings import AgentSettings
 from telebot.call.events import MediaWire
 from telebot.call.model import Call
 from telebot.call.ports import Clock, Recorder, Recording, WallClock
@@ -47,6 +48,11 @@ class Follows:
     since: float | None = None
 
 
+def smart(settings: Settings, agent: AgentSettings) -> bool:
+    """The turn model has a say in when a turn of this agent's callers is over."""
+    return (agent.speech.endpointing or settings.speech.endpointing) == "smart"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """What all calls share, and what each of them gets by the settings."""
@@ -62,8 +68,7 @@ class Shared:
 
     def smart(self, agent: Agent) -> bool:
         """The turn model has a say in when a turn is over."""
-        chosen = agent.settings.speech.endpointing or self.settings.speech.endpointing
-        return chosen == "smart"
+        return smart(self.settings, agent.settings)
 
     def budget(self, call: Call, agent: Agent) -> Budget | None:
         """What a call of this agent may cost."""

@@ -25,6 +25,7 @@ from pipecat.services.settings import LLMSettings
 
 from telebot.dialog.actions import Action
 from telebot.dialog.brain import Brain, Step
+from telebot.providers.no_adapter import NoAdapter
 
 
 class Mind(Protocol):
@@ -73,6 +74,8 @@ class ChainMind:
 
 class DialogBrainService(LLMService):
     """Answers the last user message of the context by `dialog/`, for one call."""
+
+    adapter_class = NoAdapter
 
     def __init__(
         self, brain: Brain, *, now: Callable[[], datetime], caller_number: str | None

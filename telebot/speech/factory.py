@@ -59,7 +59,9 @@ class Speech:
         wall_clock: WallClock,
         ways: Callable[[Call], Ways],
         price: Price = built_in,
+        turn_model: TurnModelProcess | None = None,
     ) -> None:
+        """`turn_model`: one that has begun to start, for when an agent wants it."""
         self._agents = agents
         self._admission = admission
         self.log = call_log
@@ -74,7 +76,7 @@ class Speech:
             vad=self.vad,
             ticker=Ticker(settings.media.piece_ms / 1000, clock),
         )
-        self.turn_model: TurnModelProcess | None = None
+        self.turn_model = turn_model
         self.live: dict[str, Conversation] = {}
         self.beside: set[SaysGoodbye] = set()  # calls that are no conversations of ours
         self._ticking: asyncio.Task[None] | None = None
@@ -84,7 +86,7 @@ class Speech:
         await asyncio.to_thread(music.loop)
         self._ticking = asyncio.create_task(self._shared.ticker.run(), name="ticker")
         if any(self._shared.smart(agent) for agent in self._agents.values()):
-            self.turn_model = TurnModelProcess()
+            self.turn_model = self.turn_model or TurnModelProcess()
             await self.turn_model.start()
 
     async def close(self) -> None:
@@ -98,9 +100,12 @@ class Speech:
 
     async def warm_up(self) -> None:
         """Run every kind of pipeline once: the first one of a process takes 0.3 s."""
+        done: set[tuple[str, ...]] = set()
         for agent in self._agents.values():
-            if agent.needs_vendor:
+            kind = tuple(plan.name for plans in agent.plans.values() for plan in plans)
+            if agent.needs_vendor or kind in done:
                 continue  # no vendor is connected to before there is a caller
+            done.add(kind)
             nobody = Nobody()
             thinker, _ = agent.thinker(self._shared.wall_clock, None, nobody)
             stt = agent.stt(nobody)

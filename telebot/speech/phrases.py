@@ -1,17 +1,21 @@
 """Phrases an agent says word for word every time: made once with its own voice, kept, ready to go.
 
-Any Pipecat TTS service makes them, through a small pipeline of its own at start. They are kept in
-the data folder by voice and text, so that a paid voice is asked once.
+Any Pipecat TTS service makes them, through a small pipeline of its own at start. They are kept in a
+folder by voice and text, so that a paid voice is asked once; servers may share it
+(`speech.phrases_folder`), and several write at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 
 import structlog
 from pipecat.frames.frames import (
@@ -30,6 +34,8 @@ from telebot.speech.transport import PhoneOutput
 
 MAKE_TIMEOUT_S = 20.0
 MAX_AUDIO = 60 * 8000  # a phrase longer than a minute is not one
+DAY_S = 86_400.0
+FORGOTTEN_S = 90 * DAY_S  # what no server has asked for in that time is removed
 log = structlog.get_logger()
 
 
@@ -136,7 +142,7 @@ class PhraseStore:
         missing = {name: text for name, text in texts.items() if name not in kept}
         if missing:
             made = await PhraseMaker(tts()).make(missing)
-            await asyncio.to_thread(self._save_all, voice, made)
+            await asyncio.to_thread(self._keep, voice, made)
             kept |= made
             log.info("phrases made", count=len(made))
         return kept
@@ -145,14 +151,34 @@ class PhraseStore:
         found = {name: self._load(self._path(voice, text), text) for name, text in texts.items()}
         return {name: phrase for name, phrase in found.items() if phrase is not None}
 
+    def _keep(self, voice: str, phrases: Mapping[str, Phrase]) -> None:
+        """A folder that cannot be written costs the next start its time, not this one."""
+        try:
+            self._save_all(voice, phrases)
+            self._forget()
+        except OSError as error:
+            log.warning("phrases not kept", folder=str(self._folder), error=error.strerror)
+
     def _save_all(self, voice: str, phrases: Mapping[str, Phrase]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         for phrase in phrases.values():
             path = self._path(voice, phrase.text)
             head = json.dumps({"text": phrase.text, "words": phrase.words}).encode()
-            partial = path.with_suffix(".part")
-            partial.write_bytes(len(head).to_bytes(4, "big") + head + phrase.ulaw)
-            partial.replace(path)
+            partial = path.with_suffix(f".{token_hex(8)}.part")  # nobody else's
+            try:
+                partial.write_bytes(len(head).to_bytes(4, "big") + head + phrase.ulaw)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def _forget(self) -> None:
+        """Remove what nobody wants any more, and what a crash left half-written."""
+        before = time.time() - FORGOTTEN_S
+        for path in self._folder.iterdir():
+            if path.suffix in (".phrase", ".part"):
+                with contextlib.suppress(OSError):  # another server was faster
+                    if path.stat().st_mtime < before:
+                        path.unlink()
 
     def _path(self, voice: str, text: str) -> Path:
         digest = hashlib.sha256(f"{voice}\0{text}".encode()).hexdigest()
@@ -168,4 +194,14 @@ class PhraseStore:
         except (OSError, ValueError, KeyError, TypeError):
             return None  # not there, or spoilt: made again
         ulaw = raw[4 + size :]
-        return Phrase(text, ulaw, words) if head.get("text") == text and ulaw else None
+        if head.get("text") != text or not ulaw:
+            return None
+        _wanted(path)
+        return Phrase(text, ulaw, words)
+
+
+def _wanted(path: Path) -> None:
+    """Note that it is still asked for, once a day."""
+    with contextlib.suppress(OSError):  # another user's, or a folder that is only read
+        if path.stat().st_mtime < time.time() - DAY_S:
+            path.touch()

@@ -38,9 +38,14 @@ class TurnModelProcess:
         self._late_in_a_row = 0
         self.restarts = 0
 
+    def begin(self) -> None:
+        """Have it start beside whatever else is done."""
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(self._supervise(), name="turn model")
+
     async def start(self) -> None:
         """Returns when the model answers; a model that cannot start is logged, not raised."""
-        self._supervisor = asyncio.create_task(self._supervise(), name="turn model")
+        self.begin()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ready.wait(), READY_TIMEOUT_S)
 

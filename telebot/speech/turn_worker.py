@@ -5,6 +5,9 @@ other call. Started by `turn_model.py` with one end of a socket pair as file des
 that socket closes. A request is id and length (two u32, little endian) and mu-law of at most eight
 seconds; the answer is the id and the probability that the turn is over (u32, f32). What waits when
 the model becomes free runs as one batch.
+
+Of Pipecat only two files are used, the model and the features of its input (numpy alone); they are
+taken out of its folder, because to import the package takes as long as to load the model.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ import select
 import socket
 import struct
 import sys
-from importlib import resources
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import soxr
 from numpy.typing import NDArray
-from pipecat.audio.turn.smart_turn._whisper_features import compute_whisper_log_mel_features
 
 from telebot.audio import g711
 
@@ -39,10 +43,12 @@ class TurnModel:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model = resources.files("pipecat.audio.turn.smart_turn.data") / "smart-turn-v3.2-cpu.onnx"
+        folder = _smart_turn()
+        model = folder / "data" / "smart-turn-v3.2-cpu.onnx"
         self._session = ort.InferenceSession(
             str(model), options, providers=["CPUExecutionProvider"]
         )
+        self._mel = _module(folder / "_whisper_features.py").compute_whisper_log_mel_features
 
     def probabilities(self, turns: list[bytes]) -> list[float]:
         features = np.stack([self._features(turn) for turn in turns])
@@ -53,8 +59,25 @@ class TurnModel:
         samples = g711.to_float(ulaw[-MAX_BYTES:])
         wide = soxr.resample(samples, g711.RATE_HZ, MODEL_RATE_HZ, quality="HQ")[-MODEL_SAMPLES:]
         padded = np.pad(wide, (MODEL_SAMPLES - len(wide), 0))
-        mel: NDArray[np.float32] = compute_whisper_log_mel_features(padded, do_normalize=True)
+        mel: NDArray[np.float32] = self._mel(padded, do_normalize=True)
         return mel
+
+
+def _smart_turn() -> Path:
+    """The folder of the turn model inside Pipecat, which is found and not imported."""
+    spec = find_spec("pipecat")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("pipecat-ai is not installed; its wheel holds the turn model")
+    return Path(spec.submodule_search_locations[0]) / "audio" / "turn" / "smart_turn"
+
+
+def _module(path: Path) -> Any:
+    spec = spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def serve(connection: socket.socket) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from telebot.audio.files import FORMATS
+from telebot.models import LazyModel
 from telebot.voice.preferences import PLAIN, Name, Preferences
 
 Text = Annotated[str, Field(max_length=256, pattern=PLAIN)]
@@ -21,7 +22,7 @@ Model = Annotated[str, Field(min_length=1, max_length=256, pattern=PLAIN)]
 UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._@:+-]{1,64}$")]
 
 
-class _Part(BaseModel):
+class _Part(LazyModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 

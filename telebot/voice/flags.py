@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from telebot.models import LazyModel
 from telebot.voice.defaults import Defaults
 
 OFF = "off"  # the variant of those whom a rollout has not reached
@@ -21,7 +22,7 @@ FlagName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$")]
 Owned = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9._@:+-]{1,64})?$")]
 
 
-class Variant(BaseModel):
+class Variant(LazyModel):
     """One of the ways that are compared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +38,7 @@ class Variant(BaseModel):
     )
 
 
-class Flag(BaseModel):
+class Flag(LazyModel):
     """What is tried, and on how many."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

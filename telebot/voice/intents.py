@@ -17,13 +17,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from telebot.call.errors import ApiError
 from telebot.dialog.entities import Entity
 from telebot.dialog.language import Language
 from telebot.dialog.sentiment import Sentiment
 from telebot.dialog.understanding import Understanding, Understood, Wanted
+from telebot.models import LazyModel
 from telebot.providers.replies import Finished, Message, Question, ReplyingAbility
 from telebot.voice import replying
 from telebot.voice.defaults import TAG
@@ -62,7 +63,7 @@ class Answered:
     done: Sequence[Done]
 
 
-class _Shape(BaseModel):
+class _Shape(LazyModel):
     model_config = ConfigDict(extra="forbid")
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
+
+from telebot.models import LazyModel
 
 # no control characters: names stand in the headers of answers
 PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -38,7 +40,7 @@ HELD = frozenset(
 )  # fmt: skip
 
 
-class MaxPrice(BaseModel):
+class MaxPrice(LazyModel):
     """The most that anything may cost, in the currency of the records."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,7 +61,7 @@ class MaxPrice(BaseModel):
         return {"tokens_in": self.million_input_tokens, "tokens_out": self.million_output_tokens}
 
 
-class Preferences(BaseModel):
+class Preferences(LazyModel):
     """Who may do the work. A name is a provider's (`deepgram`) or a model's of one
     (`deepgram/nova-3`)."""
 

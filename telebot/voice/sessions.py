@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from telebot.call.errors import Local
+from telebot.models import LazyModel
 from telebot.providers.registry import Kind
 from telebot.voice.defaults import UserId
 from telebot.voice.preferences import PLAIN, Name, Preferences
@@ -26,7 +27,7 @@ Short = Annotated[str, Field(min_length=1, max_length=128, pattern=PLAIN)]
 Origin = Annotated[str, Field(max_length=256, pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+$")]
 
 
-class Strict(BaseModel):
+class Strict(LazyModel):
     """Nothing else may be said."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import ip_address, ip_network
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from aiohttp import web
@@ -21,16 +21,15 @@ from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 from limits.util import WindowStats
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError
 
 from telebot.call.errors import ApiError
 from telebot.records.keys import ApiKey, NoKey
 from telebot.voice_settings import LimitSettings
 from telebot.web.auth import KEY
 from telebot.web.errors import Handler
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
 
 LIMITED = ("/v1/voice/", "/v1/audio/")
 KEYED = "/v1/"
@@ -56,6 +55,11 @@ class RateLimits:
         self._redis: ConnectionPool | None = None
         storage: Storage = MemoryStorage()
         if redis_url:
+            from redis.asyncio import ConnectionPool
+            from redis.asyncio.retry import Retry
+            from redis.backoff import NoBackoff
+            from redis.exceptions import ConnectionError
+
             self._redis = ConnectionPool.from_url(
                 redis_url,
                 socket_connect_timeout=REDIS_S,

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
+from shared_phrases import shared
 
 from telebot.phone.phone import Phone
 
@@ -52,6 +53,8 @@ def free_port() -> int:
 class Server:
     """A `telebot serve` with a data folder of its own on ports of its own."""
 
+    command = (str(TELEBOT),)
+
     def __init__(self, data: Path, config: Path, http: str = "127.0.0.1:0", **environ: str) -> None:
         self.data = data
         self._http = http
@@ -63,14 +66,14 @@ class Server:
         self._lines: queue.Queue[str | None] = queue.Queue()
 
     def __enter__(self) -> Server:
-        argv = [str(TELEBOT), "serve", "--data", str(self.data), "--http", self._http]
+        argv = [*self.command, "serve", "--data", str(self.data), "--http", self._http]
         argv += ["--sip", "127.0.0.1:0", "--audiosocket", "127.0.0.1:0"]
         argv += ["--config", str(self._config)]
         environ = {key: value for key, value in os.environ.items() if not FOREIGN.search(key)}
         self._process = subprocess.Popen(
             argv,
             cwd=REPOSITORY,
-            env={**environ, **self._environ},
+            env={**environ, **shared(self._environ), **self._environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

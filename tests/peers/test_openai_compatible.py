@@ -12,7 +12,7 @@ from simulated import simulated
 from telebot.audio.wav import written
 from telebot.call.errors import ProviderConfigError
 from telebot.providers import registry
-from telebot.providers.openai_errors import category_of
+from telebot.providers.openai_words import category_of
 
 pytestmark = pytest.mark.peers
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,38 @@ def test_without_a_checkout_there_is_no_benchmark(
 ) -> None:
     monkeypatch.setattr(cli, "__file__", str(tmp_path / "telebot" / "cli.py"))
     assert telebot("bench") == (2, "", "telebot: the benchmark needs a checkout of the project\n")
+
+
+IMPORTED = """
+import sys
+from telebot import cli
+try:
+    cli.main(sys.argv[1:])
+except SystemExit:
+    pass
+print(*sorted(sys.modules), sep="\\n")
+"""
+NOT_FOR = {
+    "call": {"telebot.settings", "telebot.app", "telebot.records", "telebot.simulate", "pipecat",
+             "pydantic", "yaml", "sqlalchemy", "alembic", "loguru", "sippy", "hibari"},
+    "keys": {"telebot.app", "telebot.phone", "telebot.simulate", "telebot.speech", "pipecat",
+             "alembic", "aiohttp", "onnxruntime", "openai", "sippy"},
+    "simulate": {"telebot.app", "telebot.phone", "telebot.records", "alembic", "openai", "sippy"},
+    "doctor": {"telebot.app", "telebot.phone", "telebot.simulate", "alembic", "openai", "jinja2"},
+    "bench": {"telebot.settings", "telebot.app", "telebot.phone", "telebot.records", "pydantic"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", NOT_FOR)
+def test_a_command_imports_what_it_needs_alone(command: str, tmp_path: Path) -> None:
+    words = {"keys": ["list", "--data", str(tmp_path)], "doctor": ["--config", "none"]}
+    asked = [command, *words.get(command, ["--help"])]
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *asked], capture_output=True, text=True, check=True
+    )
+    imported = set(done.stdout.splitlines())
+    assert "telebot.cli" in imported
+    assert imported & NOT_FOR[command] == set()
 
 
 def test_control_c_is_no_stack_trace(telebot: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

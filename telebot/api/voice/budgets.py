@@ -10,15 +10,16 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from telebot.call.ports import WallClock
+from telebot.models import LazyModel
 from telebot.records.reports import Range, Reports, total
 
 NANOS = Decimal(1_000_000_000)
 
 
-class Projection(BaseModel):
+class Projection(LazyModel):
     """The month under way, if it goes on like its days so far."""
 
     month: str
@@ -26,7 +27,7 @@ class Projection(BaseModel):
     cost_projected: float
 
 
-class Alert(BaseModel):
+class Alert(LazyModel):
     """A budget that is, or will be, used up."""
 
     budget: str = Field(description="whose: `server`, or `key`: the one that asks")

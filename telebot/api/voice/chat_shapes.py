@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Discriminator,
     Field,
@@ -27,6 +26,7 @@ from telebot.api.voice.shapes import (
     UsageAnswer,
 )
 from telebot.audio.files import FORMATS
+from telebot.models import LazyModel
 from telebot.providers.replies import MOST_TOKENS
 from telebot.voice import defaults
 from telebot.voice.chat_turn import Answered
@@ -60,7 +60,7 @@ Provider = Annotated[
 ]
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(LazyModel):
     """What the user says: a `text`, or a recording (`audio`, `url`, or a form with a `file`); who
     answers, and how."""
 
@@ -150,7 +150,7 @@ class ChatRequest(BaseModel):
         return whole
 
 
-class WorkAnswer(BaseModel):
+class WorkAnswer(LazyModel):
     """One kind of work of a turn, as it stands in the records."""
 
     id: str
@@ -176,7 +176,7 @@ class WorkAnswer(BaseModel):
         )
 
 
-class ChatAnswer(BaseModel):
+class ChatAnswer(LazyModel):
     """A turn. In the event ``done`` its `audio` is null: it came before."""
 
     session: str | None = Field(description="send it again to go on; null where nothing is kept")
@@ -224,7 +224,7 @@ class ChatAnswer(BaseModel):
         return self.model_copy(update=told)
 
 
-class SessionRow(BaseModel):
+class SessionRow(LazyModel):
     """A conversation that can go on. Its words are not shown."""
 
     id: str
@@ -237,7 +237,7 @@ class SessionRow(BaseModel):
     expires_in_s: float
 
 
-class SessionPage(BaseModel):
+class SessionPage(LazyModel):
     """One's own sessions, the last used first, unpaged."""
 
     data: list[SessionRow]

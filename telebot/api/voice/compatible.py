@@ -26,6 +26,7 @@ from telebot.api.voice.transcribe import WhoAsks, recording_of, to_hear
 from telebot.api.voice.transcripts import transcript_answer, usage_of
 from telebot.api.voice.uploads import Form, form_of, sound_of
 from telebot.audio.files import MEDIA_TYPES
+from telebot.models import LazyModel
 from telebot.providers.clips import Recording
 from telebot.records.keys import Scope
 from telebot.voice.defaults import UserId
@@ -37,7 +38,7 @@ FAILURES = (404, 409, 415, 422, 502, 504)
 Task = Literal["transcribe", "translate"]
 
 
-class TranscriptionForm(BaseModel):
+class TranscriptionForm(LazyModel):
     """OpenAI's form, with a `file`."""
 
     model_config = ConfigDict(extra="ignore")
@@ -53,7 +54,7 @@ class TranscriptionForm(BaseModel):
     user: UserId | None = Field(None, description="not OpenAI's: whose preferences hold")
 
 
-class Segment(BaseModel):
+class Segment(LazyModel):
     """A part of a transcription; which fields it has depends on `response_format`."""
 
     model_config = ConfigDict(extra="allow")
@@ -64,7 +65,7 @@ class Segment(BaseModel):
     text: str
 
 
-class HeardWord(BaseModel):
+class HeardWord(LazyModel):
     """A word and its times in seconds."""
 
     word: str
@@ -72,7 +73,7 @@ class HeardWord(BaseModel):
     end: float
 
 
-class Transcription(BaseModel):
+class Transcription(LazyModel):
     """A transcription as JSON; beyond `text` and `usage` in the formats `verbose_json` and
     `diarized_json`."""
 
@@ -85,7 +86,7 @@ class Transcription(BaseModel):
     words: list[HeardWord] | None = None
 
 
-class SpeechRequest(BaseModel):
+class SpeechRequest(LazyModel):
     """OpenAI's request."""
 
     model_config = ConfigDict(extra="ignore")
@@ -102,7 +103,7 @@ class SpeechRequest(BaseModel):
     cache: bool | None = Field(None, description="not OpenAI's: keep the sound for the next time")
 
 
-class ModelRow(BaseModel):
+class ModelRow(LazyModel):
     """A model as OpenAI lists it."""
 
     id: str
@@ -111,7 +112,7 @@ class ModelRow(BaseModel):
     owned_by: str
 
 
-class ModelList(BaseModel):
+class ModelList(LazyModel):
     """`GET /v1/models`."""
 
     object: Literal["list"] = "list"

@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from telebot.api.answers import PRIVATE, answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import body_of, parsed, read
 from telebot.call.errors import ApiError, Local
+from telebot.models import LazyModel
 from telebot.records.keys import Scope
 from telebot.records.vault import MAX_SECRET_CHARS, StoredKey, Vault
 
@@ -25,7 +26,7 @@ Name = Annotated[str, Field(min_length=1, max_length=128)]
 MOST_AUDITED = 200
 
 
-class StoreKey(BaseModel):
+class StoreKey(LazyModel):
     """A provider's key to keep."""
 
     model_config = ConfigDict(extra="forbid")
@@ -42,7 +43,7 @@ class StoreKey(BaseModel):
     )
 
 
-class WhichKeys(BaseModel):
+class WhichKeys(LazyModel):
     """Which keys are meant."""
 
     model_config = ConfigDict(extra="forbid")
@@ -53,7 +54,7 @@ class WhichKeys(BaseModel):
     )
 
 
-class KeyRow(BaseModel):
+class KeyRow(LazyModel):
     """A stored key. Its secret is not shown again."""
 
     id: str
@@ -81,14 +82,14 @@ class KeyRow(BaseModel):
         )
 
 
-class KeyPage(BaseModel):
+class KeyPage(LazyModel):
     """One's own stored keys."""
 
     data: list[KeyRow]
     next_cursor: str | None = None
 
 
-class AuditRow(BaseModel):
+class AuditRow(LazyModel):
     """A change of the configuration."""
 
     at: datetime
@@ -97,7 +98,7 @@ class AuditRow(BaseModel):
     fields: dict[str, Any]
 
 
-class AuditPage(BaseModel):
+class AuditPage(LazyModel):
     """The newest changes."""
 
     data: list[AuditRow]

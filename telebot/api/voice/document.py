@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field, SecretStr
 
 from telebot.api.keys import KeyTerms
+from telebot.models import LazyModel
 from telebot.records.portable import Action, Section
 from telebot.records.vault import MAX_SECRET_CHARS
 from telebot.voice.defaults import UserId, UserPreferences
@@ -17,7 +18,7 @@ from telebot.voice.flags import Flag, FlagName
 Owner = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-class _Part(BaseModel):
+class _Part(LazyModel):
     model_config = ConfigDict(extra="forbid")
 
 
@@ -102,7 +103,7 @@ class ImportRequest(_Part):
     dry_run: bool = Field(False, description="tell the changes and make none")
 
 
-class ChangeRow(BaseModel):
+class ChangeRow(LazyModel):
     """One difference."""
 
     section: Section
@@ -110,7 +111,7 @@ class ChangeRow(BaseModel):
     name: str
 
 
-class ImportAnswer(BaseModel):
+class ImportAnswer(LazyModel):
     """What was changed, or would be."""
 
     applied: bool

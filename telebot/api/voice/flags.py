@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from aiohttp import web
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from telebot.api.answers import PRIVATE, answer
 from telebot.api.calls import Endpoint
@@ -15,6 +15,7 @@ from telebot.api.query import body_of, parsed, read
 from telebot.api.voice.preferences import UserQuery, check_names, tree
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.call.errors import ApiError
+from telebot.models import LazyModel
 from telebot.records.choices import Choices, Stored, TooMany
 from telebot.records.keys import Scope
 from telebot.voice.flags import Flag, FlagName
@@ -25,7 +26,7 @@ MINE = "mine"
 NAMES: TypeAdapter[str] = TypeAdapter(FlagName)
 
 
-class FlagRow(BaseModel):
+class FlagRow(LazyModel):
     """A flag as it stands."""
 
     name: str
@@ -34,14 +35,14 @@ class FlagRow(BaseModel):
     updated_at: datetime
 
 
-class FlagPage(BaseModel):
+class FlagPage(LazyModel):
     """Every flag."""
 
     data: list[FlagRow]
     next_cursor: str | None = None
 
 
-class MyFlags(BaseModel):
+class MyFlags(LazyModel):
     """What one user is drawn into."""
 
     user: str | None

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
@@ -38,6 +38,7 @@ from telebot.call.ports import WallClock
 from telebot.dialog import agent_file
 from telebot.dialog.brain import Brain
 from telebot.dialog.understanding import Understanding, Understood
+from telebot.models import LazyModel
 from telebot.records.keys import Scope
 from telebot.voice import intents as work
 from telebot.voice.done import Done
@@ -54,7 +55,7 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whi
 Several = Annotated[tuple[Words, ...], Field(max_length=50)]
 
 
-class IntentAsked(BaseModel):
+class IntentAsked(LazyModel):
     """One that may be found: by its words, by sentences like it, by a model that is told of it."""
 
     model_config = ConfigDict(extra="forbid")
@@ -96,7 +97,7 @@ class IntentsRequest(Asked):
         return intents
 
 
-class IntentRow(BaseModel):
+class IntentRow(LazyModel):
     """An intent of the text."""
 
     name: str
@@ -108,7 +109,7 @@ class IntentRow(BaseModel):
     slots: dict[str, Any] = Field(description="what its agent's form takes from the text")
 
 
-class EntityRow(BaseModel):
+class EntityRow(LazyModel):
     """Something that is named."""
 
     type: Type
@@ -120,14 +121,14 @@ class EntityRow(BaseModel):
     currency: str | None = Field(None, description="of money, ISO 4217; null where not said")
 
 
-class SentimentRow(BaseModel):
+class SentimentRow(LazyModel):
     """How the text feels."""
 
     label: Literal["positive", "neutral", "negative"]
     score: float = Field(description="-1 to 1")
 
 
-class IntentsAnswer(BaseModel):
+class IntentsAnswer(LazyModel):
     """What was understood. What is null is not known."""
 
     id: str

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from telebot.api.voice.shapes import Language
+from telebot.models import LazyModel
 from telebot.providers import registry
 from telebot.providers.breaker import Breaker
 from telebot.providers.catalogue import Model, Price
 
 
-class PriceRow(BaseModel):
+class PriceRow(LazyModel):
     """What a model costs; null where it is not known."""
 
     unit: str
@@ -26,7 +27,7 @@ class PriceRow(BaseModel):
     note: str
 
 
-class ModelRow(BaseModel):
+class ModelRow(LazyModel):
     """A model of a provider."""
 
     id: str = Field(description="as `model` of a request")
@@ -39,14 +40,14 @@ class ModelRow(BaseModel):
     replacement: str | None
 
 
-class ModelPage(BaseModel):
+class ModelPage(LazyModel):
     """`GET /v1/voice/models`, unpaged."""
 
     data: list[ModelRow]
     next_cursor: str | None = None
 
 
-class Health(BaseModel):
+class Health(LazyModel):
     """How a provider's model fares in this process."""
 
     kind: str
@@ -62,7 +63,7 @@ class Health(BaseModel):
     successes: int
 
 
-class ProviderRow(BaseModel):
+class ProviderRow(LazyModel):
     """A vendor, or what runs on this machine."""
 
     id: str
@@ -86,14 +87,14 @@ class ProviderRow(BaseModel):
     health: list[Health]
 
 
-class ProviderPage(BaseModel):
+class ProviderPage(LazyModel):
     """`GET /v1/voice/providers`: one entry for each, unpaged, the retired ones too."""
 
     data: list[ProviderRow]
     next_cursor: str | None = None
 
 
-class VoiceAnswer(BaseModel):
+class VoiceAnswer(LazyModel):
     """A voice that can be named."""
 
     id: str
@@ -104,7 +105,7 @@ class VoiceAnswer(BaseModel):
     preview_url: str | None
 
 
-class VoicePage(BaseModel):
+class VoicePage(LazyModel):
     """`GET /v1/voice/voices`. `missing`: providers that could not be asked."""
 
     data: list[VoiceAnswer]
@@ -112,14 +113,14 @@ class VoicePage(BaseModel):
     next_cursor: str | None = None
 
 
-class HealthAnswer(BaseModel):
+class HealthAnswer(LazyModel):
     """`GET /v1/voice/health`. `providers` only for who has a key."""
 
     status: Literal["up", "degraded"] = Field(description="degraded: a provider is left alone")
     providers: list[Health] | None = None
 
 
-class ListQuery(BaseModel):
+class ListQuery(LazyModel):
     """What lists can be narrowed to."""
 
     model_config = ConfigDict(extra="forbid")

@@ -18,6 +18,7 @@ from telebot.api.calls import Endpoint
 from telebot.api.query import body_of, parsed, read, valid
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.call.errors import ApiError, ProviderConfigError
+from telebot.models import LazyModel
 from telebot.records.choices import Choices, Stored, TooMany, Tree
 from telebot.records.keys import Scope
 from telebot.voice.defaults import Defaults, UserId, UserPreferences
@@ -29,7 +30,7 @@ Forgets = Callable[[str, str], Awaitable[int]]  # an owner's user; how many thin
 DEEPEST = 8  # a tree of preferences has fewer
 
 
-class UserQuery(BaseModel):
+class UserQuery(LazyModel):
     """Whose."""
 
     model_config = ConfigDict(extra="forbid")
@@ -37,7 +38,7 @@ class UserQuery(BaseModel):
     user: UserId | None = Field(None, description="an id of yours; else the key's owner")
 
 
-class UsersQuery(BaseModel):
+class UsersQuery(LazyModel):
     """Parameters of `GET /v1/voice/preferences/users`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -46,7 +47,7 @@ class UsersQuery(BaseModel):
     cursor: UserId | None = Field(None, description="next_cursor of the page before")
 
 
-class PreferencesAnswer(BaseModel):
+class PreferencesAnswer(LazyModel):
     """What a user prefers. The times are null where nothing is kept."""
 
     user: str | None = Field(description="null: the key's owner, for all their users")
@@ -55,14 +56,14 @@ class PreferencesAnswer(BaseModel):
     updated_at: datetime | None
 
 
-class UsersPage(BaseModel):
+class UsersPage(LazyModel):
     """The users of whom preferences are kept."""
 
     data: list[PreferencesAnswer]
     next_cursor: str | None = None
 
 
-class PreferencesPatch(BaseModel):
+class PreferencesPatch(LazyModel):
     """Preferences in parts (a merge patch, RFC 7396): null takes one away, the rest stays."""
 
     model_config = ConfigDict(

@@ -10,13 +10,14 @@ from typing import Literal
 from uuid import uuid4
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from telebot.api import openapi
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
 from telebot.api.query import body_of, read
 from telebot.call.errors import ApiError
+from telebot.models import LazyModel
 from telebot.records.keys import ApiKey, Scope
 from telebot.voice.credentials import Given
 from telebot.voice.promises import Promises, TooManyPromised, session_id
@@ -27,7 +28,7 @@ SOCKET = "/v1/voice/realtime"
 TOLD = openapi.Socket(SOCKET, "Talk with an agent, or with a realtime model", "docs/realtime.md")
 
 
-class SessionAnswer(BaseModel):
+class SessionAnswer(LazyModel):
     """A session that may begin: here by `token`, or at a vendor by `client_secret`."""
 
     id: str

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from telebot.api.answers import answer
 from telebot.api.calls import Endpoint
@@ -27,6 +27,7 @@ from telebot.api.voice.budgets import (
 from telebot.api.voice.trials import TrialAnswer, Trials
 from telebot.call.errors import ApiError
 from telebot.call.ports import WallClock
+from telebot.models import LazyModel
 from telebot.records.keys import Scope
 from telebot.records.reports import By, Keeping, Period, Quality, Range, Reports, Sum, total
 from telebot.voice.flags import FlagName
@@ -46,7 +47,7 @@ Groups = Annotated[str, Field(pattern=rf"^({'|'.join(BY)})(,({'|'.join(BY)}))*$"
 Sees = Callable[[web.Request], str | None]
 
 
-class RangeQuery(BaseModel):
+class RangeQuery(LazyModel):
     """From when to when."""
 
     model_config = ConfigDict(extra="forbid")
@@ -77,7 +78,7 @@ class AnalyticsQuery(RangeQuery):
     flag: FlagName | None = Field(None, description="of this flag alone")
 
 
-class SumRow(BaseModel):
+class SumRow(LazyModel):
     """One group. `cost` sums what is known; `unknown` counts what is not."""
 
     provider: str | None = None
@@ -97,7 +98,7 @@ class SumRow(BaseModel):
     unknown: int = Field(description="uses whose price is not known")
 
 
-class UsagePage(BaseModel):
+class UsagePage(LazyModel):
     """`GET /v1/voice/usage`."""
 
     since: datetime
@@ -108,7 +109,7 @@ class UsagePage(BaseModel):
     next_cursor: str | None = None
 
 
-class Bucket(BaseModel):
+class Bucket(LazyModel):
     """One period."""
 
     start: str = Field(description="UTC")
@@ -116,7 +117,7 @@ class Bucket(BaseModel):
     rows: list[SumRow]
 
 
-class CostReport(BaseModel):
+class CostReport(LazyModel):
     """`GET /v1/voice/cost-report`."""
 
     since: datetime
@@ -130,7 +131,7 @@ class CostReport(BaseModel):
     next_cursor: str | None = None
 
 
-class QualityRow(BaseModel):
+class QualityRow(LazyModel):
     """One provider's work: how much of it, and its times in ms."""
 
     provider: str
@@ -142,7 +143,7 @@ class QualityRow(BaseModel):
     first_p95_ms: float | None
 
 
-class CacheRow(BaseModel):
+class CacheRow(LazyModel):
     """Sounds that were kept from before, of the requests that wanted that."""
 
     hits: int
@@ -151,7 +152,7 @@ class CacheRow(BaseModel):
     saved: float = Field(description="what the hits would have cost, as far as it is known")
 
 
-class Analytics(BaseModel):
+class Analytics(LazyModel):
     """`GET /v1/voice/analytics`."""
 
     since: datetime

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from telebot.audio.files import FORMATS
+from telebot.models import LazyModel
 from telebot.providers.clips import Transcript
 from telebot.voice import defaults
 from telebot.voice.attempts import Attempt
@@ -19,7 +20,7 @@ Text = defaults.Text
 Language = defaults.Language
 
 
-class Asked(BaseModel):
+class Asked(LazyModel):
     """What every request may say."""
 
     model_config = ConfigDict(extra="forbid")
@@ -62,7 +63,7 @@ class TranscribeRequest(Asked):
     stream: bool = Field(False, description="events as the text grows (text/event-stream)")
 
 
-class WordAnswer(BaseModel):
+class WordAnswer(LazyModel):
     """A word and where it was heard."""
 
     word: str
@@ -72,7 +73,7 @@ class WordAnswer(BaseModel):
     speaker: str | None
 
 
-class AttemptAnswer(BaseModel):
+class AttemptAnswer(LazyModel):
     """One provider that was asked; `cause` is null for the one that did it."""
 
     provider: str
@@ -86,7 +87,7 @@ class AttemptAnswer(BaseModel):
         return cls(**made.told())
 
 
-class SkippedAnswer(BaseModel):
+class SkippedAnswer(LazyModel):
     """One provider that could have been asked, and why it was not: the preference that left it out
     (`only`, `ignore`, `max_price: …`), `no_key: …`, `not_allowed` or `price_unknown` for the API
     key."""
@@ -99,7 +100,7 @@ class SkippedAnswer(BaseModel):
         return [cls(**one.told()) for one in done.skipped]
 
 
-class UsageAnswer(BaseModel):
+class UsageAnswer(LazyModel):
     """What was used and what it cost; `cost` is null where a price is not known."""
 
     seconds: float | None = None
@@ -144,7 +145,7 @@ _UNITS = {
 }
 
 
-class TranscribeAnswer(BaseModel):
+class TranscribeAnswer(LazyModel):
     """What was said, who heard it and what it cost."""
 
     id: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from telebot.api.answers import answer
 from telebot.api.calls import EVENTS, Endpoint
@@ -15,6 +15,7 @@ from telebot.api.voice.told import ATTEMPTED
 from telebot.api.voice.transcribe import WhoAsks
 from telebot.api.voice.uploads import form_of
 from telebot.audio.files import MEDIA_TYPES
+from telebot.models import LazyModel
 from telebot.records.keys import Scope
 from telebot.voice.defaults import UserId
 from telebot.voice.service import Voice
@@ -33,7 +34,7 @@ TELLS = (
 )
 
 
-class UserQuery(BaseModel):
+class UserQuery(LazyModel):
     """Whose sounds."""
 
     model_config = ConfigDict(extra="forbid")
@@ -41,7 +42,7 @@ class UserQuery(BaseModel):
     user: UserId | None = Field(None, description="of this user alone; else of all of them")
 
 
-class ForgottenAnswer(BaseModel):
+class ForgottenAnswer(LazyModel):
     """How many sounds were kept, and are no longer."""
 
     forgotten: int

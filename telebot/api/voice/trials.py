@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from telebot.models import LazyModel
 from telebot.records.choices import Choices
 from telebot.records.comparing import METRICS, Arm, Comparing, Measured, Metric, Verdict, difference
 from telebot.records.reports import Range
 from telebot.voice.flags import OFF
 
 
-class MeanAnswer(BaseModel):
+class MeanAnswer(LazyModel):
     """A mean and its 95 % interval; null where too little was measured for one."""
 
     value: float
@@ -21,7 +22,7 @@ class MeanAnswer(BaseModel):
     high: float | None
 
 
-class VariantAnswer(BaseModel):
+class VariantAnswer(LazyModel):
     """One variant's work."""
 
     variant: str
@@ -34,7 +35,7 @@ class VariantAnswer(BaseModel):
     cost: MeanAnswer | None = Field(description="of a request whose price is known")
 
 
-class DifferenceAnswer(BaseModel):
+class DifferenceAnswer(LazyModel):
     """A variant less the one that it is compared with, and what can be said of it."""
 
     variant: str
@@ -46,7 +47,7 @@ class DifferenceAnswer(BaseModel):
     verdict: Verdict
 
 
-class TrialAnswer(BaseModel):
+class TrialAnswer(LazyModel):
     """A flag and one kind of work that it acted on."""
 
     flag: str

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
 from aiohttp import web
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -59,6 +62,21 @@ def test_a_route_that_is_not_described_does_not_start():
     document = openapi.document([], "1.2.3", [told])
     OpenAPIV31SpecValidator(document).validate()
     assert document["paths"]["/v1/voice/hidden"]["get"]["responses"]["101"]
+
+
+async def test_the_document_is_made_once_when_it_is_asked_for(described, monkeypatch):
+    app, document = described
+    made = []
+    monkeypatch.setattr(openapi, "document", lambda *of: made.append(of) or document)
+    (route,) = (route for route in app.router.routes() if _path(route) == "/openapi.json"
+                and route.method == "GET")  # fmt: skip
+    pages = await asyncio.gather(*(route.handler(None) for _ in range(3)))
+    assert [json.loads(page.body) for page in pages] == [document] * 3
+    assert len(made) == 1
+
+
+def _path(route):
+    return route.resource.canonical
 
 
 def test_the_document_is_one(described):

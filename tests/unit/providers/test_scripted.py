@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ from telebot.providers.scripted import (
     ScriptedSTTService,
     ScriptedTTSService,
 )
-from telebot.providers.scripted_audio import exactly, pieces, speech_like
+from telebot.providers.scripted_audio import RATE_HZ, SPEECH_S, TEXT, pieces, recorded
 
 pytestmark = pytest.mark.unit
 
@@ -62,13 +63,21 @@ async def test_tts_says_three_seconds_in_pieces_of_20_ms(speech: LocalSpeech) ->
         assert levels.level_dbfs(b"".join(audio)) > -30
 
 
-def test_without_a_model_the_speech_is_synthetic() -> None:
-    assert LocalSpeech().scripted == pieces(speech_like())
-    assert -30 < levels.level_dbfs(speech_like()) < -10
+async def test_the_recorded_speech_is_what_the_local_voice_says(speech: LocalSpeech) -> None:
+    """Where the voice has changed: write g711.encode of its first three seconds to `FILE`."""
+    said = b"".join([clip.pcm16 async for clip in speech.tts.stream(TEXT)])
+    kept = b"".join(recorded())
+    assert len(kept) == SPEECH_S * RATE_HZ * 2
+    now, then = (np.frombuffer(pcm16, "<i2").astype(float) for pcm16 in (said, kept))
+    assert np.corrcoef(now[: len(then)], then)[0, 1] > 0.99
 
 
-@given(st.binary(max_size=5000), st.floats(0.02, 4))
-def test_audio_of_any_size_becomes_exactly_as_long(pcm16: bytes, seconds: float) -> None:
-    cut = pieces(exactly(pcm16, seconds))
-    assert len(b"".join(cut)) == round(seconds * 8000) * 2
+def test_the_recorded_speech_is_there_before_any_model() -> None:
+    assert LocalSpeech().scripted == recorded()
+
+
+@given(st.binary(max_size=5000))
+def test_audio_of_any_size_is_cut_into_pieces(pcm16: bytes) -> None:
+    cut = pieces(pcm16)
+    assert b"".join(cut) == pcm16
     assert all(len(piece) == 320 for piece in cut[:-1])

@@ -1,4 +1,4 @@
-"""The steps of `migrations/` make exactly the tables of `tables.py`."""
+"""The steps of `migrations/` make exactly the tables of `tables.py`, and so does a new file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from telebot.call.errors import ConfigError
@@ -34,9 +35,74 @@ def differences(connection):
     return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
 
-async def test_models_and_migrations_agree(store):
-    await store.open()
+def tables_of(connection):
+    """All that SQLite knows of its tables, in no order of columns."""
+    names = connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+    ).scalars()
+    return {name: sorted(map(repr, _table(connection, name))) for name in names}
+
+
+def _table(connection, name):
+    def rows(pragma, of):
+        return connection.exec_driver_sql(f"PRAGMA {pragma}('{of}')").all()
+
+    yield from (tuple(column)[1:] for column in rows("table_xinfo", name))  # [0]: its place
+    yield from (tuple(key)[2:] for key in rows("foreign_key_list", name))
+    for _, index, *about in rows("index_list", name):
+        named = "" if index.startswith("sqlite_autoindex") else index
+        yield named, about, [column[2] for column in rows("index_info", index)]
+
+
+async def by_steps(store, tmp_path):
+    tmp_path.joinpath("telebot.db").touch()
+    await asked(store, migrate.step)
+
+
+async def test_models_and_migrations_agree(store, tmp_path):
+    await by_steps(store, tmp_path)
     assert await asked(store, differences) == []
+    assert await asked(store, migrate.current) == migrate.head()
+
+
+async def test_a_new_file_is_what_the_steps_would_have_made_of_it(store, tmp_path):
+    await by_steps(store, tmp_path)
+    new = Store("", tmp_path / "new")
+    await new.open()
+    try:
+        made = await asked(new, tables_of)
+        assert made == await asked(store, tables_of)
+        assert len(made) > 10
+        assert await asked(new, migrate.current) == migrate.head()
+    finally:
+        await new.close()
+
+
+def test_the_last_step_is_the_one_alembic_knows():
+    assert migrate.head() == ScriptDirectory.from_config(migrate._config()).get_current_head()
+
+
+async def test_a_file_with_tables_and_no_revision_is_not_made_anew(store, tmp_path):
+    with sqlite3.connect(tmp_path / "telebot.db") as other:
+        other.execute("CREATE TABLE ours (id INTEGER)")
+    other.close()
+    await store.open()
+    assert "ours" in await asked(store, tables_of)
+    assert await asked(store, migrate.current) == migrate.head()
+
+
+async def test_a_file_whose_making_is_cut_off_is_made_at_the_next_start(store, monkeypatch):
+    monkeypatch.setattr(migrate.VERSION, "create", _cut_off)
+    with pytest.raises(RuntimeError, match="cut off"):
+        await store.open()
+    monkeypatch.undo()
+    assert await asked(store, tables_of) == {}
+    await store.open()
+    assert await asked(store, migrate.current) == migrate.head()
+
+
+def _cut_off(_):
+    raise RuntimeError("cut off")
 
 
 async def test_a_missing_column_would_be_seen(store):

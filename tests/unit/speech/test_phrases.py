@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import structlog.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from pipecat.frames.frames import Frame, TTSAudioRawFrame
@@ -16,7 +20,7 @@ from telebot.audio import g711
 from telebot.call.errors import ProviderError
 from telebot.providers.scripted import ScriptedTTSService
 from telebot.providers.scripted_audio import pieces
-from telebot.speech.phrases import MAX_AUDIO, Phrase, PhraseMaker, PhraseStore
+from telebot.speech.phrases import FORGOTTEN_S, MAX_AUDIO, Phrase, PhraseMaker, PhraseStore
 from telebot.speech.script import Script
 
 pytestmark = pytest.mark.unit
@@ -190,6 +194,47 @@ def test_a_voice_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ProviderError):
         run(PhraseStore(tmp_path / "phrases").phrases("heart", TEXTS, lambda: Dumb(())))
     assert not (tmp_path / "phrases").exists()
+
+
+def test_servers_that_share_a_folder_write_at_once(tmp_path: Path) -> None:
+    phrases = {name: Phrase(text, bytes(4000), []) for name, text in TEXTS.items()}
+    with ThreadPoolExecutor(8) as servers:
+        for written in [
+            servers.submit(PhraseStore(tmp_path)._save_all, "heart", phrases) for _ in range(80)
+        ]:
+            written.result()
+    assert PhraseStore(tmp_path)._load_all("heart", TEXTS) == phrases
+    assert {path.suffix for path in kept(tmp_path)} == {".phrase"}
+
+
+def test_a_folder_that_cannot_be_written_keeps_nobody_from_speaking(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with structlog.testing.capture_logs() as logs:
+        found = run(PhraseStore(tmp_path / "file" / "x").phrases("heart", TEXTS, Made()))
+    assert found.keys() == TEXTS.keys()
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+        "phrases not kept"
+    ]
+
+
+def test_what_nobody_asks_for_is_forgotten(tmp_path: Path) -> None:
+    store, long_ago = PhraseStore(tmp_path), time.time() - FORGOTTEN_S - 60
+
+    async def scene() -> None:
+        await store.phrases("heart", TEXTS, Made())
+        (tmp_path / "abc.1-2.part").touch()
+        (tmp_path / "other.txt").touch()
+        for path in kept(tmp_path):
+            os.utime(path, (long_ago, long_ago))
+        await store.phrases("heart", {"greeting": TEXTS["greeting"]}, Made())  # is asked for again
+        await store.phrases("heart", {"new": "Something new."}, Made())
+
+    run(scene())
+    assert store._load_all("heart", {**TEXTS, "new": "Something new."}).keys() == {
+        "greeting",
+        "new",
+    }
+    assert len(kept(tmp_path)) == 3, "and what is no phrase is nobody's business"
 
 
 @given(raw=st.binary(max_size=200))
