@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ from telebot.phone.destination import Destination
 from telebot.phone.exchange import secret_for
 from telebot.phone.phone import Phone
 from telebot.phone.voices import LocalSpeech
-from telebot.providers.local_speech import LocalSpeech as Models
 
 if TYPE_CHECKING:
     from simulated import Simulated
@@ -31,6 +30,13 @@ VARIANTS = {
     "brief": ("front-desk", {"max_duration_s": 9.0}),
     "hasty": ("bench", {"silence_s": 1.0, "reprompts": 0}),  # models cost it nothing
 }
+
+
+@pytest.fixture(autouse=True)
+async def in_real_time() -> None:
+    """The caller's clock runs on the test's loop: what asyncio would note down of every step is
+    time that a conversation does not have."""
+    asyncio.get_running_loop().set_debug(False)
 
 
 @pytest.fixture(scope="session")
@@ -74,32 +80,29 @@ def start(config: Path, tmp_path: Path) -> Iterator[Start]:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """`desk(environ, tts=…)`: a server of the test's own whose one agent, `desk`, is the front desk
     with these links; what is not named is this machine's."""
+    from aside import desks
 
     def started(environ: Mapping[str, str], **links: Any) -> Server:
-        (tmp_path / "agents").mkdir()
-        tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
-        tree["agent"] = {**tree.get("agent", {}), "name": "desk"}
-        tree["speech"] = {"stt": "local", "llm": "dialog", "tts": "local", **links}
-        (tmp_path / "agents/desk.yaml").write_text(yaml.safe_dump(tree, allow_unicode=True))
-        (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": desk\n')
-        (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 5\n")
-        server = Server(tmp_path / "data", tmp_path / "telebot.yaml", **environ)
-        return stack.enter_context(server)
+        return stack.enter_context(desks(tmp_path, environ, desk=links))
 
     with ExitStack() as stack:
         yield started
 
 
-@pytest.fixture
-async def vendors(request: pytest.FixtureRequest) -> AsyncIterator[Simulated]:
-    """The vendors that the test's module names (`VENDORS`), simulated on the test's loop."""
-    from simulated import simulated  # pulls in what most tests here do without
+@pytest.fixture(scope="module")
+def together(request: pytest.FixtureRequest) -> Iterator[Simulated]:
+    """The vendors that the test's module names (`VENDORS`), simulated for all of its tests."""
+    from aside import vendors_aside  # pulls in what most tests here do without
 
-    models = Models()
-    await models.load()
-    async with simulated(models, request.module.VENDORS) as running:
+    with vendors_aside(*request.module.VENDORS) as running:
         yield running
-    models.close()
+
+
+@pytest.fixture
+def vendors(together: Simulated) -> Iterator[Simulated]:
+    """The same, well at the beginning of each test."""
+    yield together
+    together.fault()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from telebot.providers.local_speech import LocalSpeech
 
 async def rehearsed(cases: Sequence[Case], ears: Ears, folder: Path, at_once: int) -> list[Outcome]:
     """A call of each case."""
-    asyncio.get_running_loop().set_debug(False)  # it is the vendors' and the callers', in real time
     async with LocalSpeech() as local, staged(local, cases) as (stages, environ):
         config = write_config(folder, {stage.case.name: stage.agent() for stage in stages})
         with ExitStack() as stack:

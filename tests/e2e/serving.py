@@ -24,9 +24,9 @@ from telebot.phone.phone import Phone
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TELEBOT = Path(sys.executable).parent / "telebot"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
-RECORD_TIMEOUT_S = 20.0  # the record is there a second after the end; this machine may be busy
+RECORD_TIMEOUT_S = 60.0  # the record is there a second after the end; this machine may be busy
 READY = re.compile(
     r"\bready\b.*\bhttp=(?:http://)?([\w.\[\]:]+:\d+)(?:.*\baudiosocket=([\w.\[\]:]+:\d+))?"
 )

@@ -16,7 +16,7 @@ from telebot.audio.wideband import Widen
 from telebot.phone.voices import LocalSpeech
 
 FRAME_S = 0.02
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class SessionClient:
@@ -89,14 +89,17 @@ class SessionClient:
 
     async def until(self, true: Callable[[dict[str, Any]], bool], since: int = 0) -> dict[str, Any]:
         """The first message from `since` on of which this is true."""
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                self._new.clear()
-                for message in self.messages[since:]:
-                    if true(message):
-                        return message
-                assert self.closed is None, (self.closed, self.messages)
-                await self._new.wait()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while True:
+                    self._new.clear()
+                    for message in self.messages[since:]:
+                        if true(message):
+                            return message
+                    assert self.closed is None, (self.closed, self.messages)
+                    await self._new.wait()
+        except TimeoutError:
+            raise AssertionError(f"not among {self.messages[since:]}") from None
 
     async def of(self, kind: str, since: int = 0, **fields: Any) -> dict[str, Any]:
         """The first message of a kind, with these fields."""

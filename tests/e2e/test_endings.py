@@ -76,10 +76,12 @@ async def test_a_line_that_drops_without_a_stop(server: Server, dial: Dial) -> N
     await check_served(server, dial)
 
 
-async def test_sigterm_lets_the_live_call_finish(start: Start, dial: Dial) -> None:
+async def test_sigterm_lets_a_live_call_finish_and_ends_one_that_does_not(
+    start: Start, dial: Dial
+) -> None:
     server = start()
-    async with dial(server) as phone:
-        await phone.heard()
+    async with dial(server) as phone, dial(server) as stays:
+        await asyncio.gather(phone.heard(), stays.heard())
         server.terminate()
         await asyncio.sleep(0.3)
         with pytest.raises(CannotCall):  # refused aloud, or nobody listens any more
@@ -88,22 +90,14 @@ async def test_sigterm_lets_the_live_call_finish(start: Start, dial: Dial) -> No
         turn = await phone.say("Goodbye")
         assert "goodbye" in turn.heard.lower()
         assert await phone.until_over(10)
+        assert await stays.until_over(25)  # drain_s is 10
+    assert stays.line.ended_by == "bot"
+    assert stays.line.close_code not in (1006, 1011)
     assert await asyncio.to_thread(server.process.wait, 20) == 0, server.tail()
-    record = await start().record(phone.to.call_sid)
-    assert record["termination"] == {"result": "completed", "reason": "bot_hangup"}
-
-
-async def test_sigterm_ends_a_call_that_does_not(start: Start, dial: Dial) -> None:
-    server = start()
-    async with dial(server) as phone:
-        await phone.heard()
-        server.terminate()
-        assert await phone.until_over(25)  # drain_s is 10
-    assert phone.line.ended_by == "bot"
-    assert phone.line.close_code not in (1006, 1011)
-    assert await asyncio.to_thread(server.process.wait, 20) == 0, server.tail()
-    record = await start().record(phone.to.call_sid)
-    assert record["termination"] == {"result": "completed", "reason": "drained"}
+    again = start()
+    for one, reason in ((phone, "bot_hangup"), (stays, "drained")):
+        record = await again.record(one.to.call_sid)
+        assert record["termination"] == {"result": "completed", "reason": reason}
 
 
 async def test_a_crash_leaves_one_closed_record(start: Start, dial: Dial) -> None:

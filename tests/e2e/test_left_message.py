@@ -22,7 +22,6 @@ SAID = "Hello, this is Anna, please call me back about the table."
 
 
 async def test_a_message_is_left(speech: Ears, tmp_path: Path) -> None:
-    asyncio.get_running_loop().set_debug(False)  # the vendors and the caller live in real time
     case = Case("llm", "openai", "500", "connect")
     async with LocalSpeech() as local, staged(local, [case]) as ([stage], environ):
         agent = stage.agent([stage.spec])  # nobody behind it

@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import aiohttp
 import pytest
 import yaml
+from aside import aside
 from serving import REPOSITORY, Server, free_port
 from twilio_peer import Made, Rest, rest
 
@@ -30,15 +30,23 @@ TOKEN = "an auth token of the tests"
 STAFF, OURS = "+442079460018", "+442079460000"
 
 
-@pytest.fixture
-async def twilio() -> AsyncIterator[Rest]:
-    async with rest() as peer:
-        yield peer
+@pytest.fixture(scope="module")
+def peer() -> Iterator[Rest]:
+    with aside(rest) as one:
+        yield one
 
 
 @pytest.fixture
-def server(tmp_path: Path, twilio: Rest) -> Iterator[Server]:
+def twilio(peer: Rest) -> Rest:
+    """Twilio, which nobody has asked for anything."""
+    peer.forget()
+    return peer
+
+
+@pytest.fixture(scope="module")
+def server(peer: Rest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose front desk rings the person up first."""
+    tmp_path = tmp_path_factory.mktemp("desk")
     (tmp_path / "agents").mkdir()
     tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
     tree["intents"]["person"]["warm"] = True
@@ -55,7 +63,7 @@ def server(tmp_path: Path, twilio: Rest) -> Iterator[Server]:
         "TELEBOT_PUBLIC_URL": f"http://127.0.0.1:{port}",
         "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
         "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_BASE_URL": twilio.url,
+        "TWILIO_BASE_URL": peer.url,
     }
     config, http = tmp_path / "telebot.yaml", f"127.0.0.1:{port}"
     with Server(tmp_path / "data", config, http, **environ) as one:

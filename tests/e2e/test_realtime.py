@@ -4,18 +4,12 @@ being simulated on loopback, and what becomes of a call when a session fails.
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from serving import Desk, Dial, Server
-from simulated import Simulated, simulated
-
-from telebot.providers.local_speech import LocalSpeech
+from simulated import Simulated
 
 pytestmark = pytest.mark.soak
 
@@ -32,31 +26,9 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
-@pytest.fixture(scope="module")
-def vendors() -> Iterator[Simulated]:
-    """The vendors on a loop of their own: the phone's ears keep this one busy."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="vendors")
-    thread.start()
-    models = LocalSpeech()
-
-    async def begin(stack: AsyncExitStack) -> Simulated:
-        await models.load()
-        return await stack.enter_async_context(simulated(models, VENDORS))
-
-    stack = AsyncExitStack()
-    yield asyncio.run_coroutine_threadsafe(begin(stack), loop).result(60)
-    asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(20)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-    models.close()
-
-
 @pytest.fixture
-def vendor(vendors: Simulated) -> Iterator[Simulated]:
-    yield vendors
-    vendors.fault()
+def vendor(vendors: Simulated) -> Simulated:
+    return vendors
 
 
 @pytest.fixture

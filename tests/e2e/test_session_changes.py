@@ -3,11 +3,12 @@ thought about and spoken by the others, which are simulated on loopback."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from serving import Desk, Server
+from aside import desks
+from serving import Server
 from session_client import SessionClient
 from simulated import Simulated
 
@@ -18,20 +19,51 @@ pytestmark = pytest.mark.e2e
 VENDORS = ("openai", "deepgram", "elevenlabs", "gemini")
 
 
-@pytest.fixture
-def serve(vendors: Simulated, desk: Desk) -> Any:
-    """A server with the vendors' keys, whose one agent uses this machine alone."""
-    return partial(desk, vendors.environ)
+@pytest.fixture(scope="module")
+def server(together: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With an agent that uses this machine alone, and one that uses vendors."""
+    guest = {"prompt": "You are the front desk.", "llm": "openai", "stt": ["deepgram", "local"]}
+    folder = tmp_path_factory.mktemp("desk")
+    with desks(folder, together.environ, desk={}, guest=guest) as one:
+        yield one
 
 
 def client(server: Server, speech: LocalSpeech, **options: Any) -> SessionClient:
     return SessionClient(server.url, speech, key=server.key, **options)
 
 
-async def test_others_take_over_between_two_turns(
-    serve: Any, vendors: Simulated, speech: LocalSpeech
+async def test_another_language_reaches_recogniser_voice_and_model(
+    server: Server, vendors: Simulated, speech: LocalSpeech
 ) -> None:
-    async with client(serve(), speech) as session:
+    async with client(server, speech, agent="guest") as session:
+        assert (await session.of("ready"))["language"] == "en"
+        await session.of("turn", turn=0)
+        done = await session.ask("setProvider", provider={"data_collection": "deny"})
+        assert set(done["providers"].values()) == {"local", "dialog"}, "nothing leaves the machine"
+        refused = await session.ask("setLanguage", language="de-DE")
+        assert (refused["type"], refused["code"]) == ("error", "no_provider"), "it speaks English"
+        done = await session.ask("setProvider", provider={"data_collection": "allow"})
+        assert done["providers"]["stt"] == "deepgram/nova-3"
+        vendors.sim.asked.clear()
+        done = await session.ask("setLanguage", language="de-DE")
+        assert (done["type"], done["language"]) == ("ok", "de-DE"), done
+        await session.say("When are you open?")
+        await session.until(lambda m: m["type"] == "turn" and m["text"])
+    heard = [
+        each for each in vendors.sim.asked if each.startswith("/deepgram") and "listen" in each
+    ]
+    assert heard
+    assert all("language=de" in each for each in heard)
+    spoken = [each for each in vendors.sim.asked if "multi-stream-input" in each]
+    assert spoken
+    assert all("language_code=de" in each for each in spoken), spoken
+
+
+async def test_others_take_over_between_two_turns(
+    server: Server, vendors: Simulated, speech: LocalSpeech
+) -> None:
+    """Comes last: it leaves a vendor out of order."""
+    async with client(server, speech) as session:
         ready = await session.of("ready")
         assert set(ready["providers"].values()) == {"local", "dialog"}
         await session.of("turn", turn=0)
@@ -73,31 +105,3 @@ async def test_others_take_over_between_two_turns(
         assert turn["providers"]["stt"] == "local"
         told = await session.of("failover", since)
         assert (told["kind"], told["provider"]) == ("stt", "deepgram/nova-3")
-
-
-async def test_another_language_reaches_recogniser_voice_and_model(
-    serve: Any, vendors: Simulated, speech: LocalSpeech
-) -> None:
-    server = serve(prompt="You are the front desk.", llm="openai", stt=["deepgram", "local"])
-    async with client(server, speech) as session:
-        assert (await session.of("ready"))["language"] == "en"
-        await session.of("turn", turn=0)
-        done = await session.ask("setProvider", provider={"data_collection": "deny"})
-        assert set(done["providers"].values()) == {"local", "dialog"}, "nothing leaves the machine"
-        refused = await session.ask("setLanguage", language="de-DE")
-        assert (refused["type"], refused["code"]) == ("error", "no_provider"), "it speaks English"
-        done = await session.ask("setProvider", provider={"data_collection": "allow"})
-        assert done["providers"]["stt"] == "deepgram/nova-3"
-        vendors.sim.asked.clear()
-        done = await session.ask("setLanguage", language="de-DE")
-        assert (done["type"], done["language"]) == ("ok", "de-DE"), done
-        await session.say("When are you open?")
-        await session.until(lambda m: m["type"] == "turn" and m["text"])
-    heard = [
-        each for each in vendors.sim.asked if each.startswith("/deepgram") and "listen" in each
-    ]
-    assert heard
-    assert all("language=de" in each for each in heard)
-    spoken = [each for each in vendors.sim.asked if "multi-stream-input" in each]
-    assert spoken
-    assert all("language_code=de" in each for each in spoken), spoken

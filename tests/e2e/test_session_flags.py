@@ -3,21 +3,21 @@ compared."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-import yaml
-from serving import REPOSITORY, Server
+from aside import desks
+from serving import Server
 from session_client import SessionClient
-from simulated import Simulated, simulated
+from simulated import Simulated
 
 from telebot.phone.voices import LocalSpeech
-from telebot.providers.local_speech import LocalSpeech as Models
 
 pytestmark = pytest.mark.e2e
 
+VENDORS = ("deepgram",)
 FLAG = {
     "percent": 50,
     "variants": [{"name": "other", "settings": {"model": {"tts": "deepgram"}}}],
@@ -26,33 +26,15 @@ MOST_DRAWN = 20
 
 
 @pytest.fixture
-async def vendors() -> AsyncIterator[Simulated]:
-    models = Models()
-    await models.load()
-    async with simulated(models, ("deepgram",)) as running:
-        yield running
-    models.close()
-
-
-@pytest.fixture
 def server(vendors: Simulated, tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "agents").mkdir()
-    tree = yaml.safe_load((REPOSITORY / "config/agents/front-desk.yaml").read_text())
-    for name in ("desk", "night"):
-        tree["agent"] = {**tree.get("agent", {}), "name": name}
-        tree["speech"] = {"stt": "local", "llm": "dialog", "tts": "local"}
-        text = yaml.safe_dump(tree, allow_unicode=True)
-        (tmp_path / f"agents/{name}.yaml").write_text(text)
-    (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": desk\n')
-    (tmp_path / "telebot.yaml").write_text("server:\n  drain_s: 5\n")
-    with Server(tmp_path / "data", tmp_path / "telebot.yaml", **vendors.environ) as running:
+    with desks(tmp_path, vendors.environ, desk={}, night={}) as running:
         yield running
 
 
 async def test_who_is_drawn_in_hears_another_voice_and_it_is_counted(
     server: Server, speech: LocalSpeech
 ) -> None:
-    key = (server.data / "admin-key").read_text().strip()
+    key = server.key
     voice = f"{server.url}/v1/voice"
 
     async def talked(user: str) -> tuple[str, str]:

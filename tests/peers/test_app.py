@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import yaml
 
 from telebot import app
@@ -122,31 +123,26 @@ async def test_a_server_opens_everything_and_closes_it(tmp_path: Path) -> None:
         await status(f"{url}/health/live")
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /health/live HTTP/1.1\r\n"], ids=["no", "half a"])
-async def test_a_connection_that_makes_no_request_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
-) -> None:
-    monkeypatch.setattr(app, "SILENT_S", 0.05)
-    async with app.running(settings_of(tmp_path)) as server:
-        host, _, port = server.http.rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(said)
-        assert await asyncio.wait_for(reader.read(), SOON_S) == b""
-        writer.close()
-        await writer.wait_closed()
-
-
 async def test_what_is_kept_is_there_for_the_next_server(tmp_path: Path) -> None:
+    """Keys and phrases; calls that never had a stream have ended with the server."""
     keys = []
-    for _ in range(2):
-        async with app.running(settings_of(tmp_path)):
+    for number in range(2):
+        async with app.running(settings_of(tmp_path)) as server:
             names = ("admin-key", "secret.key", "local.key")
             keys.append([(tmp_path / "data" / name).read_text() for name in names])
+            if number == 0:
+                server.admission.admit(CallOffer("local", "CA1", "+15550001", "+15550002"))
+                assert len(server.admission.live) == 1
+                continue
+            [call] = (await server.archive.reader.page(CallFilter(), 10)).data
+            assert call.termination is not None
+            assert call.termination.reason == "no_media"
     assert keys[0] == keys[1]
     assert list((tmp_path / "data" / "phrases").iterdir())
 
 
-async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_start_that_failed_leaves_nothing(tmp_path: Path) -> None:
+    """Neither where the port is taken nor where the database cannot be used."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -155,18 +151,17 @@ async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(tmp_path: Pat
             with pytest.raises(ConfigError, match="address already in use; name another by --http"):
                 async with app.running(settings):
                     pass
+    database, aside = settings.server.data / "telebot.db", tmp_path / "telebot.db"
+    for file in settings.server.data.glob("telebot.db*"):
+        file.unlink()
+    database.write_bytes(b"this is no database" * 400)
+    async with leaving_nothing():
+        with pytest.raises(ConfigError, match="the database cannot be used"):
+            async with app.running(settings):
+                pass
+    database.rename(aside)
     async with app.running(settings) as server:  # the port and the data folder are free again
         assert await status(f"http://{server.http}/health/ready") == 200
-
-
-async def test_a_second_server_on_one_data_folder_is_refused(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
-    async with app.running(settings) as server:
-        async with leaving_nothing():
-            with pytest.raises(ConfigError, match="another telebot uses this data folder"):
-                async with app.running(settings):
-                    pass
-        assert await status(f"http://{server.http}/health/ready") == 200, "the first goes on"
 
 
 @pytest.mark.parametrize(
@@ -186,37 +181,6 @@ async def test_an_agent_that_cannot_be_used_stops_the_start(
                 pass
 
 
-async def test_a_database_that_cannot_be_used_leaves_the_data_folder_free(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
-    settings.server.data.mkdir()
-    spoilt = settings.server.data / "telebot.db"
-    spoilt.write_bytes(b"this is no database" * 400)
-    async with leaving_nothing():
-        with pytest.raises(ConfigError, match="the database cannot be used"):
-            async with app.running(settings):
-                pass
-    spoilt.unlink()
-    async with app.running(settings) as server:
-        assert await status(f"http://{server.http}/health/ready") == 200
-
-
-async def test_calls_that_never_had_a_stream_end_with_the_server(tmp_path: Path) -> None:
-    async with app.running(settings_of(tmp_path)) as server:
-        server.admission.admit(CallOffer("local", "CA1", "+15550001", "+15550002"))
-        assert len(server.admission.live) == 1
-    async with app.running(settings_of(tmp_path)) as server:
-        [call] = (await server.archive.reader.page(CallFilter(), 10)).data
-        assert call.termination is not None
-        assert call.termination.reason == "no_media"
-
-
-async def test_draining_waits_no_longer_than_it_may(tmp_path: Path) -> None:
-    async with app.running(settings_of(tmp_path)) as server:
-        await asyncio.wait_for(server.drain(), STOP_S)
-        assert await status(f"http://{server.http}/health/ready") == 503
-        assert await status(f"http://{server.http}/health/live") == 200
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_server(tmp_path: Path, number: signal.Signals) -> None:
     ready = asyncio.Event()
@@ -228,3 +192,48 @@ async def test_a_signal_ends_the_server(tmp_path: Path, number: signal.Signals) 
             await asyncio.wait_for(serving, STOP_S)
         finally:
             asyncio.get_running_loop().remove_signal_handler(number)
+
+
+# --- tests of one server, the last of which drains it ------------------------------------------
+
+together = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[app.Server]:
+    thresholds = gc.get_threshold()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "SILENT_S", 1.0)  # enough for who asks for something
+        async with app.running(settings_of(tmp_path_factory.mktemp("together"))) as one:
+            yield one
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+@together
+@pytest.mark.parametrize("said", [b"", b"GET /health/live HTTP/1.1\r\n"], ids=["no", "half a"])
+async def test_a_connection_that_makes_no_request_is_closed(
+    server: app.Server, said: bytes
+) -> None:
+    host, _, port = server.http.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(said)
+    assert await asyncio.wait_for(reader.read(), SOON_S) == b""
+    writer.close()
+    await writer.wait_closed()
+
+
+@together
+async def test_a_second_server_on_one_data_folder_is_refused(server: app.Server) -> None:
+    async with leaving_nothing():
+        with pytest.raises(ConfigError, match="another telebot uses this data folder"):
+            async with app.running(server.settings):
+                pass
+    assert await status(f"http://{server.http}/health/ready") == 200, "the first goes on"
+
+
+@together
+async def test_draining_waits_no_longer_than_it_may(server: app.Server) -> None:
+    await asyncio.wait_for(server.drain(), STOP_S)
+    assert await status(f"http://{server.http}/health/ready") == 503
+    assert await status(f"http://{server.http}/health/live") == 200

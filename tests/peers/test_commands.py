@@ -26,6 +26,10 @@ SCRIPTED = {"stt": "scripted", "llm": "scripted", "tts": "scripted", "endpointin
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    return configured(tmp_path)
+
+
+def configured(tmp_path: Path) -> Path:
     """A configuration with one agent of no cost."""
     (tmp_path / "agents").mkdir()
     tree = {"speech": SCRIPTED, "phrases": {"greeting": "Hello."}}
@@ -61,10 +65,15 @@ def taken() -> Iterator[str]:
         yield f"127.0.0.1:{one.getsockname()[1]}"
 
 
-@pytest.fixture
-def serving(folder: Path) -> Iterator[subprocess.Popen[str]]:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return configured(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def serving(home: Path) -> Iterator[subprocess.Popen[str]]:
     """A server that takes calls."""
-    argv, environ = command(folder, "serve", *ANY_PORT)
+    argv, environ = command(home, "serve", *ANY_PORT)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(argv, env=environ, text=True, **pipes) as process:
         try:
@@ -73,11 +82,6 @@ def serving(folder: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-def test_a_server_that_is_told_to_stop_was_no_failure(serving: subprocess.Popen[str]) -> None:
-    serving.send_signal(signal.SIGTERM)
-    assert serving.wait(WITHIN_S) == 0
 
 
 def test_a_port_that_is_taken(folder: Path, taken: str) -> None:
@@ -104,14 +108,19 @@ def test_a_data_folder_that_is_a_file(folder: Path) -> None:
     assert complaint.endswith("; name another by --data")
 
 
-def test_a_data_folder_of_another_server(folder: Path, serving: subprocess.Popen[str]) -> None:
-    status, said, complaints = typed(folder, "serve", *ANY_PORT)
+def test_a_data_folder_of_another_server(home: Path, serving: subprocess.Popen[str]) -> None:
+    status, said, complaints = typed(home, "serve", *ANY_PORT)
     assert (status, said) == (1, "")
     assert complaints == [
-        f"telebot: {folder / 'data'}: another telebot uses this data folder; "
+        f"telebot: {home / 'data'}: another telebot uses this data folder; "
         "give this one its own by --data"
     ]
     assert serving.poll() is None
+
+
+def test_a_server_that_is_told_to_stop_was_no_failure(serving: subprocess.Popen[str]) -> None:
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(WITHIN_S) == 0
 
 
 def test_doctor_finds_nothing(folder: Path) -> None:

@@ -1,13 +1,15 @@
-"""`telebot simulate` as a user rehearses with it: vendors by name, a call, faults on command."""
+"""`telebot simulate` as a user rehearses with it: vendors by name, a call, faults on command; an
+agent that masks its waits and asks its model once."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,36 @@ import pytest
 import yaml
 from serving import FOREIGN, REPOSITORY, TELEBOT, Server
 
+from telebot.phone.destination import Destination
+from telebot.phone.exchange import secret_for
+from telebot.phone.phone import Phone
+from telebot.phone.voices import LocalSpeech
+
 pytestmark = pytest.mark.peers
 
 WITHIN_S = 120.0  # this machine may be busy; nobody waits for it here
 VENDORS = ("deepgram", "openai", "elevenlabs")
-AGENT = {
-    "speech": {
-        "stt": ["deepgram", "local"],
-        "llm": ["openai", "dialog"],
-        "tts": ["elevenlabs", "local"],
-        "prompt": "You answer the phone of a restaurant, in one or two short sentences.",
+SPEECH = {
+    "stt": ["deepgram", "local"],
+    "llm": ["openai", "dialog"],
+    "tts": ["elevenlabs", "local"],
+    "prompt": "You answer the phone of a restaurant, in one or two short sentences.",
+}
+FILLER = "One moment please, I will look that up for you."  # longer than the wait
+AGENTS = {
+    "test": {"speech": SPEECH, "phrases": {"greeting": "Hello, this is the restaurant."}},
+    "masking": {
+        "speech": {
+            **SPEECH,
+            "llm": [{"service": "openai", "first_s": 10}, "dialog"],
+            "filler_s": 0.5,
+            "reuse_replies": True,
+        },
+        "phrases": {
+            "greeting": "Hello, this is the restaurant. You can park here.",
+            "fillers": [FILLER],
+        },
     },
-    "phrases": {"greeting": "Hello, this is the restaurant."},
 }
 PARKING = "There is a free car park behind the building. "
 LANE = "You reach it by the small lane on the left side."
@@ -78,16 +98,27 @@ class Simulator:
                 return await answer.json()
 
 
-@pytest.fixture
-def simulator(tmp_path: Path) -> Iterator[Simulator]:
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulator, Path]]:
+    """One for all of them, and the file of its variables."""
+    file = tmp_path_factory.mktemp("vendors") / "vendors.env"
     words = [word for vendor in VENDORS for word in ("--vendor", vendor)]
-    running = Simulator(*words, "--env", str(tmp_path / "vendors.env"))
+    running = Simulator(*words, "--env", str(file))
     try:
-        yield running
+        yield running, file
         assert running.stop() == 0
         assert running.complaints == []
     finally:
         running.process.kill()
+
+
+@pytest.fixture
+async def simulator(together: tuple[Simulator, Path]) -> AsyncIterator[Simulator]:
+    """In which nothing fails yet, and which prints nothing."""
+    one, _ = together
+    yield one
+    assert await one.fault() == []
+    assert one.complaints == []
 
 
 def exported(file: Path) -> dict[str, str]:
@@ -98,40 +129,44 @@ def exported(file: Path) -> dict[str, str]:
     return {name: value for name, value in found.items() if FOREIGN.search(name) or "_URL" in name}
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    (tmp_path / "agents").mkdir()
-    (tmp_path / "agents" / "test.yaml").write_text(yaml.safe_dump(AGENT))
-    (tmp_path / "numbers.yaml").write_text('numbers:\n  "*": test\n')
-    file = tmp_path / "telebot.yaml"
-    file.write_text("server:\n  drain_s: 0\n")
-    return file
-
-
-@pytest.fixture
-def server(simulator: Simulator, config: Path, tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def server(
+    together: tuple[Simulator, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """A server that was pointed at the simulator by its file, and nothing else."""
-    environ = exported(tmp_path / "vendors.env")
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "agents").mkdir()
+    for name, tree in AGENTS.items():
+        (folder / "agents" / f"{name}.yaml").write_text(yaml.safe_dump(tree))
+    (folder / "numbers.yaml").write_text('numbers:\n  "*": test\n')
+    (folder / "telebot.yaml").write_text("server:\n  drain_s: 0\n")
+    environ = exported(together[1])
     assert sorted(environ) == sorted(
         f"{vendor.upper()}_{name}" for vendor in VENDORS for name in ("API_KEY", "BASE_URL")
     )
-    with Server(tmp_path / "data", config, **environ) as running:
+    with Server(folder / "data", folder / "telebot.yaml", **environ) as running:
         yield running
 
 
-def call(server: Server, *says: str) -> str:
-    """A spoken call by `telebot call`; what it prints."""
-    words = [word for text in says for word in ("--say", text)]
-    done = subprocess.run(
-        [str(TELEBOT), "call", server.url, *words],
-        env={**os.environ, "TELEBOT_DATA": str(server.data)},
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    assert done.returncode == 0, (done.stdout, done.stderr, server.tail())
-    return done.stdout
+@pytest.fixture(scope="module")
+def caller() -> Iterator[LocalSpeech]:
+    """A voice, and ears."""
+    one = LocalSpeech()
+    yield one
+    one.close()
+
+
+async def call(server: Server, caller: LocalSpeech, agent: str = "test") -> str:
+    """A call in which one question is asked; the answer as it was heard."""
+    asyncio.get_running_loop().set_debug(False)  # the caller lives in real time
+    await caller.load()
+    to = Destination(server.url, secret_for(server.url, "local"), agent=agent)
+    async with Phone(to, caller) as phone:
+        await phone.listen()
+        await phone.speak("Where can I park?")
+        await phone.listen()
+    await phone.understand()  # when nobody waits for it
+    return phone.turns[-1].heard
 
 
 async def last_call(server: Server) -> dict[str, Any]:
@@ -151,10 +186,32 @@ def served(turn: dict[str, Any]) -> dict[str, str]:
     return {kind: name.partition("/")[0] for kind, name in turn["providers"].items()}
 
 
-async def test_a_configuration_is_rehearsed(simulator: Simulator, server: Server) -> None:
+async def test_a_slow_answer_is_masked_and_given_again(
+    simulator: Simulator, server: Server, caller: LocalSpeech
+) -> None:
+    await simulator.fault("openai.llm=latency:1.5@first x1")
+    await call(server, caller, "masking")
+    record = await last_call(server)
+    turn = record["turns"][1]
+    assert turn["bot_text_heard"] == f"{FILLER} {PARKING}{LANE}"
+    assert turn["providers"]["llm"].startswith("openai")
+
+    await simulator.fault("openai.llm=500")  # nobody asks it
+    await call(server, caller, "masking")
+    record = await last_call(server)
+    turn = record["turns"][1]
+    assert turn["bot_text_heard"] == PARKING + LANE
+    assert turn["providers"]["llm"].startswith("openai")
+    spent = [item for item in record["cost"]["items"] if item["kind"] == "llm"]
+    assert [(item["quantity"], item["unit"]) for item in spent] == [(0.0, "tokens_out")]
+
+
+async def test_a_configuration_is_rehearsed(
+    simulator: Simulator, server: Server, caller: LocalSpeech
+) -> None:
     """The vendors that an agent names serve its call; with all three cut in mid-work, the next
     call is served to its end by what stands behind them, and the caller hears no word twice."""
-    assert "car park" in call(server, "Where can I park?")
+    assert "car park" in (await call(server, caller)).lower()
     record = await last_call(server)
     [_, turn] = record["turns"]
     assert served(turn) == {"stt": "deepgram", "llm": "openai", "tts": "elevenlabs"}
@@ -169,7 +226,7 @@ async def test_a_configuration_is_rehearsed(simulator: Simulator, server: Server
         "openai.llm=drop@end x1",
         "elevenlabs.tts=drop@middle x1",
     ]
-    call(server, "Where can I park?")
+    await call(server, caller)
     record = await last_call(server)
     assert record["termination"]["reason"] == "caller_hangup"
     [_, turn] = record["turns"]
