@@ -4,12 +4,10 @@ records as any call; what becomes of one whose vendor fails."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aside import desks
-from serving import Server
+from serving import Desk, Server
 from session_client import SessionClient
 from simulated import Simulated
 
@@ -20,12 +18,9 @@ pytestmark = pytest.mark.e2e
 VENDORS = ("openai", "gemini", "elevenlabs")
 
 
-@pytest.fixture(scope="module")
-def server(together: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Who has failed is left for a while: tests of failures come last, each with a vendor that is
-    well until then."""
-    with desks(tmp_path_factory.mktemp("desk"), together.environ, desk={}) as one:
-        yield one
+@pytest.fixture
+def server(vendors: Simulated, desk: Desk) -> Server:
+    return desk(vendors.environ)
 
 
 def client(server: Server, speech: LocalSpeech, **options: Any) -> SessionClient:
@@ -74,6 +69,63 @@ async def test_a_vendor_hears_and_answers_at_the_full_band(
     assert record["cost"]["total"] is not None, str(record["cost"])
     sound = await server.get_bytes(f"/v1/calls/{record['id']}/recording")
     assert len(sound) > 8000 * 4 * 5
+
+
+async def test_a_vendor_that_fails_is_replaced(
+    server: Server, vendors: Simulated, speech: LocalSpeech
+) -> None:
+    # before anything was said: the chain goes on
+    vendors.fault("openai.realtime=500@connect")
+    vendors.sim.faults.on *= 4
+    wished = {"realtime": "openai", "only": ["openai", "local", "dialog"]}
+    async with client(server, speech, provider=wished) as session:
+        ready = await session.of("ready")
+        assert ready["mode"] == "chain"
+        told = [m for m in session.messages if m["type"] == "failover"]
+        assert [(m["kind"], m["cause"]) for m in told] == [("realtime", "server")]
+        assert "kitchen" in (await session.of("turn", turn=0))["reply"].lower()
+        await session.send(type="end")
+        await session.until_closed()
+    # nobody else may: it ends with the reason
+    vendors.fault("openai.realtime=500@connect")
+    vendors.sim.faults.on *= 4
+    wished = {"realtime": "openai", "allow_fallbacks": False}
+    async with client(server, speech, provider=wished) as session:
+        assert await session.until_closed() == 4400
+        codes = [m["code"] for m in session.messages if m["type"] == "error"]
+        assert codes == ["no_provider"]
+
+
+async def test_one_that_breaks_off_is_opened_again_and_told_what_was_said(
+    server: Server, vendors: Simulated, speech: LocalSpeech
+) -> None:
+    async with client(server, speech, model="openai/gpt-realtime-2.1") as session:
+        await session.of("ready")
+        await session.ask("text", text="When are you open?")
+        first = await session.of("turn")
+        assert "tuesday" in first["reply"].lower()
+        vendors.fault("openai.realtime=drop@middle")
+        since = len(session.messages)
+        await session.ask("text", text="Where can I park my car?")
+        told = await session.of("failover", since)
+        assert (told["kind"], told["provider"]) == ("realtime", "openai/gpt-realtime-2.1")
+        vendors.fault()
+        since = len(session.messages)
+        await session.ask("text", text="What is your address?")
+        turn = await session.until(
+            lambda m: m["type"] == "turn" and m["text"] == "What is your address?", since
+        )
+        assert turn["reply"]
+        assert not turn["interrupted"]
+        done = await session.ask("setLanguage", language="de-DE")
+        assert (done["type"], done["language"]) == ("ok", "de-DE")
+        assert (await session.ask("reset"))["type"] == "ok"
+        # nobody can be reached any more: it ends, and says why
+        vendors.fault("openai.realtime=500@connect", "openai.realtime=drop@first")
+        vendors.sim.faults.on *= 5
+        await session.ask("text", text="Hello?")
+        assert (await session.of("ended"))["reason"] == "server_error"
+        assert await session.until_closed() == 1011
 
 
 async def test_another_vendor_hears_and_answers_too(server: Server, speech: LocalSpeech) -> None:
@@ -134,60 +186,3 @@ async def test_an_agent_of_a_vendors_console_greets_and_answers(
     items = {item["provider"]: item for item in record["cost"]["items"]}
     assert items["elevenlabs/agent_studio"]["unit"] == "s"
     assert items["elevenlabs/agent_studio"]["quantity"] > 1
-
-
-async def test_a_vendor_that_fails_is_replaced(
-    server: Server, vendors: Simulated, speech: LocalSpeech
-) -> None:
-    # before anything was said: the chain goes on
-    vendors.fault("gemini.realtime=500@connect")
-    vendors.sim.faults.on *= 4
-    wished = {"realtime": "gemini", "only": ["gemini", "local", "dialog"]}
-    async with client(server, speech, provider=wished) as session:
-        ready = await session.of("ready")
-        assert ready["mode"] == "chain"
-        told = [m for m in session.messages if m["type"] == "failover"]
-        assert [(m["kind"], m["cause"]) for m in told] == [("realtime", "server")]
-        assert "kitchen" in (await session.of("turn", turn=0))["reply"].lower()
-        await session.send(type="end")
-        await session.until_closed()
-    # nobody else may: it ends with the reason
-    vendors.fault("gemini.realtime=500@connect")
-    vendors.sim.faults.on *= 4
-    wished = {"realtime": "gemini", "allow_fallbacks": False}
-    async with client(server, speech, provider=wished) as session:
-        assert await session.until_closed() == 4400
-        codes = [m["code"] for m in session.messages if m["type"] == "error"]
-        assert codes == ["no_provider"]
-
-
-async def test_one_that_breaks_off_is_opened_again_and_told_what_was_said(
-    server: Server, vendors: Simulated, speech: LocalSpeech
-) -> None:
-    async with client(server, speech, model="openai/gpt-realtime-2.1") as session:
-        await session.of("ready")
-        await session.ask("text", text="When are you open?")
-        first = await session.of("turn")
-        assert "tuesday" in first["reply"].lower()
-        vendors.fault("openai.realtime=drop@middle")
-        since = len(session.messages)
-        await session.ask("text", text="Where can I park my car?")
-        told = await session.of("failover", since)
-        assert (told["kind"], told["provider"]) == ("realtime", "openai/gpt-realtime-2.1")
-        vendors.fault()
-        since = len(session.messages)
-        await session.ask("text", text="What is your address?")
-        turn = await session.until(
-            lambda m: m["type"] == "turn" and m["text"] == "What is your address?", since
-        )
-        assert turn["reply"]
-        assert not turn["interrupted"]
-        done = await session.ask("setLanguage", language="de-DE")
-        assert (done["type"], done["language"]) == ("ok", "de-DE")
-        assert (await session.ask("reset"))["type"] == "ok"
-        # nobody can be reached any more: it ends, and says why
-        vendors.fault("openai.realtime=500@connect", "openai.realtime=drop@first")
-        vendors.sim.faults.on *= 5
-        await session.ask("text", text="Hello?")
-        assert (await session.of("ended"))["reason"] == "server_error"
-        assert await session.until_closed() == 1011
