@@ -72,9 +72,11 @@ class WordRule(Row):
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
+        import regex  # by those alone who have a pattern
+
         try:
-            re.compile(pattern)
-        except re.error as error:
+            regex.compile(pattern)
+        except regex.error as error:
             raise ValueError(f"no regular expression: {error}") from None
         return pattern
 

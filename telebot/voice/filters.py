@@ -12,12 +12,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
+import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol
 
+import regex
 import structlog
 
 from telebot.call.errors import ApiError, ConfigError
@@ -145,7 +147,7 @@ def build(settings: FilterSettings) -> Filters:
     build its filter."""
     filters: list[tuple[str, ContentFilter]] = []
     if settings.rules:
-        filters.append(("rules", Rules(settings.rules)))
+        filters.append(("rules", Rules(settings.rules, settings.within_s)))
     known = {point.name: point.value for point in entry_points(group=GROUP)}
     for name, options in settings.packages.items():
         if name not in known:
@@ -167,34 +169,42 @@ def _built(name: str, entry: str, options: Mapping[str, Any]) -> ContentFilter:
 
 
 class Rules:
-    """The operator's words and patterns (a `ContentFilter`). Each rule sees the whole text; a
-    pattern is matched in a thread, words cost nothing to speak of."""
+    """The operator's words and patterns (a `ContentFilter`). Each rule sees the whole text. They
+    are matched in a thread that holds nobody up, for `within_s` at the longest: a pattern may try
+    more ways than there is time for, which Python's own `re` would do without letting go."""
 
-    def __init__(self, rules: Sequence[WordRule]) -> None:
-        self._rules = [(_compiled(rule), rule.replace) for rule in rules]
+    def __init__(self, rules: Sequence[WordRule], within_s: float) -> None:
+        self._rules = [(_compiled(rule), _as_written(rule.replace)) for rule in rules]
+        self._within_s = within_s
 
     async def judge(self, text: str, about: About) -> Verdict:
-        """Replaced texts are seen by the rules that follow."""
+        """Replaced texts are seen by the rules that follow. Raises TimeoutError."""
         return await asyncio.to_thread(self._judged, text)
 
     def _judged(self, text: str) -> Verdict:
-        said = text
+        said, until = text, time.monotonic() + self._within_s
         for pattern, instead in self._rules:
+            left_s = max(0.001, until - time.monotonic())
             if instead is not None:
-                said = pattern.sub(lambda _, instead=instead: instead, said)  # type: ignore[misc]
-            elif pattern.search(said):
+                said = pattern.sub(instead, said, concurrent=True, timeout=left_s)
+            elif pattern.search(said, concurrent=True, timeout=left_s):
                 return refuse("it holds what this server does not say")
         return ALLOW if said == text else replace(said)
 
 
-def _compiled(rule: WordRule) -> re.Pattern[str]:
+def _compiled(rule: WordRule) -> regex.Pattern[str]:
     """Words count as such only where no letter or digit touches them."""
     words = "|".join(
         r"\s+".join(map(re.escape, phrase.split())) for phrase in rule.words if phrase.strip()
     )
     parts = [rf"(?<!\w)(?:{words})(?!\w)"] if words else []
     parts += [f"(?:{rule.pattern})"] if rule.pattern else []
-    return re.compile("|".join(parts) or r"(?!)", re.IGNORECASE)
+    return regex.compile("|".join(parts) or r"(?!)", regex.IGNORECASE)
+
+
+def _as_written(instead: str | None) -> Callable[[regex.Match[str]], str] | None:
+    """What is said instead, in which nothing stands for a part of what was found."""
+    return None if instead is None else lambda _: instead
 
 
 def _refused(name: str, reason: str, param: str) -> ApiError:

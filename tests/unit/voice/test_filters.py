@@ -84,6 +84,25 @@ def test_a_pattern_that_is_none_is_refused_at_the_start(pattern):
         FilterSettings.model_validate({"rules": [{"pattern": pattern}]})
 
 
+async def test_a_pattern_with_more_ways_than_there_is_time_for_holds_nobody_up():
+    judge = ruled({"pattern": r"(a|aa)+$"}, within_s=0.5)
+    beats = 0
+
+    async def others() -> None:
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.01)
+            beats += 1
+
+    beside = asyncio.create_task(others())
+    with pytest.raises(ApiError) as failed:
+        await judge.judged("a" * 60 + "b", ABOUT)
+    beside.cancel()
+    assert failed.value.code == "content_filter_failed"
+    assert beats > 2
+    await asyncio.wait_for(asyncio.to_thread(int), 60)  # the thread is free again
+
+
 def test_a_package_that_is_not_installed_is_refused_at_the_start():
     with pytest.raises(ConfigError, match="nobody"):
         filters.build(FilterSettings.model_validate({"packages": {"nobody": {}}}))
