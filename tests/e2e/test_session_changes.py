@@ -42,8 +42,11 @@ async def test_another_language_reaches_recogniser_voice_and_model(
         assert set(done["providers"].values()) == {"local", "dialog"}, "nothing leaves the machine"
         refused = await session.ask("setLanguage", language="de-DE")
         assert (refused["type"], refused["code"]) == ("error", "no_provider"), "it speaks English"
+        vendors.sim.asked.clear()
         done = await session.ask("setProvider", provider={"data_collection": "allow"})
         assert done["providers"]["stt"] == "deepgram/nova-3"
+        # the one that listens in English has connected, and is not counted below
+        await vendors.until(lambda: any("listen" in each for each in vendors.sim.asked))
         vendors.sim.asked.clear()
         done = await session.ask("setLanguage", language="de-DE")
         assert (done["type"], done["language"]) == ("ok", "de-DE"), done
