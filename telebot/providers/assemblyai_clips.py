@@ -47,6 +47,10 @@ class _Job(BaseModel):
     words: list[_Word] | None = None
 
 
+def _path(job: _Job) -> str:
+    return f"/v2/transcript/{job.id}"
+
+
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> AssemblyTranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
     http = account(options, resources, name=VENDOR, url=URL, headers=_headers)
@@ -75,10 +79,10 @@ class AssemblyTranscriber(JobTranscriber[_Job]):
         audio = recording.sound.wav()
         there = await self._http.read(_Uploaded, "POST", "/v2/upload", data=audio)
         wanted = {"audio_url": there.upload_url, **self._wanted(recording)}
-        async with self._cleared() as paths:
-            job = await self._http.read(_Job, "POST", "/v2/transcript", json=wanted)
-            paths.append(path := f"/v2/transcript/{job.id}")
-            done = await self._waited(path, recording)
+        async with self._cleared() as left:
+            making = self._http.read(_Job, "POST", "/v2/transcript", json=wanted)
+            job = await left.by(making, _path)
+            done = await self._waited(_path(job), recording)
         return _transcript(done, recording)
 
     def _wanted(self, recording: Recording) -> dict[str, Any]:

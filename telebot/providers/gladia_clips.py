@@ -63,6 +63,10 @@ class _Job(BaseModel):
     result: _Result | None = None
 
 
+def _path(job: _Created) -> str:
+    return f"{JOBS}/{job.id}"
+
+
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> GladiaTranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
     http = account(options, resources, name="GLADIA", url=URL, headers=_headers)
@@ -87,10 +91,10 @@ class GladiaTranscriber(JobTranscriber[_Result]):
         http, form = self._http, file_form("audio", recording.sound.wav())
         there = await http.read(_Uploaded, "POST", "/v2/upload", data=form)
         wanted = {"audio_url": there.audio_url, **self._wanted(recording)}
-        async with self._cleared() as paths:
-            job = await http.read(_Created, "POST", JOBS, json=wanted)
-            paths.append(path := f"{JOBS}/{job.id}")
-            found = await self._waited(path, recording)
+        async with self._cleared() as left:
+            making = http.read(_Created, "POST", JOBS, json=wanted)
+            job = await left.by(making, _path)
+            found = await self._waited(_path(job), recording)
         said = found.transcription
         seconds = found.metadata.billing_time or recording.sound.seconds
         return Transcript(

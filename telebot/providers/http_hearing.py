@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, Self, TypeVar
 
-from telebot.providers.clips import HearingAbility, Recording, Transcript, lost
+from telebot.providers.clips import ClipFailed, HearingAbility, Recording, Transcript, lost
 from telebot.providers.failure import Cause
 from telebot.providers.vendor_http import VendorHttp
 
 T = TypeVar("T")
 FIRST_S, SLOWER, LONGEST_S = 0.3, 1.5, 5.0  # between two questions
 LEAST_S = 120.0  # for the shortest recording
+ANSWER_S = 3.0  # for a vendor to say what it has begun, once nobody wants it
 
 
 class HttpTranscriber(ABC):
@@ -62,14 +63,35 @@ class JobTranscriber(HttpTranscriber, Generic[T]):
         return lost(Cause.ERROR, f"{self._http.who} could not transcribe it{why}")
 
     @asynccontextmanager
-    async def _cleared(self) -> AsyncIterator[list[str]]:
-        """A list for the paths of what this request leaves at the vendor; deleted when the block
-        ends, last first, also where it is cancelled."""
-        paths: list[str] = []
+    async def _cleared(self) -> AsyncIterator[Left]:
+        """For what this request leaves at the vendor; deleted when the block ends, last first, also
+        where it is cancelled."""
+        left = Left()
         try:
-            yield paths
+            yield left
         finally:
-            await self._http.discard(*reversed(paths))
+            await self._http.discard(*reversed(left.paths))
+
+
+class Left:
+    """What lies at a vendor, by the paths that delete it."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    async def by(self, making: Awaitable[T], path: Callable[[T], str]) -> T:
+        """What is made. Who gives up while the vendor is answering waits for that, for a little:
+        only the answer tells what is to be deleted."""
+        task = asyncio.ensure_future(making)
+        try:
+            made = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            with suppress(ClipFailed, TimeoutError):
+                async with asyncio.timeout(ANSWER_S):
+                    self.paths.append(path(await task))
+            raise
+        self.paths.append(path(made))
+        return made
 
 
 async def waited(ask: Callable[[], Awaitable[T | None]], *, who: str, within_s: float) -> T:

@@ -51,6 +51,10 @@ class _Transcript(BaseModel):
     monologues: list[_Monologue]
 
 
+def _path(job: _Job) -> str:
+    return f"{JOBS}/{job.id}"
+
+
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> RevTranscriber:
     """`model` (``reverb``, ``reverb-turbo``), `base_url`, `api_key_env`. Raises
     ProviderConfigError."""
@@ -82,9 +86,8 @@ class RevTranscriber(JobTranscriber[_Job]):
             **recording.options,
         }
         form = file_form("media", recording.sound.wav(), options=json.dumps(wanted))
-        async with self._cleared() as paths:
-            job = await http.read(_Job, "POST", JOBS, data=form)
-            paths.append(path := f"{JOBS}/{job.id}")
+        async with self._cleared() as left:
+            path = _path(await left.by(http.read(_Job, "POST", JOBS, data=form), _path))
             done = await self._waited(path, recording)
             found = await http.read(_Transcript, "GET", f"{path}/transcript", headers=TRANSCRIPT)
         words = tuple(_words(found, speakers=recording.speakers))

@@ -42,6 +42,10 @@ class _Text(BaseModel):
     tokens: list[_Token] = []
 
 
+def _path(job: _Job) -> str:
+    return f"/v1/transcriptions/{job.id}"
+
+
 def build_transcriber(options: Mapping[str, Any], resources: Resources) -> SonioxTranscriber:
     """`model`, `base_url`, `api_key_env`. Raises ProviderConfigError."""
     http = account(options, resources, name=VENDOR, url=API_URL, headers=bearer)
@@ -60,12 +64,12 @@ class SonioxTranscriber(JobTranscriber[_Job]):
     async def transcribe(self, recording: Recording) -> Transcript:
         """A job; words always come with their times."""
         http, form = self._http, file_form("file", recording.sound.wav())
-        async with self._cleared() as paths:
-            file = await http.read(_File, "POST", "/v1/files", data=form)
-            paths.append(f"/v1/files/{file.id}")
+        async with self._cleared() as left:
+            upload = http.read(_File, "POST", "/v1/files", data=form)
+            file = await left.by(upload, lambda file: f"/v1/files/{file.id}")
             wanted = {"file_id": file.id, **self._wanted(recording)}
-            job = await http.read(_Job, "POST", "/v1/transcriptions", json=wanted)
-            paths.append(path := f"/v1/transcriptions/{job.id}")
+            making = http.read(_Job, "POST", "/v1/transcriptions", json=wanted)
+            path = _path(await left.by(making, _path))
             await self._waited(path, recording)
             found = await http.read(_Text, "GET", f"{path}/transcript")
         languages = [token.language for token in found.tokens if token.language]

@@ -90,10 +90,10 @@ class SpeechmaticsTranscriber(JobTranscriber[str]):
         http = self._http
         config = json.dumps(self._config(recording))
         form = file_form("data_file", recording.sound.wav(), config=config)
-        async with self._cleared() as paths:
-            job = await http.read(_Created, "POST", "/jobs", data=form)
+        async with self._cleared() as left:
+            making = http.read(_Created, "POST", "/jobs", data=form)
+            job = await left.by(making, lambda job: f"/jobs/{job.id}?force=true")
             path = f"/jobs/{job.id}"
-            paths.append(f"{path}?force=true")
             await self._waited(path, recording)
             found = await http.read(_Transcript, "GET", f"{path}/transcript?format=json-v2")
         words = tuple(_words(found.results))

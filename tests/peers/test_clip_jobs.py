@@ -58,6 +58,29 @@ async def test_a_job_that_is_given_up_is_deleted(speech, kept, name):
         assert waiting(kept) == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_job_that_is_given_up_while_its_vendor_answers_is_deleted(
+    speech, kept, monkeypatch, name
+):
+    tasks: list[asyncio.Task[object]] = []
+    add = recordings.Jobs.add
+
+    def given_up(self, *told, **named):
+        """The vendor has it, and has not said so yet."""
+        tasks[0].cancel()
+        return add(self, *told, **named)
+
+    async with simulated(speech, [name]) as vendor:
+        monkeypatch.setattr(recordings.Jobs, "add", given_up)
+        hears = registry.build_transcriber(name, {}, vendor.resources)
+        vendor.fault(f"{name}.stt=stall@first")
+        tasks.append(asyncio.create_task(hears.transcribe(SILENCE)))
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[0]
+        assert kept
+        assert waiting(kept) == []
+
+
 async def test_a_job_that_takes_too_long_is_given_up(speech, kept, monkeypatch):
     monkeypatch.setattr(http_hearing, "LEAST_S", 0.5)
     async with simulated(speech, ["gladia"]) as vendor:

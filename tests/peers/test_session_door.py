@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from telebot.voice_settings import VoiceSettings
 from telebot.web.auth import Gate
 from telebot.web.errors import errors
 from telebot.web.origins import Origins
+from telebot.web.realtime import door
 from telebot.web.realtime.door import Door, Pass, TurnedAway
 
 pytestmark = pytest.mark.peers
@@ -131,7 +133,9 @@ async def test_a_token_brings_its_owner_and_its_session(entrance: Entrance) -> N
     assert await entrance.asked(Sec_WebSocket_Protocol=protocols) == (4401, "key_gone")
 
 
-async def test_so_many_of_one_key_and_so_many_in_all(entrance: Entrance) -> None:
+async def test_so_many_of_one_key_and_so_many_in_all(
+    entrance: Entrance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(2):
         assert await entrance.asked("one", Origin="https://app.example") == (0, "")
     assert await entrance.asked("one") == (4429, "too_many_sessions")
@@ -139,6 +143,12 @@ async def test_so_many_of_one_key_and_so_many_in_all(entrance: Entrance) -> None
     assert await entrance.asked("three") == (4429, "too_many_sessions")
     entrance.door.out(entrance.inside.pop(0))
     assert await entrance.asked("three") == (0, "")
+    # one that has ended is put away a moment later: the next waits for that
+    monkeypatch.setattr(door, "LEAVING_S", 60.0)
+    next_one = asyncio.create_task(entrance.asked("four"))
+    await asyncio.sleep(0.05)
+    entrance.door.out(entrance.inside.pop(0))
+    assert await next_one == (0, "")
     for inside in entrance.inside:
         entrance.door.out(inside)
     assert entrance.door.inside == 0

@@ -6,6 +6,7 @@ of a socket that was opened for that alone: a page is told no HTTP status.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from telebot.web.origins import Origins
 NO_KEY, NO_MONEY, NOT_YOURS, TOO_MANY = 4401, 4402, 4403, 4429
 NEEDED = Scope.OPERATOR  # a session is a call that the key's owner makes
 AS_IT_COMES = SessionRequest()
+LEAVING_S = 1.0  # for a session that has ended to be put away
 
 
 class TurnedAway(Local):
@@ -64,6 +66,7 @@ class Door:
         self._known = known
         self._new_id = new_id
         self._of_key: Counter[str] = Counter()
+        self._left = asyncio.Event()  # somebody has
 
     async def enter(self, request: web.Request) -> Pass:
         """Raises `TurnedAway`."""
@@ -75,13 +78,28 @@ class Door:
         except WrongScope as error:
             raise TurnedAway(NOT_YOURS, "wrong_scope", f"{error}.") from None
         await self.still(admitted)
-        key_id = admitted.key.id
-        if self._of_key[key_id] >= self._settings.sessions_per_key:
-            raise TurnedAway(TOO_MANY, "too_many_sessions", "This key has too many sessions.")
-        if self._of_key.total() >= self._settings.sessions:
-            raise TurnedAway(TOO_MANY, "too_many_sessions", "This server has too many sessions.")
-        self._of_key[key_id] += 1
+        await self._room(admitted.key.id)
+        self._of_key[admitted.key.id] += 1
         return admitted
+
+    async def _room(self, key_id: str) -> None:
+        """Whether there is room for one more. A session whose client has seen its end is put away a
+        moment later, and the next one may be there already. Raises `TurnedAway`."""
+        until = asyncio.get_running_loop().time() + LEAVING_S
+        while whose := self._full(key_id):
+            self._left.clear()
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._left.wait()
+            except TimeoutError:
+                message = f"This {whose} has too many sessions."
+                raise TurnedAway(TOO_MANY, "too_many_sessions", message) from None
+
+    def _full(self, key_id: str) -> str:
+        """Whose bound is reached: the key's or the server's."""
+        if self._of_key[key_id] >= self._settings.sessions_per_key:
+            return "key"
+        return "server" if self._of_key.total() >= self._settings.sessions else ""
 
     async def still(self, admitted: Pass) -> None:
         """Whether its key opens it still, and pays: a session lasts longer than a request. Raises
@@ -99,6 +117,7 @@ class Door:
         self._of_key[admitted.key.id] -= 1
         if self._of_key[admitted.key.id] <= 0:
             del self._of_key[admitted.key.id]
+        self._left.set()
 
     @property
     def inside(self) -> int:
