@@ -1,5 +1,5 @@
 """`python -m bench [WHAT] …`: run (the default), ramp, noise, offline, failover, sip, sip-media,
-profile, load, gateway (its load and its upstream: gateway-load, gateway-upstream)."""
+profile, load, wide, gateway (its load and its upstream: gateway-load, gateway-upstream)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ MODULES = {
     "profile": "bench.cpu_profile",
     "load": "bench.phone_load",
     "noise-load": "bench.noise_load",
+    "wide": "bench.wide",
     "sip": "bench.sip",
     "sip-load": "bench.sip_load",
     "sip-media": "bench.sip_media",

@@ -48,9 +48,13 @@ def measure(
     _pacing(metrics, chains.pacing)
     metrics.gauge("tasks", "Tasks of the event loop", lambda: len(asyncio.all_tasks()))
     metrics.gauge("conversations", "Live conversations", lambda: len(speech.live))
-    metrics.gauge("vad_slots", "Voice detectors in use", lambda: speech.vad.in_use)
-    metrics.total("vad_windows", "Windows judged by the voice detector", lambda: speech.vad.windows)
-    metrics.total("vad_batches", "Inferences they took", lambda: speech.vad.batches)
+
+    def of_all(name: str) -> Callable[[], int]:
+        return lambda: sum(getattr(vad, name) for vad in speech.vads.values())
+
+    metrics.gauge("vad_slots", "Voice detectors in use", of_all("in_use"))
+    metrics.total("vad_windows", "Windows judged by the voice detector", of_all("windows"))
+    metrics.total("vad_batches", "Inferences they took", of_all("batches"))
     _turn_model(metrics, speech)
     _worker(metrics, "stt", "Local recognitions", local.stt.stats)
     _worker(metrics, "tts", "Local syntheses", local.tts.stats)

@@ -31,6 +31,8 @@ from pipecat.utils.asyncio.task_manager import TaskManager
 from pipecat.utils.errors import ErrorCategory
 from pipecat.workers.base_worker import WorkerParams
 
+from telebot.audio.line import PHONE
+from telebot.audio.line import Line as CallLine
 from telebot.providers.local_speech import LocalSpeech
 
 CANARY = "bad-canary-0123456789abcdefghijklmnop"  # a key that is refused, and stands nowhere
@@ -81,7 +83,7 @@ def served(task: asyncio.Task[object]) -> bool:
 
 
 @asynccontextmanager
-async def running(*processors: FrameProcessor) -> AsyncIterator[Line]:
+async def running(*processors: FrameProcessor, at: CallLine = PHONE) -> AsyncIterator[Line]:
     """A started pipeline of `processors`; cancelled at the end, which must leave no task."""
     before = asyncio.all_tasks()
     sink = Sink()
@@ -90,7 +92,9 @@ async def running(*processors: FrameProcessor) -> AsyncIterator[Line]:
         enable_rtvi=False,
         enable_turn_tracking=False,
         idle_timeout_secs=None,
-        params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000),
+        params=PipelineParams(
+            audio_in_sample_rate=at.hears.rate_hz, audio_out_sample_rate=at.says.rate_hz
+        ),
     )
     line = Line(worker, sink)
 

@@ -1,8 +1,8 @@
-"""Linear PCM of a wire's own rate against the house's 8 kHz mu-law, frame by frame.
+"""Linear PCM of a wire's own rate against the rate of the line (`line.py`), frame by frame.
 
 A recogniser's resampler (`resample.py`) may hold audio back for a tenth of a second; a call cannot
 wait. Here each frame comes out as it went in, behind a short filter (half a millisecond to two).
-Used by the carriers' codecs whose wires are linear.
+Used by the codecs whose wires are linear.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from telebot.audio import g711
 from telebot.audio.g711 import RATE_HZ
 
 TAPS_PER_FACTOR = 16
-CUTOFF_HZ = 3700  # of a telephone's 4000
+WIDE_TAPS = 32  # a band that is kept for its upper end wants a steeper one
+CUTOFF = 3700 / 8000  # of the lower rate: a telephone's 4 kHz begin to fall at 3.7
 MAX_FACTOR = 6  # 48 kHz
 
 Samples = NDArray[np.float32]
@@ -48,11 +49,30 @@ class Widen:
         return _through(self._steps, g711.decode(ulaw))
 
 
+class Converted:
+    """16-bit mono PCM of one rate to another, of which one is wide; `whole`: out come so many
+    bytes, or a multiple, and what is less waits."""
+
+    def __init__(self, from_hz: int, to_hz: int, whole: int = 2) -> None:
+        self._steps = _steps(from_hz, to_hz, WIDE_TAPS)
+        self._whole = whole
+        self._rest = b""
+
+    def feed(self, pcm16: bytes) -> bytes:
+        """Whole samples in, the same stretch of time out."""
+        out = _through(self._steps, pcm16)
+        if self._rest:
+            out = self._rest + out
+        odd = len(out) % self._whole
+        self._rest = out[len(out) - odd :] if odd else b""
+        return out[: len(out) - odd] if odd else out
+
+
 class _Up:
     """By a whole factor: each sample becomes `factor`, through a polyphase filter."""
 
-    def __init__(self, factor: int) -> None:
-        self._phases = _phases(factor)
+    def __init__(self, factor: int, taps: int = TAPS_PER_FACTOR) -> None:
+        self._phases = _phases(factor, taps)
         self._before = np.zeros(self._phases.shape[0] - 1, np.float32)
 
     def feed(self, samples: Samples) -> Samples:
@@ -67,9 +87,9 @@ class _Up:
 class _Down:
     """By a whole factor: of each `factor` filtered samples one is kept."""
 
-    def __init__(self, factor: int) -> None:
+    def __init__(self, factor: int, taps: int = TAPS_PER_FACTOR) -> None:
         self._factor = factor
-        self._filter = _low_pass(factor)
+        self._filter = _low_pass(factor, taps)
         self._left = np.zeros(len(self._filter) - 1, np.float32)
 
     def feed(self, samples: Samples) -> Samples:
@@ -103,7 +123,7 @@ class _Between:
 _Step = _Up | _Down | _Between
 
 
-def _steps(from_hz: int, to_hz: int) -> tuple[_Step, ...]:
+def _steps(from_hz: int, to_hz: int, taps: int = TAPS_PER_FACTOR) -> tuple[_Step, ...]:
     common = gcd(from_hz, to_hz)
     up, down = to_hz // common, from_hz // common
     if max(up, down) > MAX_FACTOR:
@@ -111,8 +131,8 @@ def _steps(from_hz: int, to_hz: int) -> tuple[_Step, ...]:
         if from_hz == RATE_HZ:
             return _Up(MAX_FACTOR), _Between(high, to_hz)
         return _Between(from_hz, high), _Down(MAX_FACTOR)
-    steps: list[_Step] = [_Up(up)] if up > 1 else []
-    return (*steps, _Down(down)) if down > 1 else tuple(steps)
+    steps: list[_Step] = [_Up(up, taps)] if up > 1 else []
+    return (*steps, _Down(down, taps)) if down > 1 else tuple(steps)
 
 
 def _through(steps: tuple[_Step, ...], pcm16: bytes) -> bytes:
@@ -125,19 +145,19 @@ def _through(steps: tuple[_Step, ...], pcm16: bytes) -> bytes:
 
 
 @cache
-def _low_pass(factor: int) -> Samples:
-    """A windowed sinc of a telephone's bandwidth, at `factor` times 8 kHz; it sums up to one."""
-    taps = TAPS_PER_FACTOR * factor + 1
-    at = np.arange(taps) - (taps - 1) / 2
-    sinc = np.sinc(2 * CUTOFF_HZ / (RATE_HZ * factor) * at)
-    shape = sinc * np.hamming(taps)
+def _low_pass(factor: int, taps: int) -> Samples:
+    """A windowed sinc of the lower rate's bandwidth, at `factor` times that; it sums up to one."""
+    length = taps * factor + 1
+    at = np.arange(length) - (length - 1) / 2
+    sinc = np.sinc(2 * CUTOFF / factor * at)
+    shape = sinc * np.hamming(length)
     return np.asarray(shape / shape.sum(), np.float32)
 
 
 @cache
-def _phases(factor: int) -> Samples:
+def _phases(factor: int, taps: int) -> Samples:
     """The same filter in `factor` columns, oldest sample first."""
-    low_pass = _low_pass(factor) * factor
+    low_pass = _low_pass(factor, taps) * factor
     rows = -(-len(low_pass) // factor)
     padded = np.zeros(rows * factor, np.float32)
     padded[: len(low_pass)] = low_pass

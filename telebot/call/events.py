@@ -1,7 +1,8 @@
 """What a media stream says (`MediaEvent`) and is told (`MediaCommand` methods of `MediaWire`).
 
 A carrier's codec turns its wire into these and back; nothing above the codec knows the wire.
-Audio is always 8 kHz mu-law here (G.711, one byte a sample, 8 bytes a millisecond).
+Audio is in the form of the stream's line (`audio/line.py`): of carriers always 8 kHz mu-law (G.711,
+one byte a sample, 8 bytes a millisecond), of a session's client that hears more wide PCM.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from telebot.audio.line import Line
 from telebot.call.model import Call
 
 
@@ -31,7 +33,7 @@ class Started:
 class Media:
     """Caller audio. `timestamp_ms` counts from the stream's start by the carrier's clock."""
 
-    ulaw: bytes
+    audio: bytes
     timestamp_ms: int
 
 
@@ -112,7 +114,8 @@ class MediaCodec(Protocol):
 
     `lead_ms`, `piece_ms` and `echoes_marks` as in `MediaWire`; `binary`: its audio goes in binary
     messages (the others are text, always); `close_ends`: a peer that closes its socket properly has
-    ended the call (there is no message that says so); `farewell_s`: after our goodbye it is the
+    ended the call (there is no message that says so); `line`: in which form audio is here, known
+    once the stream has started; `farewell_s`: after our goodbye it is the
     peer that closes, and has so long to do it; `close_codes`: with which code the socket is closed
     for a termination reason, where it is not the usual one; `says_every_end`: the peer gets a
     goodbye also where it has ended the call itself."""
@@ -126,6 +129,9 @@ class MediaCodec(Protocol):
     close_codes: Mapping[str, int]
     says_every_end: bool
 
+    @property
+    def line(self) -> Line: ...
+
     def decode(self, message: bytes) -> MediaEvent:
         """One text message in. Raises `errors.BadWire` when the call cannot go on."""
         ...
@@ -134,8 +140,8 @@ class MediaCodec(Protocol):
         """One binary message in. Raises as `decode`."""
         ...
 
-    def audio(self, ulaw: bytes) -> bytes:
-        """The message that plays `ulaw` after what was sent before."""
+    def audio(self, audio: bytes, /) -> bytes:
+        """The message that plays `audio` after what was sent before."""
         ...
 
     def mark(self, name: str) -> bytes | None:
@@ -170,14 +176,18 @@ class MediaWire(Protocol):
     gets it has a short one. `piece_ms`: audio goes in messages of just so many milliseconds (a
     shorter one is filled up with silence); None where any length will do. `echoes_marks`: False
     where nobody tells what was played; then our own clock does, and `send_mark` does nothing.
-    `held`: True while the other side has put the call on hold, and nobody hears us."""
+    `held`: True while the other side has put the call on hold, and nobody hears us. `line`: in
+    which form audio goes both ways."""
 
     lead_ms: int | None
     piece_ms: int | None
     echoes_marks: bool
     held: bool
 
-    def send_audio(self, ulaw: bytes) -> None: ...
+    @property
+    def line(self) -> Line: ...
+
+    def send_audio(self, audio: bytes, /) -> None: ...
 
     def send_mark(self, name: str) -> None: ...
 
@@ -191,7 +201,7 @@ class MediaWire(Protocol):
 class MediaSink(Protocol):
     """One live call, seen from the media socket: what came in goes here, in order."""
 
-    async def audio(self, ulaw: bytes, timestamp_ms: int) -> None:
+    async def audio(self, audio: bytes, timestamp_ms: int, /) -> None:
         """Caller audio, any length; the hot path (50 a second)."""
         ...
 

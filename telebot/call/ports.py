@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from telebot.audio.line import Line
 from telebot.call.model import Call, Note, Termination, Turn, Usage, WireEvent
 
 Clock = Callable[[], float]  # monotonic seconds
@@ -46,13 +47,14 @@ class CallLog(Protocol):
 
 
 class Recording(Protocol):
-    """One call's stereo recording. Offsets are 8 kHz samples since the stream's start, by the
-    carrier's clock; gaps are silence, overlaps keep the later audio. Cheap enough for every
-    frame: it only keeps references until a thread writes them."""
+    """One call's stereo recording, of audio in the form of its line. Offsets are ticks
+    (`audio/line.py`) since the stream's start, by the carrier's clock; gaps are silence, overlaps
+    keep the later audio. Cheap enough for every frame: it only keeps references until a thread
+    writes them."""
 
-    def caller(self, ulaw: bytes, at_sample: int) -> None: ...
+    def caller(self, audio: bytes, at_tick: int, /) -> None: ...
 
-    def bot(self, ulaw: bytes, at_sample: int) -> None:
+    def bot(self, audio: bytes, at_tick: int, /) -> None:
         """Bot audio as it was *played*."""
         ...
 
@@ -62,7 +64,7 @@ class Recording(Protocol):
 
 
 class Recorder(Protocol):
-    def start(self, call: Call) -> Recording | None:
+    def start(self, call: Call, line: Line, /) -> Recording | None:
         """None where recording is switched off for this call."""
         ...
 

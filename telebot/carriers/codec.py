@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from telebot.audio.g711 import BYTES_PER_MS, RATE_HZ
+from telebot.audio.line import PHONE, Line
 from telebot.call.errors import Unable
 from telebot.call.events import Ignored, MediaEvent
 from telebot.call.ports import Clock
@@ -26,6 +27,7 @@ WATCHED_S = 0.5  # over so long
 class PlainCodec:
     """No marks, no clear, no courtesies, no digits out."""
 
+    line: Line = PHONE
     lead_ms: int | None = None
     piece_ms: int | None = None
     echoes_marks = True
@@ -94,7 +96,8 @@ class Stamps:
         return self._began
 
     def next(self, samples: int) -> int:
-        """When a frame of so many samples begins, in ms since the first one began."""
+        """When a frame of so many samples of a telephone's begins, in ms since the first one
+        began."""
         now = self._clock()
         if self._began is None:
             self._began = now - samples / RATE_HZ

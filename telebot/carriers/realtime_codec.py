@@ -14,7 +14,8 @@ from typing import Any
 from orjson import dumps, loads
 from pydantic import ValidationError
 
-from telebot.audio.wideband import Narrow, Widen
+from telebot.audio.line import PHONE, WIDE
+from telebot.audio.wideband import Converted, Narrow, Widen
 from telebot.call.errors import BadWire
 from telebot.call.events import Asked, Ignored, Media, MediaEvent, Reply, Started, Stopped, Wideband
 from telebot.call.ports import Clock
@@ -32,7 +33,8 @@ GOING_AWAY, OUR_FAULT = 1001, 1011  # RFC 6455 section 7.4.1
 
 class RealtimeCodec(PlainCodec):
     """One session's. `request` is what was fixed before its `start`, and afterwards all of it;
-    `session` names it. `wide`: audio is handed on, and taken, at the session's own rate."""
+    `session` names it. A client of 8 kHz has a telephone's line, every other a wide one. `direct`:
+    audio is handed on, and taken, as it is, at the session's own rate."""
 
     binary = True
     close_ends = True
@@ -58,14 +60,14 @@ class RealtimeCodec(PlainCodec):
     ) -> None:
         self._session = session
         self.request = request
-        self.wide = False
+        self.direct = False
         self.fault: tuple[str, str] | None = None  # why the session ends, for its client
         self.reason: Callable[[], str | None] = lambda: None  # for which we have hung up
         self._close_code = 0  # where it is decided already
         self._started = False
         self._faults = 0
-        self._hear = Narrow(8000)
-        self._speak = Widen(8000)
+        self._hear: Narrow | Converted = Narrow(8000)
+        self._speak: Widen | Converted = Widen(8000)
         self._odd = b""
         self._stamps = Stamps(clock, silent_s=SILENT_S)
         self.began = clock()  # and anew by `start`
@@ -107,10 +109,11 @@ class RealtimeCodec(PlainCodec):
             message, self._odd = message[:whole], message[whole:]
         if not message:
             return Ignored("empty")
-        if self.wide:
+        if self.direct:
             return Wideband(message)
-        ulaw = self._hear.feed(message)
-        return Media(ulaw, self._stamps.next(len(ulaw))) if ulaw else Ignored("short")
+        audio = self._hear.feed(message)
+        ticks = self.line.hears.ticks(audio)
+        return Media(audio, self._stamps.next(ticks)) if ticks else Ignored("short")
 
     def _start(self, tree: dict[str, Any]) -> MediaEvent:
         if tree.get("type") != "start":
@@ -121,13 +124,16 @@ class RealtimeCodec(PlainCodec):
         except BadStart as bad:
             self.fault = bad.code, str(bad)
             raise BadWire(str(bad), BAD_START) from None
-        self._hear, self._speak = (
-            Narrow(self.request.sample_rate),
-            Widen(self.request.sample_rate),
-        )
+        self._listen(self.request.sample_rate)
         self._started = True
         self.began = self._stamps.begin()
         return Started(self._session, self._session, {})
+
+    def _listen(self, rate_hz: int) -> None:
+        if rate_hz > PHONE.says.rate_hz:
+            self.line = WIDE
+            self._hear = Converted(rate_hz, WIDE.hears.rate_hz, WIDE.hears.bytes_a_tick)
+            self._speak = Converted(WIDE.says.rate_hz, rate_hz)
 
     def _wrong(self, code: str, message: str, name: str | None = None) -> MediaEvent:
         """Say so. Raises `BadWire` when there is too much of it."""
@@ -137,9 +143,9 @@ class RealtimeCodec(PlainCodec):
             raise BadWire("too many meaningless messages", BAD_START)
         return Reply(error(code, message, name))
 
-    def audio(self, ulaw: bytes) -> bytes:
-        """PCM of the session's rate; where the session is `wide` it is that already."""
-        return ulaw if self.wide else self._speak.feed(ulaw)
+    def audio(self, audio: bytes) -> bytes:
+        """PCM of the session's rate; where the session is `direct` it is that already."""
+        return audio if self.direct else self._speak.feed(audio)
 
     def clear(self) -> bytes:
         """Drop what was not played yet."""

@@ -20,6 +20,7 @@ VENDOR = "ASSEMBLYAI"
 URL = "https://streaming.assemblyai.com"
 STT = "telebot.providers.assemblyai_stt:StreamingSTTService"
 STT_MODEL = "universal-3-6-pro"
+WIDE: Mapping[str, Mapping[str, Any]] = {"stt": {"options": {"sample_rate": 16_000}}}
 STT_MODELS = (
     STT_MODEL, "universal-3-5-pro", "u3-rt-pro", "universal-streaming-english",
     "universal-streaming-multilingual",

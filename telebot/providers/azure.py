@@ -18,6 +18,10 @@ from telebot.providers.resources import Resources
 VENDOR = "AZURE"
 STT = "telebot.providers.azure_stt:AzureSTTService"
 TTS = "telebot.providers.azure_tts:AzureTTSService"
+WIDE: Mapping[str, Mapping[str, Any]] = {
+    "stt": {"options": {"sample_rate": 16_000}},
+    "tts": {"options": {"sample_rate": 24_000}},
+}
 
 
 def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:

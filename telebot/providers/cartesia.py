@@ -29,6 +29,11 @@ ENGLISH_STT_MODEL = "ink-2"
 STT_MODEL = "ink-whisper"
 TTS_MODEL = "sonic-3.5"
 DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # at the end of a model's name: that version of it
+# of a wide line: https://docs.cartesia.ai/api-reference/stt/stt, …/tts/websocket (output_format)
+WIDE: Mapping[str, Mapping[str, Any]] = {
+    "stt": {"options": {"sample_rate": 16_000, "encoding": "pcm_s16le"}},
+    "tts": {"options": {"sample_rate": 24_000, "encoding": "pcm_s16le"}},
+}
 TTS_VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"  # Katie, of the vendor's quickstart
 
 

@@ -22,19 +22,20 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.text.simple_text_aggregator import SimpleTextAggregator
 
-from telebot.audio import g711
+from telebot.audio.line import ULAW, Form
 from telebot.providers.chain import Chain, ChainListener, LinkFailed
 from telebot.providers.frames import TakeBackFrame, Word, WordTimesFrame
 from telebot.providers.link import Link, Port
 from telebot.providers.pacing import Priority
 from telebot.providers.repertoire import Repertoire
-from telebot.providers.utterance import RATE_HZ, Utterance
+from telebot.providers.utterance import Utterance
 from telebot.providers.voice_part import Part
 from telebot.providers.word_clock import WordClock
 
 
 class ChainTTS(Chain):
-    """Speaks the sentences of a reply in their order. An interruption ends the reply."""
+    """Speaks the sentences of a reply in their order, at the rate of the line's `form`. An
+    interruption ends the reply."""
 
     kind = "tts"
 
@@ -45,8 +46,11 @@ class ChainTTS(Chain):
         clock: Callable[[], float],
         word_clock: WordClock,
         repertoire: Repertoire | None = None,
+        *,
+        form: Form = ULAW,
     ) -> None:
         super().__init__(links, listener, clock)
+        self._form, self._rate_hz = form, form.rate_hz
         self._word_clock = word_clock
         self._repertoire = repertoire
         self._sentences = SimpleTextAggregator()  # type: ignore[no-untyped-call]
@@ -150,8 +154,8 @@ class ChainTTS(Chain):
         await self._call_event_handler("on_tts_request", "", text)
         self._listener.link_served(self.kind, link.name)
         self._listener.link_used(self.kind, link.name, 0.0, "characters")
-        utterance = Utterance(words, self._sent_s)
-        pcm16 = g711.decode(said.ulaw)
+        utterance = Utterance(words, self._sent_s, self._rate_hz)
+        pcm16 = self._form.to_pcm(said.audio)
         utterance.pcm += pcm16
         await self.place(utterance, said.words, again=False)
         await self.hand_on(pcm16)
@@ -185,15 +189,16 @@ class ChainTTS(Chain):
         return len(words)
 
     def _part(self, port: Port, words: Sequence[str]) -> Part:
-        return Part(self, port, Utterance(words, self._sent_s), self._word_clock, self._clock)
+        utterance = Utterance(words, self._sent_s, self._rate_hz)
+        return Part(self, port, utterance, self._word_clock, self._clock)
 
     async def hand_on(self, pcm16: bytes) -> None:
         """Audio for the caller."""
         if pcm16:
             if self._first_at is None:
                 self._first_at = self._clock()
-            self._sent_s += len(pcm16) / 2 / RATE_HZ
-            await self.push_frame(TTSAudioRawFrame(pcm16, RATE_HZ, 1))
+            self._sent_s += len(pcm16) / 2 / self._rate_hz
+            await self.push_frame(TTSAudioRawFrame(pcm16, self._rate_hz, 1))
 
     def ahead_s(self) -> float:
         """Audio that the caller has not heard yet, at the least."""

@@ -23,6 +23,11 @@ STT_MODEL = "nova-3"
 FLUX_MODEL = "flux-general-en"
 FLUX_MODELS = (FLUX_MODEL, "flux-general-multi")
 VOICE = "aura-2-thalia-en"
+# of a wide line: https://developers.deepgram.com/docs/encoding, …/docs/tts-media-output-settings
+WIDE: Mapping[str, Mapping[str, Any]] = {
+    "stt": {"options": {"sample_rate": 16_000}},
+    "tts": {"options": {"sample_rate": 24_000, "encoding": "linear16"}},
+}
 # the ends of speech are this server's: nothing of Deepgram's own cuts a stretch
 LISTEN_SETTINGS = {
     "model": STT_MODEL,

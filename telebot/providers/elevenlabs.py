@@ -1,7 +1,7 @@
 """ElevenLabs: voices over its multi-context socket with word times, recognition by Scribe's.
 
-Both at 8 kHz mu-law, which the vendor gives and takes as it is (output_format and audio_format
-`ulaw_8000`: https://elevenlabs.io/docs/api-reference/text-to-speech/v-1-text-to-speech-voice-id-multi-stream-input,
+On a telephone's line both at 8 kHz mu-law, which the vendor gives and takes as it is
+(output_format and audio_format `ulaw_8000`: https://elevenlabs.io/docs/api-reference/text-to-speech/v-1-text-to-speech-voice-id-multi-stream-input,
 …/speech-to-text/v-1-speech-to-text-realtime). The services are in `elevenlabs_stream.py`.
 """
 
@@ -27,6 +27,11 @@ TTS = "telebot.providers.elevenlabs_stream:PhoneElevenLabsTTSService"
 STT_MODEL = "scribe_v2_realtime"
 TTS_MODEL = "eleven_flash_v2_5"  # the vendor's fastest, about 75 ms
 TTS_VOICE = "JBFqnCBsd6RMkjVDRZzb"  # George, of the vendor's own quickstart
+# of a wide line: the formats `pcm_16000` and `pcm_24000`, which every plan may use
+WIDE: Mapping[str, Mapping[str, Any]] = {
+    "stt": {"options": {"sample_rate": 16_000}},
+    "tts": {"options": {"sample_rate": 24_000}},
+}
 
 
 def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:

@@ -23,7 +23,7 @@ import soxr
 import structlog
 
 from telebot.call.errors import ProviderConfigError, ProviderError
-from telebot.providers.local_stt import PREROLL_S, LocalSTTService, seconds
+from telebot.providers.local_stt import PHONE_HZ, PREROLL_S, WIDE, LocalSTTService, seconds
 from telebot.providers.recogniser import normalise
 from telebot.providers.resources import Resources
 from telebot.providers.vendor import check_known, near, to_install
@@ -51,7 +51,10 @@ COMPUTE_TYPES = (
     "auto", "default", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16",
     "float16", "bfloat16", "float32",
 )  # fmt: skip
-OPTIONS = ("model", "language", "device", "compute_type", "threads", "preroll_s", "longest_s")
+OPTIONS = (
+    "model", "language", "device", "compute_type", "threads", "preroll_s", "longest_s",
+    *WIDE["stt"],
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,7 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> LocalSTTServi
     return LocalSTTService(
         InLanguage(whisper, wanted.language),
         model=wanted.short,
+        rate_hz=int(options.get("rate_hz", PHONE_HZ)),
         preroll_s=seconds(options, "preroll_s", PREROLL_S, 2.0, NAME),
         longest_s=seconds(options, "longest_s", WINDOW_S, WINDOW_S, NAME),
     )

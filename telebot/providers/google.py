@@ -2,8 +2,8 @@
 
 Set GOOGLE_APPLICATION_CREDENTIALS to a service account's file, or GOOGLE_API_KEY and
 GOOGLE_CLOUD_PROJECT; with `api_key_env: null` Google gives the machine its credentials. mu-law at
-8 kHz both ways. Models and regions:
-https://docs.cloud.google.com/speech-to-text/docs/transcription-model, voices:
+8 kHz both ways, PCM on a wide line (the model `telephony` knows telephones alone). Models and
+regions: https://docs.cloud.google.com/speech-to-text/docs/transcription-model, voices:
 https://docs.cloud.google.com/text-to-speech/docs/chirp3-hd.
 """
 
@@ -22,8 +22,13 @@ from telebot.providers.resources import Resources
 VENDOR = "GOOGLE"
 STT = "telebot.providers.google_stt:GoogleSTTService"
 TTS = "telebot.providers.google_tts:StreamingVoice"
+STT_MODEL = "telephony"
 STT_HOST = "speech.googleapis.com"
 TTS_HOST = "texttospeech.googleapis.com"
+WIDE: Mapping[str, Mapping[str, Any]] = {
+    "stt": {"options": {"sample_rate": 16_000}},
+    "tts": {"options": {"sample_rate": 24_000}},
+}
 
 
 def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
@@ -34,7 +39,10 @@ def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:
 
     from telebot.providers.google_cloud import access, kept
 
-    own = options.get("options") or {}
+    own = dict(options.get("options") or {})
+    if str(vendor.chosen(options, "model", STT_MODEL)).startswith(STT_MODEL):
+        own.pop("sample_rate", None)  # of a telephone's sound alone
+    options = {**options, "options": own}
     who = access(options, resources.environ, host_of(STT_HOST, own))
     project = own.get("project") or project_of(resources.environ, who.account)
     return vendor.named(

@@ -55,18 +55,19 @@ class GoogleHearingSettings(STTSettings):
 class Utterance:
     """A stretch of speech on its way to Google."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_a_s: int) -> None:
+        self._bytes_a_s = bytes_a_s
         self.over = asyncio.Event()
         self.audio_s = 0.0
         self._limit: asyncio.Timeout | None = None
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
 
-    def add(self, mulaw: bytes) -> None:
+    def add(self, audio: bytes) -> None:
         """More audio; a message without any would be refused."""
-        if not mulaw:
+        if not audio:
             return
-        self.audio_s += len(mulaw) / MULAW_HZ
-        self._pieces.put_nowait(mulaw)
+        self.audio_s += len(audio) / self._bytes_a_s
+        self._pieces.put_nowait(audio)
 
     def end(self) -> None:
         """The caller has stopped: half-close the stream."""
@@ -125,14 +126,20 @@ class GoogleSTTService(AnsweringSTTService):
         metadata: Sequence[tuple[str, str]],
         project: str,
         location: str = "global",
+        sample_rate: int = MULAW_HZ,
         settings: GoogleHearingSettings | None = None,
     ) -> None:
         chosen = GoogleHearingSettings(model=MODEL, language=None, punctuation=True)
         if settings is not None:
             chosen.apply_update(settings)
         super().__init__(
-            sample_rate=MULAW_HZ, audio_passthrough=False, ttfs_p99_latency=P99_S, settings=chosen
+            sample_rate=sample_rate,
+            audio_passthrough=False,
+            ttfs_p99_latency=P99_S,
+            settings=chosen,
         )
+        self._rate_hz, self._mulaw = sample_rate, sample_rate == MULAW_HZ
+        self._bytes_a_s = sample_rate * (1 if self._mulaw else 2)
         self._client = client
         self._metadata = tuple(metadata)
         self.recognizer = f"projects/{project}/locations/{location}/recognizers/_"
@@ -150,13 +157,15 @@ class GoogleSTTService(AnsweringSTTService):
         self._client.transport.grpc_channel.get_state(try_to_connect=True)
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
-        """Pass `audio` (int16 mono at 8 kHz) on, or keep the last of it for the next utterance."""
-        mulaw = g711.encode(audio[: len(audio) & ~1])
+        """Pass `audio` (int16 mono at the service's rate) on, or keep the last of it for the next
+        utterance."""
+        whole = audio[: len(audio) & ~1]
+        wire = g711.encode(whole) if self._mulaw else whole
         if self._utterance is not None:
-            self._utterance.add(mulaw)
+            self._utterance.add(wire)
         else:
-            self._before += mulaw
-            del self._before[: -round(PREROLL_S * MULAW_HZ)]
+            self._before += wire
+            del self._before[: -round(PREROLL_S * self._bytes_a_s)]
         yield None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -170,7 +179,7 @@ class GoogleSTTService(AnsweringSTTService):
     def _begin(self) -> None:
         if not self.is_usable:
             return
-        self._utterance = Utterance()
+        self._utterance = Utterance(self._bytes_a_s)
         self._utterance.add(bytes(self._before))
         self._before.clear()
         self._answers = [task for task in self._answers if not task.done()]
@@ -237,10 +246,11 @@ class GoogleSTTService(AnsweringSTTService):
 
     def config(self) -> Any:
         """What kind of audio comes, and how it is to be recognised."""
+        kinds = cloud_speech.ExplicitDecodingConfig.AudioEncoding
         return cloud_speech.RecognitionConfig(
             explicit_decoding_config=cloud_speech.ExplicitDecodingConfig(
-                encoding=cloud_speech.ExplicitDecodingConfig.AudioEncoding.MULAW,
-                sample_rate_hertz=MULAW_HZ,
+                encoding=kinds.MULAW if self._mulaw else kinds.LINEAR16,
+                sample_rate_hertz=self._rate_hz,
                 audio_channel_count=1,
             ),
             language_codes=[str(self._settings.language or LANGUAGE)],
@@ -261,8 +271,9 @@ class GoogleSTTService(AnsweringSTTService):
 
     async def ask(self) -> None:
         """Have a moment's silence recognised. Raises what Google's SDK does."""
+        silence = g711.SILENCE if self._mulaw else b"\0"
         request = cloud_speech.RecognizeRequest(
-            recognizer=self.recognizer, config=self.config(), content=g711.SILENCE * 800
+            recognizer=self.recognizer, config=self.config(), content=silence * 800
         )
         await self._client.recognize(request=request, metadata=self._metadata, timeout=5.0)
 

@@ -19,6 +19,7 @@ LLM = "telebot.providers.groq_services:SharedGroqLLMService"
 STT = "telebot.providers.groq_services:GroqFileSTTService"
 LLM_MODEL = "openai/gpt-oss-120b"
 STT_MODEL = "whisper-large-v3-turbo"
+WIDE: Mapping[str, Mapping[str, Any]] = {"stt": {"options": {"sample_rate": 16_000}}}
 MODELS = {"llm": LLM_MODEL, "stt": STT_MODEL}
 # how much thinking a model is asked for: as little as it allows.
 # https://console.groq.com/docs/reasoning

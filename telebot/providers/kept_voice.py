@@ -22,9 +22,10 @@ SUFFIX = ".said"
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A sentence's audio, 8 kHz mu-law, and its word times in seconds from its beginning."""
+    """A sentence's audio, in the form of the line that the voice is named with, and its word times
+    in seconds from its beginning."""
 
-    ulaw: bytes
+    audio: bytes
     words: tuple[Word, ...]
 
 
@@ -83,9 +84,9 @@ def key_of(voice: str, text: str) -> str:
 
 def _packed(voice: str, text: str, said: Said) -> bytes:
     words = [(word.start_s, word.end_s, word.text) for word in said.words]
-    head = json.dumps({"voice": voice, "text": text, "words": words, "bytes": len(said.ulaw)})
+    head = json.dumps({"voice": voice, "text": text, "words": words, "bytes": len(said.audio)})
     raw = head.encode()
-    return len(raw).to_bytes(4, "big") + raw + said.ulaw
+    return len(raw).to_bytes(4, "big") + raw + said.audio
 
 
 def _unpacked(raw: bytes, voice: str, text: str) -> Said | None:

@@ -9,6 +9,7 @@ from pipecat.frames.frames import Frame, InputAudioRawFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.stt_service import STTService
 
+from telebot.audio.wideband import Converted
 from telebot.providers.doorbell import Doorbell
 from telebot.providers.hosted import Hosted
 from telebot.providers.voicing import find_speech, to_float
@@ -91,7 +92,7 @@ class Utterance:
 
 
 class Feed:
-    """Brings frames to one recogniser, in order, at its speed."""
+    """Brings frames to one recogniser, in order, at its speed, and at its rate."""
 
     def __init__(self, hosted: Hosted, service: STTService) -> None:
         self._hosted = hosted
@@ -100,6 +101,7 @@ class Feed:
         self._bell = Doorbell()
         self._seconds = 0.0
         self._closed = False
+        self._to_rate: Converted | None = None
 
     def give(self, frame: Frame, *, hurry: bool = True) -> bool:
         """Put a frame on its way. False where the recogniser has not taken any for long. What is in
@@ -134,9 +136,18 @@ class Feed:
             frame = frames.popleft()
             if isinstance(frame, audio):
                 self._seconds += _seconds(frame)
+                if frame.sample_rate != service.sample_rate:
+                    frame = self._converted(frame)
                 await service.process_audio_frame(frame, FrameDirection.DOWNSTREAM)
             else:
                 await self._hosted.feed_through(frame, EVENT_S)  # audio goes past its queue
+
+    def _converted(self, frame: InputAudioRawFrame) -> InputAudioRawFrame:
+        """As the recogniser takes it: not every one hears a wide line."""
+        rate_hz = self._service.sample_rate
+        if self._to_rate is None:
+            self._to_rate = Converted(frame.sample_rate, rate_hz)
+        return InputAudioRawFrame(self._to_rate.feed(frame.audio), rate_hz, 1)
 
 
 def _seconds(frame: InputAudioRawFrame) -> float:

@@ -34,6 +34,9 @@ from telebot.providers.workers import Done
 
 Job = Future[Done[str]]
 
+PHONE_HZ = 8000
+WIDE: Mapping[str, Mapping[str, Any]] = {"stt": {"rate_hz": 16_000}}
+
 PREROLL_S = 0.5
 LONGEST_S = 30.0
 EARLY_FRESH_S = 0.6  # an early result that ends longer before the VAD stop than this missed words
@@ -64,7 +67,7 @@ class LocalSTTService(AnsweringSTTService):
         speech: Recogniser,
         *,
         model: str = "moonshine-tiny-en",
-        rate_hz: int = 8000,
+        rate_hz: int = PHONE_HZ,
         preroll_s: float = PREROLL_S,
         longest_s: float = LONGEST_S,
     ) -> None:
@@ -208,9 +211,10 @@ def _failed(error: ProviderError) -> Job:
 
 def build(options: Mapping[str, Any], resources: Resources) -> LocalSTTService:
     """`stt: local`, or `{service: local, preroll_s: 0.5, longest_s: 30}` (seconds)."""
-    check_known("option", options, ("preroll_s", "longest_s"), "local")
+    check_known("option", options, ("preroll_s", "longest_s", *WIDE["stt"]), "local")
     return LocalSTTService(
         resources.local.stt,
+        rate_hz=int(options.get("rate_hz", PHONE_HZ)),
         preroll_s=seconds(options, "preroll_s", PREROLL_S, 2.0),
         longest_s=seconds(options, "longest_s", LONGEST_S, MODEL_LONGEST_S),
     )

@@ -1,4 +1,4 @@
-"""The local voice as a Pipecat service: 8 kHz audio, and the times of its words ahead of it.
+"""The local voice as a Pipecat service: audio at the line's rate, its words' times ahead of it.
 
 Its frames go on to the phone transport in `speech/`, which knows from `WordTimesFrame` which words
 the caller has heard when the reply is interrupted.
@@ -18,7 +18,9 @@ from telebot.providers.frames import WordTimesFrame
 from telebot.providers.resources import Resources
 from telebot.providers.synthesiser import PHONE_RATE_HZ, TextToSpeech, check_voice
 from telebot.providers.vendor import check_known
-from telebot.providers.voice import VOICES
+from telebot.providers.voice import VOICE_RATE_HZ, VOICES
+
+WIDE: Mapping[str, Mapping[str, Any]] = {"tts": {"rate_hz": VOICE_RATE_HZ}}
 
 
 class LocalTTSService(TTSService):
@@ -57,5 +59,9 @@ class LocalTTSService(TTSService):
 
 def build(options: Mapping[str, Any], resources: Resources) -> LocalTTSService:
     """`tts: local`, or `{service: local, voice: heart}`."""
-    check_known("option", options, ("voice",), "local")
-    return LocalTTSService(resources.local.tts, voice=str(options.get("voice", VOICES[0])))
+    check_known("option", options, ("voice", *WIDE["tts"]), "local")
+    return LocalTTSService(
+        resources.local.tts,
+        voice=str(options.get("voice", VOICES[0])),
+        rate_hz=int(options.get("rate_hz", PHONE_RATE_HZ)),
+    )

@@ -3,7 +3,8 @@ utterance).
 
 Pipecat's services on OpenAI's own SDK. Voices come at 24 kHz whatever is asked
 (https://platform.openai.com/docs/api-reference/audio/createSpeech), streamed recognition takes the
-phone's 8 kHz mu-law (https://developers.openai.com/api/docs/guides/realtime-transcription).
+phone's 8 kHz mu-law, or PCM at 24 kHz
+(https://developers.openai.com/api/docs/guides/realtime-transcription).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ TTS_VOICE = "alloy"
 STT_MODEL = "gpt-live-transcribe"
 FILE_STT_MODEL = "gpt-transcribe"
 TTS_HZ = 24000
+WIDE: Mapping[str, Mapping[str, Any]] = {"stt": {"options": {"sample_rate": 16_000}}}
 # models that think before they speak, unless they are asked not to: a caller would hear nothing
 # for seconds. https://developers.openai.com/api/docs/models/gpt-6-luna
 THINKING = ("gpt-5.", "gpt-6")

@@ -1,10 +1,10 @@
 """Recognition over OpenAI's realtime socket, made fit for the phone.
 
 What Pipecat 1.14's service does otherwise: it sends 24 kHz PCM (the phone's own mu-law is a sixth
-of that), all of it (the silence is billed, and precedes the next utterance) and before the session
-is configured (the vendor forgets that audio), marks no transcript as final, reports interim texts a
-few letters at a time, connects inside the call's setup, and on any fault connects again with pauses
-of seconds, after errors without a category.
+of that; a wide line has it so), all of it (the silence is billed, and precedes the next utterance)
+and before the session is configured (the vendor forgets that audio), marks no transcript as final,
+reports interim texts a few letters at a time, connects inside the call's setup, and on any fault
+connects again with pauses of seconds, after errors without a category.
 https://developers.openai.com/api/docs/guides/realtime-transcription,
 https://developers.openai.com/api/reference/resources/realtime/server-events.
 """
@@ -32,6 +32,7 @@ from pipecat.utils.time import time_now_iso8601
 from websockets.exceptions import ConnectionClosed
 
 from telebot.audio import g711
+from telebot.audio.wideband import Converted
 from telebot.providers.answering_stt import AnsweringSTTService
 from telebot.providers.frames import EmptyTranscriptFrame
 from telebot.providers.openai_errors import SaysWhat
@@ -42,10 +43,12 @@ from telebot.providers.vendor_error import VendorError, read_object
 Event = dict[str, Any]
 
 MULAW = {"type": "audio/pcmu"}
+PCM_HZ = 24_000  # the vendor's one rate of it
+PCM = {"type": "audio/pcm", "rate": PCM_HZ}
 SEND_S = 1.0  # a vendor that takes no audio for as long has gone
 CLOSE_S = 0.5  # for the closing handshake at a call's end
 SHORTEST_S = 0.1  # of audio that may be committed
-PREROLL = g711.RATE_HZ * 6 // 10  # bytes kept from before the VAD was sure, as in a chain
+PREROLL_S = 0.6  # kept from before the VAD was sure, as in a chain
 HELD = 1500  # messages kept while the session is made: a minute of the phone's audio
 NO_SPEECH = "input_audio_buffer_commit_empty"
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -65,6 +68,7 @@ class OpenAIStreamingSTTService(SaysWhat, AnsweringSTTService, OpenAIRealtimeSTT
         self._held: deque[Event] = deque(maxlen=HELD)
         self._broken = False
         self._preroll = bytearray()
+        self._to_pcm: Converted | None = None
         self._fed_s = 0.0  # of audio since the last commit
         self._open: deque[float] = deque()  # commits without an answer: seconds of audio of each
         self._interims: dict[str, str] = {}  # by item
@@ -126,7 +130,7 @@ class OpenAIStreamingSTTService(SaysWhat, AnsweringSTTService, OpenAIRealtimeSTT
         if self._broken or self._disconnecting:
             return
         if message["type"] == "session.update":
-            message["session"]["audio"]["input"]["format"] = MULAW
+            message["session"]["audio"]["input"]["format"] = MULAW if self._mulaw else PCM
         elif not self._session_ready:
             self._held.append(message)
             return
@@ -142,20 +146,35 @@ class OpenAIStreamingSTTService(SaysWhat, AnsweringSTTService, OpenAIRealtimeSTT
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Send `audio` (int16 mono at the service's rate); answers come by the socket."""
         if not self._broken:
-            audio = await self._resampler.resample(audio, self.sample_rate, g711.RATE_HZ)
-            self._preroll += g711.encode(audio[: len(audio) & ~1])
+            self._preroll += self._wired(audio[: len(audio) & ~1])
             if self._user_speaking or self._server_vad_enabled:
                 await self._append()
             else:
-                del self._preroll[:-PREROLL]
+                del self._preroll[: -round(PREROLL_S * self._bytes_a_s)]
         yield None
 
+    @property
+    def _mulaw(self) -> bool:
+        """A telephone's sound goes as it is, any other as PCM."""
+        return bool(self.sample_rate == g711.RATE_HZ)
+
+    @property
+    def _bytes_a_s(self) -> int:
+        return g711.RATE_HZ if self._mulaw else 2 * PCM_HZ
+
+    def _wired(self, pcm16: bytes) -> bytes:
+        if self._mulaw:
+            return g711.encode(pcm16)
+        if self._to_pcm is None:
+            self._to_pcm = Converted(self.sample_rate, PCM_HZ)
+        return self._to_pcm.feed(pcm16)
+
     async def _append(self) -> None:
-        mulaw = bytes(self._preroll)
+        audio = bytes(self._preroll)
         self._preroll.clear()
-        self._fed_s += len(mulaw) / g711.RATE_HZ
-        self._stt_usage_pending_seconds += len(mulaw) / g711.RATE_HZ
-        payload = base64.b64encode(mulaw).decode()
+        self._fed_s += len(audio) / self._bytes_a_s
+        self._stt_usage_pending_seconds += len(audio) / self._bytes_a_s
+        payload = base64.b64encode(audio).decode()
         await self._ws_send({"type": "input_audio_buffer.append", "audio": payload})
 
     def _record_stt_audio_usage(self, audio: bytes | bytearray) -> None:

@@ -18,7 +18,7 @@ from pipecat.services.settings import TTSSettings
 from pipecat.services.tts_service import TTSService
 
 from telebot.audio.g711 import RATE_HZ
-from telebot.audio.resample import ToPhone
+from telebot.audio.resample import ToRate
 from telebot.audio.wav import NoWav
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.providers.probing import get_json, listed
@@ -30,7 +30,9 @@ from telebot.providers.vendor import check_known, vendor_url
 VENDOR = "PIPER"
 URL = "http://127.0.0.1:5000"
 SCALES = ("length_scale", "noise_scale", "noise_w_scale")
-OPTIONS = ("voice", "speaker", "speaker_id", *SCALES, "base_url")
+# of a wide line: the line's own rate, so that a voice's audio is brought to another once
+WIDE: Mapping[str, Mapping[str, Any]] = {"tts": {"rate_hz": 24_000}}
+OPTIONS = ("voice", "speaker", "speaker_id", *SCALES, "base_url", *WIDE["tts"])
 # where text is spoken: of newer servers, and of those before them
 PATHS = ("/synthesize", "/")
 
@@ -46,18 +48,20 @@ class PiperServer:
     def close(self) -> None:
         """The connections are the process's."""
 
-    async def speak(self, asked: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Spoken audio, int16 mono at 8 kHz, as it comes. Raises one of `rest.FAILURES`."""
-        to_phone: ToPhone | None = None
+    async def speak(
+        self, asked: Mapping[str, Any], to_hz: int = RATE_HZ
+    ) -> AsyncGenerator[bytes, None]:
+        """Spoken audio, int16 mono at `to_hz`, as it comes. Raises one of `rest.FAILURES`."""
+        to_rate: ToRate | None = None
         async with self._answer(asked) as answer:
             try:
                 async for pcm16, rate_hz in unwrapped(answer.content.iter_any()):
-                    to_phone = to_phone or ToPhone(rate_hz)
-                    if audio := to_phone.feed(pcm16):
+                    to_rate = to_rate or ToRate(rate_hz, to_hz)
+                    if audio := to_rate.feed(pcm16):
                         yield audio
             except NoWav as error:
                 raise ProviderError(f"piper sends {error}") from error
-            if to_phone is not None and (rest := to_phone.feed(b"", last=True)):
+            if to_rate is not None and (rest := to_rate.feed(b"", last=True)):
                 yield rest
 
     @asynccontextmanager
@@ -77,28 +81,32 @@ class PiperServer:
 class PiperTTSService(TTSService):
     """Speaks by a Piper server. `asked` is sent with every text (voice, speaker, scales)."""
 
-    def __init__(self, server: PiperServer, asked: Mapping[str, Any]) -> None:
+    def __init__(
+        self, server: PiperServer, asked: Mapping[str, Any], rate_hz: int = RATE_HZ
+    ) -> None:
         super().__init__(
             push_start_frame=True,
             push_stop_frames=True,
-            sample_rate=RATE_HZ,
+            sample_rate=rate_hz,
             max_consecutive_zero_audio_contexts=0,  # "..." has no sound and is no fault
             settings=TTSSettings(model=None, voice=asked.get("voice"), language=None),
         )
         self._server = server
         self._asked = dict(asked)
+        self._rate_hz = rate_hz
 
     def can_generate_metrics(self) -> bool:
         return True
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
-        """8 kHz audio frames, or an ErrorFrame with the category of the failure."""
+        """Audio frames of its rate, or an ErrorFrame with the category of the failure."""
         await self.start_tts_usage_metrics(text)
         try:
-            async with aclosing(self._server.speak({**self._asked, "text": text})) as spoken:
+            asked = {**self._asked, "text": text}
+            async with aclosing(self._server.speak(asked, self._rate_hz)) as spoken:
                 async for audio in spoken:
                     await self.stop_ttfb_metrics()
-                    yield TTSAudioRawFrame(audio, RATE_HZ, 1, context_id=context_id)
+                    yield TTSAudioRawFrame(audio, self._rate_hz, 1, context_id=context_id)
         except FAILURES as error:
             yield error_frame("piper", error)
         finally:
@@ -115,8 +123,9 @@ def build_tts(options: Mapping[str, Any], resources: Resources) -> PiperTTSServi
             raise ProviderConfigError(f"piper: {name} is {value!r}; write a number, 1 is usual")
     url = vendor_url(options, resources.environ, VENDOR, URL)
     server = resources.kept(f"piper {url}", lambda: PiperServer(url, resources.http()))
-    asked = {n: v for n, v in options.items() if n != "base_url" and v is not None}
-    return PiperTTSService(server, asked)
+    ours = ("base_url", *WIDE["tts"])
+    asked = {n: v for n, v in options.items() if n not in ours and v is not None}
+    return PiperTTSService(server, asked, int(options.get("rate_hz", RATE_HZ)))
 
 
 async def probe(kind: str, options: Mapping[str, Any], resources: Resources) -> None:

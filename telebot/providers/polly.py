@@ -23,6 +23,9 @@ VENDOR = "POLLY"
 TTS = "telebot.providers.polly_tts:PollyTTSService"
 ENGINE = "neural"  # the more natural "generative" takes longer to begin
 VOICE = "Joanna"
+# of a wide line: the most of PCM that it gives
+# (https://docs.aws.amazon.com/polly/latest/dg/API_SynthesizeSpeech.html)
+WIDE: Mapping[str, Mapping[str, Any]] = {"tts": {"options": {"sample_rate": 16_000}}}
 PAGES = 20
 
 

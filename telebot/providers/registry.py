@@ -20,7 +20,7 @@ import structlog
 
 from telebot.call.errors import ProviderConfigError
 from telebot.providers.resources import Resources
-from telebot.providers.vendor import build_vendor_service, near, vendor_of
+from telebot.providers.vendor import build_vendor_service, near, vendor_of, widened
 
 if TYPE_CHECKING:
     from pipecat.services.llm_service import LLMService
@@ -38,8 +38,8 @@ Kind = Literal["stt", "tts", "llm", "realtime"]
 Spec = str | Mapping[str, Any]
 
 # name → a function (options, resources) → service. Its module may have
-# `async probe(kind, options, resources)`, which asks the vendor whether the key, the model and the
-# voice are good.
+# `async probe(kind, options, resources)`, which asks the vendor whether key, model and voice are
+# good, and `WIDE`: by kind the options of a wide line (`audio/line.py`; without, 8 kHz there too).
 PROVIDERS: dict[Kind, dict[str, str]] = {
     "stt": {
         "local": "telebot.providers.local_stt:build",
@@ -161,14 +161,14 @@ def vendors() -> set[str]:
     return {name for names in PROVIDERS.values() for name in names} - OURS
 
 
-def build_stt(spec: Spec, resources: Resources) -> STTService:
-    """The recogniser of an agent's `speech.stt`; takes 8 kHz int16 audio. Errors as in `build`."""
-    return cast("STTService", build("stt", spec, resources))
+def build_stt(spec: Spec, resources: Resources, *, wide: bool = False) -> STTService:
+    """The recogniser of an agent's `speech.stt`; int16 at its `sample_rate`. Errors as `build`."""
+    return cast("STTService", build("stt", spec, resources, wide=wide))
 
 
-def build_tts(spec: Spec, resources: Resources) -> TTSService:
-    """The voice of an agent's `speech.tts`; gives 8 kHz int16 where the vendor can."""
-    return cast("TTSService", build("tts", spec, resources))
+def build_tts(spec: Spec, resources: Resources, *, wide: bool = False) -> TTSService:
+    """The voice of an agent's `speech.tts`; its frames say at which rate they are."""
+    return cast("TTSService", build("tts", spec, resources, wide=wide))
 
 
 def build_llm(spec: Spec, resources: Resources) -> LLMService:
@@ -176,8 +176,8 @@ def build_llm(spec: Spec, resources: Resources) -> LLMService:
     return cast("LLMService", build("llm", spec, resources))
 
 
-def build(kind: Kind, spec: Spec, resources: Resources) -> object:
-    """A new service for one call.
+def build(kind: Kind, spec: Spec, resources: Resources, *, wide: bool = False) -> object:
+    """A new service for one call, whose line is a telephone's or `wide`.
 
     `spec` is a name (``local``), a name with options (``{service: deepgram, model: nova-3}``) or
     any Pipecat service: ``{service: "pipecat.services.deepgram.stt:DeepgramSTTService",
@@ -190,8 +190,10 @@ def build(kind: Kind, spec: Spec, resources: Resources) -> object:
     if gone is not None:
         raise ProviderConfigError(f"speech.{kind}: {gone}")
     if ":" in service:
-        return build_vendor_service(kind, service, options, resources.environ)
+        return build_vendor_service(kind, service, options, resources.environ, wide=wide)
     module, function = _module(kind, service)
+    if wide:
+        options = widened(options, getattr(module, "WIDE", {}).get(kind, {}))
     return getattr(module, function)(options, resources)
 
 

@@ -11,7 +11,8 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from telebot.audio import g711, levels
+from telebot.audio import levels
+from telebot.audio.line import ULAW, Form
 from telebot.providers.kept_voice import KeptVoice, Said
 from telebot.providers.link import Link
 from telebot.providers.spoken import Word
@@ -26,17 +27,23 @@ LEAST = 0.5  # of the yardstick's length in sound
 
 @dataclass(frozen=True, slots=True)
 class Repertoire:
-    """`sentences` are an agent's fixed ones, with single spaces."""
+    """`sentences` are an agent's fixed ones, with single spaces. Each form of lines has its own
+    audio of a voice."""
 
     kept: KeptVoice
     sentences: frozenset[str]
+    form: Form = ULAW
+
+    def _named(self, sound: str) -> str:
+        """A voice as lines of this form hear it."""
+        return sound if self.form is ULAW else f"{sound} {self.form.rate_hz} Hz"
 
     async def find(self, links: Sequence[Link], text: str) -> tuple[Link, Said] | None:
         """The sentence as one of these voices said it before."""
         able = [link for link in links if link.sound]
         if text not in self.sentences or not able:
             return None
-        found = await self.kept.find([link.sound for link in able], text)
+        found = await self.kept.find([self._named(link.sound) for link in able], text)
         return None if found is None else (able[found[0]], found[1])
 
     def offer(self, link: Link, text: str, utterance: Utterance, word_clock: WordClock) -> None:
@@ -44,26 +51,26 @@ class Repertoire:
         if link.sound and text in self.sentences and utterance.text == text:
             self.kept.later(self._judge(link.sound, utterance, word_clock))
 
-    def seed(self, sound: str, text: str, ulaw: bytes, word_clock: WordClock) -> None:
+    def seed(self, sound: str, text: str, audio: bytes, word_clock: WordClock) -> None:
         """Take over what was made of this voice apart from any call."""
-        if not sound or text not in self.sentences or self.kept.has(sound, text):
+        if not sound or text not in self.sentences or self.kept.has(self._named(sound), text):
             return
-        utterance = Utterance(text.split(), 0.0)
+        utterance = Utterance(text.split(), 0.0, self.form.rate_hz)
         with contextlib.suppress(Muted):
-            utterance.feed(g711.decode(ulaw))
+            utterance.feed(self.form.to_pcm(audio))
             utterance.end()
             self.kept.later(self._judge(sound, utterance, word_clock))
 
     async def _judge(self, voice: str, utterance: Utterance, word_clock: WordClock) -> None:
         words = await whole(utterance, word_clock)
         if words:
-            said = Said(g711.encode(bytes(utterance.pcm)), tuple(words))
-            self.kept.put(voice, utterance.text, said)
+            said = Said(self.form.from_pcm(bytes(utterance.pcm)), tuple(words))
+            self.kept.put(self._named(voice), utterance.text, said)
 
 
 async def whole(utterance: Utterance, word_clock: WordClock) -> Sequence[Word]:
     """The words' times where the audio says all of them; else nothing."""
-    pcm16, told = bytes(utterance.pcm), utterance.told
+    pcm16, told = utterance.narrow(), utterance.told
     yardstick = await word_clock.yardstick(utterance.words)
     if utterance.loud_s < LEAST * yardstick.seconds:
         return ()

@@ -23,6 +23,7 @@ DATA_URL = "https://users.rime.ai"
 TTS = "telebot.providers.rime_speech:RimeVoice"
 TTS_MODEL = "coda"
 TTS_VOICE = "astra"
+WIDE: Mapping[str, Mapping[str, Any]] = {"tts": {"options": {"sample_rate": 24_000}}}
 # Pipecat sends whole sentences, so each is to be spoken as it comes
 # (https://docs.rime.ai/docs/websockets-segment)
 SEGMENT = "immediate"

@@ -17,6 +17,10 @@ VENDOR = "SONIOX"
 API_URL = "https://api.soniox.com"
 STT = "telebot.providers.soniox_stt:SonioxEars"
 STT_MODEL = "stt-rt-v5"
+# of a wide line: https://soniox.com/docs/stt/rt/real-time-transcription (audio_format)
+WIDE: Mapping[str, Mapping[str, Any]] = {
+    "stt": {"options": {"sample_rate": 16_000, "audio_format": "pcm_s16le"}},
+}
 
 
 def build_stt(options: Mapping[str, Any], resources: Resources) -> Any:

@@ -1,7 +1,8 @@
 """Speechmatics: streamed recognition by its Agent STT (https://docs.speechmatics.com/api-ref/agent-stt-websocket).
 
-8 kHz PCM, the narrowest it takes; the call's own end of speech closes a segment. The service is in
-`speechmatics_stream.py`. A session costs a place of the account's quota, so a probe's is short.
+8 kHz PCM, the narrowest it takes (16 of a wide line); the call's own end of speech closes a
+segment. The service is in `speechmatics_stream.py`. A session costs a place of the account's quota,
+so a probe's is short.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ WHO = "speechmatics"
 URL = "wss://eu2.rt.speechmatics.com/v2/agent"
 STT = "telebot.providers.speechmatics_stream:PhoneSpeechmaticsSTTService"
 MODEL = "linden-1"
+WIDE: Mapping[str, Mapping[str, Any]] = {"stt": {"options": {"sample_rate": 16_000}}}
 WRONG_KEY = frozenset({"not_authorised", "not_allowed"})
 WRONG_NAME = frozenset({"invalid_model", "invalid_language", "invalid_config"})
 

@@ -1,6 +1,6 @@
 """One sentence in one voice: what came of its audio, and how many of its words that says.
 
-`chain_tts.py` feeds it and hands on what it gives back. Audio is int16 mono at 8 kHz.
+`chain_tts.py` feeds it and hands on what it gives back. Audio is int16 mono at the line's rate.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import re
 from collections.abc import Sequence
 
 from telebot.audio import levels
+from telebot.audio.resample import resample
 from telebot.providers.spoken import Word
 
 RATE_HZ = 8000
-PIECE = 320  # bytes of 20 ms
+PIECE = 320  # bytes of 20 ms of a telephone's
+PIECES_A_S = 50
 QUIET_RMS = 50  # -56 dBFS: a telephone line hums louder
 KEEP_S = 0.25  # of silence, which is a pause; more is held until sound comes after it
 MUTE_S = 1.0  # this much silence inside a sentence is no pause: the voice has fallen silent
@@ -35,9 +37,11 @@ class Muted(Exception):
 class Utterance:
     """`words` are to be said; `at_s` is where in the reply's audio they begin."""
 
-    def __init__(self, words: Sequence[str], at_s: float) -> None:
+    def __init__(self, words: Sequence[str], at_s: float, rate_hz: int = RATE_HZ) -> None:
         self.words = tuple(words)
         self.at_s = at_s
+        self.rate_hz = rate_hz
+        self._size = rate_hz // PIECES_A_S * 2
         self.pcm = bytearray()  # handed on so far
         self.loud_s = 0.0
         self.sounds_from_s = 0.0
@@ -55,15 +59,19 @@ class Utterance:
     @property
     def audio_s(self) -> float:
         """Seconds handed on."""
-        return len(self.pcm) / 2 / RATE_HZ
+        return len(self.pcm) / 2 / self.rate_hz
+
+    def narrow(self) -> bytes:
+        """What was handed on, at 8 kHz, for those who judge it."""
+        return resample(bytes(self.pcm), self.rate_hz, RATE_HZ)
 
     def feed(self, pcm16: bytes) -> bytes:
         """More audio; returns what is to be handed on. Raises `Muted`."""
-        data, out = self._rest + pcm16, bytearray()
-        cut = len(data) - len(data) % PIECE
+        data, out, size = self._rest + pcm16, bytearray(), self._size
+        cut = len(data) - len(data) % size
         self._rest = data[cut:]
-        for i in range(0, cut, PIECE):
-            self._piece(data[i : i + PIECE], out)
+        for i in range(0, cut, size):
+            self._piece(data[i : i + size], out)
             if self._quiet_s > MUTE_S:
                 break
         self.pcm += out
@@ -134,22 +142,25 @@ class Utterance:
         )
 
     def _piece(self, piece: bytes, out: bytearray) -> None:
-        level = levels.rms(piece)
+        level, piece_s = levels.rms(piece), 1 / PIECES_A_S
         if level > QUIET_RMS:
             self._level, self._loudest = level, max(level, self._loudest)
             out += self._held + piece
             self._held.clear()
             self._quiet_s = 0.0
             if not self.loud_s:
-                self.sounds_from_s = (len(self.pcm) + len(out) - PIECE) / 2 / RATE_HZ
-            self.loud_s += PIECE / 2 / RATE_HZ
-            self.sounds_until_s = (len(self.pcm) + len(out)) / 2 / RATE_HZ
+                self.sounds_from_s = self._at_s(out) - piece_s
+            self.loud_s += piece_s
+            self.sounds_until_s = self._at_s(out)
             return
-        self._quiet_s += PIECE / 2 / RATE_HZ
+        self._quiet_s += piece_s
         if self._quiet_s > KEEP_S:
             self._held += piece
         else:
             out += piece
+
+    def _at_s(self, out: bytearray) -> float:
+        return (len(self.pcm) + len(out)) / 2 / self.rate_hz
 
 
 def _plain(word: str) -> str:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from telebot.call.errors import ProviderConfigError
 
 RATE_HZ = 8000
+WIDE_HZ = {"stt": 16_000, "tts": 24_000}
 KINDS = {
     "stt": "pipecat.services.stt_service:STTService",
     "tts": "pipecat.services.tts_service:TTSService",
@@ -122,13 +123,15 @@ def build_vendor_service(
     *,
     vendor: str | None = None,
     given: Mapping[str, Any] | None = None,
+    wide: bool = False,
 ) -> Any:
     """A new instance of the Pipecat service `path` (``module:Class``); nothing is connected.
 
     Of `spec`: `api_key_env` names the variable that holds the key (default ``<VENDOR>_API_KEY``;
     null: the service needs none), `base_url` the vendor's address (default ``<VENDOR>_BASE_URL``),
     `settings` go into the service's `Settings`, `options` to its constructor. Audio is asked for
-    at 8 kHz unless `options.sample_rate` says otherwise. Raises ProviderConfigError.
+    at 8 kHz, of a `wide` line at more, unless `options.sample_rate` says otherwise. Raises
+    ProviderConfigError.
     """
     check_known("key", spec, SPEC_KEYS, path)
     service = _load(kind, path)
@@ -136,7 +139,8 @@ def build_vendor_service(
     options = _mapping(spec, "options", path)
     check_known("option", options, sorted(set(parameters) - OURS), path)
     vendor = vendor or vendor_of(path)
-    arguments: dict[str, Any] = {**_rate(path, parameters), **options, **(given or {})}
+    rate_hz = WIDE_HZ.get(kind, RATE_HZ) if wide else RATE_HZ
+    arguments: dict[str, Any] = {**_rate(path, parameters, rate_hz), **options, **(given or {})}
     arguments |= _key(parameters, spec, vendor, environ)
     arguments |= _address(parameters, spec.get("base_url") or environ.get(f"{vendor}_BASE_URL", ""))
     settings = _mapping(spec, "settings", path)
@@ -148,6 +152,15 @@ def build_vendor_service(
         raise _missing_package(path, error) from error
     except (TypeError, ValueError) as error:
         raise ProviderConfigError(f"{path} refuses its configuration: {error}") from error
+
+
+def widened(options: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:
+    """What a spec says with what makes its service hear, or speak, a wide line; its own words go
+    before them."""
+    whole, own = {**by, **options}, options.get("options") or {}
+    if "options" in by and isinstance(own, Mapping):
+        whole["options"] = {**by["options"], **own}
+    return whole
 
 
 def check_known(what: str, given: Mapping[str, Any], known: Collection[str], path: str) -> None:
@@ -232,10 +245,10 @@ def _mapping(spec: Mapping[str, Any], key: str, path: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _rate(path: str, parameters: Mapping[str, inspect.Parameter]) -> dict[str, int]:
+def _rate(path: str, parameters: Mapping[str, inspect.Parameter], rate_hz: int) -> dict[str, int]:
     if "sample_rate" not in parameters:
         return {}
-    return {"sample_rate": ONLY_RATE_HZ.get(path.partition(":")[0], RATE_HZ)}
+    return {"sample_rate": ONLY_RATE_HZ.get(path.partition(":")[0], rate_hz)}
 
 
 def _key(

@@ -19,7 +19,7 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 
-from telebot.audio.resample import ToPhone
+from telebot.audio.resample import ToRate
 from telebot.providers.chain import Inbox, LinkFailed
 from telebot.providers.failure import Cause, Failure
 from telebot.providers.frames import Word, WordTimesFrame
@@ -78,7 +78,7 @@ class Part:
         self._port = port
         self._word_clock = word_clock
         self._clock = clock
-        self._to_phone: ToPhone | None = None
+        self._to_rate: ToRate | None = None
         self._base_ns: int | None = None
         self._begins: Frame | None = None
         self._told = port.link.timed
@@ -158,12 +158,12 @@ class Part:
             self.utterance.tell([Word(at_s, at_s, frame.text)])
 
     async def _audio(self, frame: TTSAudioRawFrame) -> None:
-        if self._to_phone is None or self._to_phone.rate_hz != frame.sample_rate:
-            self._to_phone = ToPhone(frame.sample_rate)
+        if self._to_rate is None or self._to_rate.rate_hz != frame.sample_rate:
+            self._to_rate = ToRate(frame.sample_rate, self.utterance.rate_hz)
         if self._base_ns is None:
             self._base_ns = self._mouth.get_clock().get_time()
             await self._guess()
-        await self._hand_on(self._to_phone.feed(frame.audio))
+        await self._hand_on(self._to_rate.feed(frame.audio))
 
     async def _hand_on(self, pcm16: bytes) -> None:
         try:
@@ -189,8 +189,8 @@ class Part:
             await self._mouth.place(self.utterance, self._yardstick.result().words, again=False)
 
     async def _end(self) -> None:
-        if self._to_phone is not None:
-            await self._hand_on(self._to_phone.feed(b"", last=True))
+        if self._to_rate is not None:
+            await self._hand_on(self._to_rate.feed(b"", last=True))
         await self._mouth.hand_on(self.utterance.end())
         if not self.utterance.loud_s:
             raise LinkFailed(Failure(Cause.SILENT))
@@ -223,7 +223,7 @@ class Part:
             return False
         if missing >= MISSING:
             return True
-        pcm16 = bytes(self.utterance.pcm)
+        pcm16 = self.utterance.narrow()
         return self.utterance.abrupt and await self._word_clock.stops_early(pcm16, yardstick)
 
     async def _placed(self, *, whole: bool) -> Sequence[Word]:
@@ -232,5 +232,4 @@ class Part:
         if told or self._yardstick is None:
             return told
         yardstick = await self._yardstick
-        audio = bytes(self.utterance.pcm)
-        return await self._word_clock.place(audio, yardstick, whole=whole)
+        return await self._word_clock.place(self.utterance.narrow(), yardstick, whole=whole)

@@ -20,6 +20,7 @@ from typing import Protocol
 
 import structlog
 
+from telebot.audio.line import PHONE, Line
 from telebot.call.model import Call
 from telebot.call.ports import Clock
 from telebot.records import wav
@@ -29,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 WRITE_EVERY_S = 1.0
 TICK_S = 0.05  # calls are spread over the second, so that no write burst stalls the event loop
-MAX_WAITING_BYTES = 1 << 20  # two minutes of one channel: the disk hangs
+MAX_WAITING_TICKS = 1 << 20  # two minutes of one channel: the disk hangs
 CLOSE_S = 10.0
 _SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
@@ -55,7 +56,11 @@ class CallRecording:
     """One call's recording, as `call.ports.Recording` has it. Methods of the event loop keep
     references only; those with an underscore belong to the recorder's thread."""
 
-    def __init__(self, call_id: str, path: Path, name: str, clock: Clock) -> None:
+    def __init__(
+        self, call_id: str, path: Path, name: str, clock: Clock, line: Line = PHONE
+    ) -> None:
+        self._line = line
+        self._most_bytes = MAX_WAITING_TICKS * line.says.bytes_a_tick
         self.call_id = call_id
         self.path = path
         self.name = name  # the path below the data folder
@@ -69,23 +74,23 @@ class CallRecording:
         self._bytes_out = 0  # counted by the thread alone
         self._track: Track | None = None
 
-    def caller(self, ulaw: bytes, at_sample: int) -> None:
-        self._keep(CALLER, ulaw, at_sample)
+    def caller(self, audio: bytes, at_tick: int) -> None:
+        self._keep(CALLER, audio, at_tick)
 
-    def bot(self, ulaw: bytes, at_sample: int) -> None:
-        self._keep(BOT, ulaw, at_sample)
+    def bot(self, audio: bytes, at_tick: int) -> None:
+        self._keep(BOT, audio, at_tick)
 
     def close(self) -> None:
         self.closed = True
 
-    def _keep(self, channel: int, ulaw: bytes, at_sample: int) -> None:
+    def _keep(self, channel: int, audio: bytes, at_tick: int) -> None:
         if self.error is not None or self.closed:
             return
-        self._bytes_in += len(ulaw)
-        if self._bytes_in - self._bytes_out > MAX_WAITING_BYTES:
+        self._bytes_in += len(audio)
+        if self._bytes_in - self._bytes_out > self._most_bytes:
             self.error = "too_slow"
             return
-        self._pieces[channel].append((at_sample, ulaw))
+        self._pieces[channel].append((at_tick, audio))
 
     def is_due(self, now: float) -> bool:
         return self.closed or now >= self._due
@@ -94,12 +99,13 @@ class CallRecording:
         """Put what has come so far into the file. A fault ends the recording."""
         self._due = now + WRITE_EVERY_S
         taken = [self._taken(channel) for channel in (CALLER, BOT)]
-        self._bytes_out += sum(len(ulaw) for pieces in taken for _, ulaw in pieces)
+        self._bytes_out += sum(len(audio) for pieces in taken for _, audio in pieces)
         if self.error is not None:
             return  # said once; a disk that was full is not tried again
         try:
             if self._track is None:
-                self._track = Track(wav.create(self.path))
+                rate_hz = self._line.hears.rate_hz
+                self._track = Track(wav.create(self.path, rate_hz), self._line)
             for channel, pieces in zip((CALLER, BOT), taken, strict=True):
                 self._track.put(channel, pieces, now - self._began)
             self._track.flush(last=self.closed)
@@ -147,12 +153,12 @@ class FileRecorder:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def start(self, call: Call) -> CallRecording | None:
+    def start(self, call: Call, line: Line = PHONE) -> CallRecording | None:
         """None where the call is not to be recorded, or the recorder is closed."""
         if self._stop.is_set() or not _SAFE_ID.match(call.id) or not self._wanted(call):
             return None
         name = f"recordings/{call.created_at:%Y/%m/%d}/{call.id}.wav"
-        recording = CallRecording(call.id, self._data / name, name, self._clock)
+        recording = CallRecording(call.id, self._data / name, name, self._clock, line)
         self._finished(call.id, RecordingState.LIVE, name, None, None)
         self._live[call.id] = recording
         if self._thread is None:

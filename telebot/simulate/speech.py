@@ -14,6 +14,7 @@ from telebot.audio import g711
 from telebot.audio.resample import resample
 from telebot.providers.local_speech import LocalSpeech
 from telebot.providers.spoken import Word
+from telebot.providers.voice import VOICE_RATE_HZ
 from telebot.providers.voicing import to_float
 
 PHONE_HZ = 8000
@@ -67,11 +68,12 @@ class Speech:
     async def say(self, text: str, rate_hz: int) -> Said:
         """`text` spoken at `rate_hz`; word times count from the first sample."""
         pcm, words, at_s = bytearray(), [], 0.0
-        async for clip in self._local.tts.stream(text, rate_hz=PHONE_HZ):
+        of_hz = PHONE_HZ if rate_hz <= PHONE_HZ else VOICE_RATE_HZ
+        async for clip in self._local.tts.stream(text, rate_hz=of_hz):
             pcm += clip.pcm16
             words += [Word(at_s + w.start_s, at_s + w.end_s, w.text) for w in clip.spoken.words]
             at_s += clip.audio_s
-        return Said(resample(bytes(pcm), PHONE_HZ, rate_hz), rate_hz, tuple(words))
+        return Said(resample(bytes(pcm), of_hz, rate_hz), rate_hz, tuple(words))
 
 
 class Hearing:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from telebot.audio import g711
+from telebot.audio.line import PHONE
 from telebot.call.events import MediaSink
 from telebot.sip.caller import MARK, Caller
 from telebot.sip.feeding import Feeding
@@ -57,6 +58,7 @@ class RtpStream:
 
     lead_ms = 160  # audio for two packets of 60 ms; what is not sent yet can be cleared
     echoes_marks = True
+    line = PHONE
 
     @classmethod
     async def open(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from telebot.audio.line import PHONE
 from telebot.call.events import MediaSink
 from telebot.sip.rtp import RtpStream
 
@@ -18,6 +19,7 @@ class Wire:
     piece_ms: int | None = None
     echoes_marks = RtpStream.echoes_marks
     held = False  # by the peer: nobody hears us
+    line = PHONE
 
     def __init__(self, stream: RtpStream, hang_up: Callable[[], None]) -> None:
         self.send_audio = stream.send_audio

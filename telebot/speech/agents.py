@@ -19,6 +19,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.stt_service import STTService
 
 from telebot.agent_settings import AgentSettings
+from telebot.audio.line import PHONE, Line
 from telebot.call.errors import ConfigError, ProviderConfigError, ProviderError
 from telebot.config_file import told
 from telebot.dialog.actions import Transfer
@@ -58,13 +59,19 @@ class Agent:
     fixed: frozenset[str] = frozenset()  # the sentences that it says in every call
     reuse: Reuse | None = None  # of its models' replies
 
-    def stt(self, listener: ChainListener) -> STTService | ChainSTT:
+    def stt(self, listener: ChainListener, line: Line = PHONE) -> STTService | ChainSTT:
         """What hears a call."""
-        return cast("STTService | ChainSTT", self.chains.of(self.plans["stt"], listener))
+        made = self.chains.of(self.plans["stt"], listener, line=line)
+        return cast("STTService | ChainSTT", made)
 
-    def tts(self, listener: ChainListener) -> FrameProcessor:
+    def tts(self, listener: ChainListener, line: Line = PHONE) -> FrameProcessor:
         """What speaks in it."""
-        return self.chains.of(self.plans["tts"], listener, fixed=self.fixed)
+        return self.chains.of(self.plans["tts"], listener, fixed=self.fixed, line=line)
+
+    def line(self, of: Line) -> Line:
+        """The line of its services on a call's: a session of speech to speech, and what takes over
+        from it, hears and speaks at a telephone's band whatever the call has."""
+        return PHONE if self.plans["realtime"] else of
 
     def thinker(
         self, now: Callable[[], datetime], caller: str | None, listener: ChainListener
@@ -187,13 +194,15 @@ class AgentLoader:
             agent.phrases = await self._phrases.phrases(
                 voice.sound or _our_voice(voice.spec),
                 texts,
-                lambda: registry.build_tts(voice.spec, self._resources),
+                lambda: registry.build_tts(voice.spec, self._resources, wide=True),
             )
             self._chains.seed(voice, agent.fixed, agent.phrases.values())
         except ProviderError as error:
             log.warning("phrases by the local voice", agent=settings.agent.name, error=str(error))
             agent.phrases = await self._phrases.phrases(
-                _our_voice(LOCAL), texts, lambda: registry.build_tts(LOCAL, self._resources)
+                _our_voice(LOCAL),
+                texts,
+                lambda: registry.build_tts(LOCAL, self._resources, wide=True),
             )
         return agent
 

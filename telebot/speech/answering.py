@@ -93,10 +93,11 @@ class Answering:
         model, turns = parts.turn_model, parts.turns
         if model is None:
             return
-        audio, timeout_s = parts.ear.turn_audio(), parts.speech.turn_timeout_s
+        audio, form = parts.ear.turn_audio(), parts.ear.form
+        timeout_s = parts.speech.turn_timeout_s
 
         async def ask() -> None:
-            probability = await model.probability(audio, timeout_s)
+            probability = await model.probability(audio, timeout_s, form)
             turns.probability(1.0 if probability is None else probability, pause)
 
         self._course.effects.beside(ask(), "turn model question")

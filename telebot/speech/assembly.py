@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from telebot.agent_settings import AgentSettings
+from telebot.audio.line import PHONE, Form, Line
 from telebot.call.events import MediaWire
 from telebot.call.model import Call
 from telebot.call.ports import Clock, Recorder, Recording, WallClock
@@ -63,7 +64,7 @@ class Shared:
     wall_clock: WallClock
     ways: Callable[[Call], Ways]
     prices: Prices
-    vad: SharedVad
+    vads: dict[Form, SharedVad]
     ticker: Ticker
 
     def smart(self, agent: Agent) -> bool:
@@ -78,11 +79,17 @@ class Shared:
         later = asyncio.get_running_loop().call_later
         return Budget(limit, self.prices, carrier=call.offer.billed, clock=self.clock, later=later)
 
-    def recording(self, call: Call, agent: Agent) -> Recording | None:
+    def vad(self, form: Form) -> SharedVad:
+        """The detector of all calls whose audio has this form."""
+        if form not in self.vads:
+            self.vads[form] = self.vads[PHONE.hears].beside(form)
+        return self.vads[form]
+
+    def recording(self, call: Call, agent: Agent, line: Line) -> Recording | None:
         """A call's recording, where one is wanted."""
         records = agent.settings.call.record
         wanted = self.settings.records.recording if records is None else records
-        return self.recorder.start(call) if wanted and call.keeps_words else None
+        return self.recorder.start(call, line) if wanted and call.keeps_words else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +148,9 @@ class Assembly:
 
     def _sound(self) -> tuple[Ear, Voice]:
         """Both directions of a call's audio, and its recording where it is wanted."""
-        shared, media = self.shared, self.shared.settings.media
-        recording = shared.recording(self.call, self.agent)
-        ear = Ear(shared.clock, recording, shared.smart(self.agent))
+        shared, media, line = self.shared, self.shared.settings.media, self.wire.line
+        recording = shared.recording(self.call, self.agent, line)
+        ear = Ear(shared.clock, recording, shared.smart(self.agent), line.hears)
         if self.follows is not None and self.follows.since is not None:
             ear.stream.begin(self.follows.since)
         voice = Voice(
@@ -186,6 +193,7 @@ class Assembly:
             clock=self.shared.clock,
             now=self.shared.wall_clock,
             audience=None if self.follows is None else self.follows.audience,
+            line=self.wire.line,
         )
 
     def _pace(self) -> Pace:
@@ -201,7 +209,7 @@ class Assembly:
     def _detector(self) -> CallVad:
         speech = self.shared.settings.speech
         return CallVad(
-            self.shared.vad,
+            self.shared.vad(self.wire.line.hears),
             self.conversation.caller,
             confidence=speech.vad_confidence,
             start_s=speech.vad_start_s,

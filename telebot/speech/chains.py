@@ -7,7 +7,7 @@ A single provider of our own needs no chain and gets none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from telebot.agent_settings import AgentSpeech
 from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import PHONE, WIDE, Line
 from telebot.call.errors import ProviderConfigError, ProviderError
 from telebot.call.ports import Clock
 from telebot.providers import registry
@@ -213,12 +214,14 @@ class Chains:
             elif level == "warn":
                 log.warning("provider", kind=plan.kind, provider=plan.name, why=why)
 
-    def seed(self, voice: Plan, fixed: frozenset[str], phrases: Iterable[Phrase]) -> None:
+    def seed(self, voice: Plan, fixed: frozenset[str], phrases: Collection[Phrase]) -> None:
         """What an agent's voice has said at the start need not be paid for again in a call."""
-        if self.kept_voice is not None:
-            repertoire = Repertoire(self.kept_voice, fixed)
+        if self.kept_voice is None:
+            return
+        for form in (PHONE.says, WIDE.says):
+            repertoire = Repertoire(self.kept_voice, fixed, form)
             for phrase in phrases:
-                repertoire.seed(voice.sound, phrase.text, phrase.ulaw, self._word_clock)
+                repertoire.seed(voice.sound, phrase.text, phrase.audio(form), self._word_clock)
 
     def unwatched(self, planned: Sequence[Plan], *, budget: bool) -> str | None:
         """What of an agent's wishes cannot be kept, because these links need no chain."""
@@ -251,13 +254,15 @@ class Chains:
         *,
         fixed: frozenset[str] = frozenset(),
         reuse: Reuse | None = None,
+        line: Line = PHONE,
     ) -> FrameProcessor:
-        """The processor for these links in one call; `brain` builds the dialog brain. `fixed` are
-        sentences that a voice need not say twice, `reuse` is of models' replies."""
+        """The processor for these links in one call on such a `line`; `brain` builds the dialog
+        brain. `fixed` are sentences that a voice need not say twice, `reuse` is of models'
+        replies."""
         kind = planned[0].kind
         if len(planned) == 1 and planned[0].alone:
-            return self._service(planned[0], brain)
-        links = [self._link(plan, brain) for plan in planned]
+            return self._service(planned[0], brain, line)
+        links = [self._link(plan, brain, line) for plan in planned]
         chain: Chain
         if kind == "stt":
             chain = ChainSTT(links, listener, self._clock)
@@ -265,8 +270,10 @@ class Chains:
             chain = ChainLLM(links, listener, self._clock)
             chain.reuse = reuse
         else:
-            kept = Repertoire(self.kept_voice, fixed) if self.kept_voice and fixed else None
-            chain = ChainTTS(links, listener, self._clock, self._word_clock, kept)
+            kept = (
+                Repertoire(self.kept_voice, fixed, line.says) if self.kept_voice and fixed else None
+            )
+            chain = ChainTTS(links, listener, self._clock, self._word_clock, kept, form=line.says)
         return chain
 
     def realtime(
@@ -287,7 +294,7 @@ class Chains:
             return heard.text
 
         return ChainRealtime(
-            [self._link(plan, None) for plan in planned],
+            [self._link(plan, None, PHONE) for plan in planned],
             listener,
             self._clock,
             self._word_clock,
@@ -297,10 +304,10 @@ class Chains:
             keyed=keyed,
         )
 
-    def _link(self, plan: Plan, brain: Callable[[], FrameProcessor] | None) -> Link:
+    def _link(self, plan: Plan, brain: Callable[[], FrameProcessor] | None, line: Line) -> Link:
         return Link(
             plan.name,
-            lambda: self._service(plan, brain),
+            lambda: self._service(plan, brain, line),
             self._breaker(plan),
             plan.patience,
             whole=plan.name == DIALOG,
@@ -309,10 +316,13 @@ class Chains:
             pace=self.pacing.of(plan.name, plan.account),
         )
 
-    def _service(self, plan: Plan, brain: Callable[[], FrameProcessor] | None) -> FrameProcessor:
+    def _service(
+        self, plan: Plan, brain: Callable[[], FrameProcessor] | None, line: Line
+    ) -> FrameProcessor:
         if plan.name == DIALOG:
             if brain is None:
                 raise ProviderConfigError("only a call has a brain")
             return brain()
         resources = plan.resources or self.resources
-        return cast("FrameProcessor", registry.build(plan.kind, plan.spec, resources))
+        made = registry.build(plan.kind, plan.spec, resources, wide=line is WIDE)
+        return cast("FrameProcessor", made)

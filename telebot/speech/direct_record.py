@@ -1,13 +1,13 @@
 """What a direct session leaves in the records: a call's states, events, turns, uses, and its
-recording at the telephone's band.
-"""
+recording."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from telebot.audio.wideband import Narrow
+from telebot.audio.line import PHONE, TICKS_PER_S, ULAW, Form, Line
+from telebot.audio.wideband import Converted, Narrow
 from telebot.call.model import Call, State, Turn, TurnLatency, Usage, WireEvent
 from telebot.call.ports import CallLog, Clock, Recording, WallClock
 from telebot.providers.direct import Used
@@ -16,7 +16,6 @@ from telebot.speech.budget import Budget
 from telebot.speech.chains import Plan
 from telebot.speech.direct_reply import DirectReply
 
-PHONE_HZ = 8000
 JUMP_S = 0.3  # audio that is this far from where it should be: nothing was sent in between
 
 
@@ -35,6 +34,7 @@ class DirectOutside:
     end: Callable[[str], None]  # the session is over, for a termination reason
     start_recording: Callable[[], Recording | None] = lambda: None
     budget: Budget | None = None
+    line: Line = PHONE  # in whose forms it is recorded
 
 
 @dataclass(slots=True)
@@ -44,12 +44,14 @@ class DirectRecord:
     outside: DirectOutside
     began: float | None = None
     recording: Recording | None = None
-    _in: Narrow = field(init=False)
-    _out: Narrow = field(init=False)
+    _in: Narrow | Converted = field(init=False)
+    _out: Narrow | Converted = field(init=False)
     _recorded: int = 0
 
     def __post_init__(self) -> None:
-        self._in, self._out = Narrow(self.outside.rate_hz), Narrow(self.outside.rate_hz)
+        rate_hz, line = self.outside.rate_hz, self.outside.line
+        self._in = _to(rate_hz, line.hears)
+        self._out = _to(rate_hz, line.says)
 
     def begin(self) -> None:
         """Its time is counted from now."""
@@ -111,15 +113,21 @@ class DirectRecord:
         recording = self.recording
         if recording is None or self.began is None:
             return
-        ulaw = self._in.feed(pcm16)
-        at = round((self.outside.clock() - self.began) * PHONE_HZ) - len(ulaw)
-        if abs(at - self._recorded) > JUMP_S * PHONE_HZ:
+        audio = self._in.feed(pcm16)
+        ticks = self.outside.line.hears.ticks(audio)
+        at = round((self.outside.clock() - self.began) * TICKS_PER_S) - ticks
+        if abs(at - self._recorded) > JUMP_S * TICKS_PER_S:
             self._recorded = max(0, at)
-        recording.caller(ulaw, self._recorded)
-        self._recorded += len(ulaw)
+        recording.caller(audio, self._recorded)
+        self._recorded += ticks
 
     def bot(self, pcm16: bytes, played_at: float) -> None:
         """The vendor's audio, as it is played."""
         if self.recording is not None and self.began is not None:
-            at = max(0, round((played_at - self.began) * PHONE_HZ))
+            at = max(0, round((played_at - self.began) * TICKS_PER_S))
             self.recording.bot(self._out.feed(pcm16), at)
+
+
+def _to(rate_hz: int, form: Form) -> Narrow | Converted:
+    """From the client's rate to that of the record's line."""
+    return Narrow(rate_hz) if form is ULAW else Converted(rate_hz, form.rate_hz, form.bytes_a_tick)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pipecat.pipeline.pipeline import Pipeline
 
 from telebot.audio import music
+from telebot.audio.line import PHONE, Line
 from telebot.call.admission import Admission
 from telebot.call.events import MediaWire
 from telebot.call.model import Call
@@ -65,7 +66,7 @@ class Speech:
         self._agents = agents
         self._admission = admission
         self.log = call_log
-        self.vad = SharedVad()
+        self.vads = {PHONE.hears: SharedVad()}  # by the form of what they hear
         self._shared = Shared(
             settings=settings,
             recorder=recorder,
@@ -73,7 +74,7 @@ class Speech:
             wall_clock=wall_clock,
             ways=ways,
             prices=Prices(price, settings.records.currency),
-            vad=self.vad,
+            vads=self.vads,
             ticker=Ticker(settings.media.piece_ms / 1000, clock),
         )
         self.turn_model = turn_model
@@ -188,6 +189,6 @@ class Speech:
         """What a call of this agent may cost."""
         return self._shared.budget(call, agent)
 
-    def recording(self, call: Call, agent: Agent) -> Recording | None:
+    def recording(self, call: Call, agent: Agent, line: Line) -> Recording | None:
         """A call's recording, where one is wanted."""
-        return self._shared.recording(call, agent)
+        return self._shared.recording(call, agent, line)

@@ -5,12 +5,13 @@ Nothing else is said meanwhile; whoever wants to speak stops it first.
 
 from __future__ import annotations
 
-from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import TICKS_PER_S, ULAW
 from telebot.audio.music import loop
+from telebot.audio.resample import resample
 from telebot.speech.voice import Voice
 
-PIECE = RATE_HZ
-AHEAD = RATE_HZ // 2  # the next piece is there before the last one is played
+PIECE = TICKS_PER_S
+AHEAD = TICKS_PER_S // 2  # the next piece is there before the last one is played
 
 
 class Music:
@@ -41,5 +42,12 @@ class Music:
         tune = loop()
         piece = tune[self._at : self._at + PIECE]
         self._at = (self._at + len(piece)) % len(tune)
-        self._voice.say(piece)
+        self._voice.say(self._formed(piece))
         self._voice.then(self._voice.queued - min(AHEAD, len(piece)), self._more)
+
+    def _formed(self, ulaw: bytes) -> bytes:
+        """As the line wants it: the tune is one for telephones."""
+        form = self._voice.form
+        if form is ULAW:
+            return ulaw
+        return form.from_pcm(resample(ULAW.to_pcm(ulaw), ULAW.rate_hz, form.rate_hz))

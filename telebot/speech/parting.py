@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import TICKS_PER_S
 from telebot.speech.closing import Closing
 from telebot.speech.parts import Parts
 from telebot.speech.reply import Reply
@@ -58,4 +58,4 @@ class Parting:
         end = reply.sentence_end(self._from, parts.voice.queued)
         if end is None:
             return LOOK_EVERY_S
-        return 0.0 if played >= end else max(LEAST_S, (end - played) / RATE_HZ)
+        return 0.0 if played >= end else max(LEAST_S, (end - played) / TICKS_PER_S)

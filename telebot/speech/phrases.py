@@ -1,8 +1,8 @@
 """Phrases an agent says word for word every time: made once with its own voice, kept, ready to go.
 
-Any Pipecat TTS service makes them, through a small pipeline of its own at start. They are kept in a
-folder by voice and text, so that a paid voice is asked once; servers may share it
-(`speech.phrases_folder`), and several write at once.
+Any Pipecat TTS service makes them, through a small pipeline of its own at start, for the telephone
+and for a wide line at once. They are kept in a folder by voice and text, so that a paid voice is
+asked once; servers may share it (`speech.phrases_folder`), and several write at once.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
+    OutputAudioRawFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.services.tts_service import TTSService
 
+from telebot.audio.line import TICKS_PER_S, ULAW, WIDE, Form
+from telebot.audio.resample import ToForm, resample
 from telebot.call.errors import ProviderError
 from telebot.providers.frames import WordTimesFrame
 from telebot.speech.pipeline import CallPipeline
@@ -33,7 +36,9 @@ from telebot.speech.script import Script
 from telebot.speech.transport import PhoneOutput
 
 MAKE_TIMEOUT_S = 20.0
-MAX_AUDIO = 60 * 8000  # a phrase longer than a minute is not one
+MAX_AUDIO = 60 * TICKS_PER_S  # a phrase longer than a minute is not one
+WIDE_TICK = WIDE.says.bytes_a_tick
+FORMS = "mu-law, 24 kHz"  # in a file: a server that knows no wide lines must not read it
 DAY_S = 86_400.0
 FORGOTTEN_S = 90 * DAY_S  # what no server has asked for in that time is removed
 log = structlog.get_logger()
@@ -41,11 +46,21 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Phrase:
-    """Something said word for word. `words` are (start s, end s, word) where they are timed."""
+    """Something said word for word. `words` are (start s, end s, word) where they are timed. `wide`
+    is the same for a wide line."""
 
     text: str
     ulaw: bytes
     words: list[tuple[float, float, str]] = field(default_factory=list)
+    wide: bytes = field(default=b"", repr=False)
+
+    def audio(self, form: Form) -> bytes:
+        """As a line says it."""
+        if form is ULAW:
+            return self.ulaw
+        if form is WIDE.says and self.wide:
+            return self.wide
+        return form.from_pcm(resample(ULAW.to_pcm(self.ulaw), ULAW.rate_hz, form.rate_hz))
 
     def place(self, script: Script, position: int) -> None:
         """Put the phrase into a reply's script, its audio beginning at `position`."""
@@ -59,17 +74,18 @@ class _Collector:
     """Takes what a TTS service says of one phrase."""
 
     def __init__(self) -> None:
-        self.ulaw = bytearray()
+        self.ulaw, self.wide = bytearray(), bytearray()
         self.words: list[tuple[float, float, str]] = []
         self.done = asyncio.Event()
 
     def reply_started(self) -> None:
         self.ulaw.clear()
+        self.wide.clear()
         self.words.clear()
         self.done.clear()
 
     def reply_words(self, frame: WordTimesFrame) -> None:
-        at = len(self.ulaw) / 8000 if frame.at_s is None else frame.at_s
+        at = len(self.ulaw) / TICKS_PER_S if frame.at_s is None else frame.at_s
         if frame.replaces:
             self.words = [word for word in self.words if word[0] < at]
         self.words += [(at + word.start_s, at + word.end_s, word.text) for word in frame.words]
@@ -77,13 +93,18 @@ class _Collector:
     def reply_text(self, text: str, position_s: float | None) -> None:
         return None
 
-    def reply_audio(self, ulaw: bytes) -> None:
+    def reply_audio(self, audio: bytes) -> None:
         if len(self.ulaw) < MAX_AUDIO:
-            self.ulaw += ulaw
+            self.ulaw += audio
+
+    def wide_audio(self, pcm16: bytes) -> None:
+        if len(self.wide) < MAX_AUDIO * WIDE_TICK:
+            self.wide += pcm16
 
     def reply_taken_back(self, at_s: float) -> float | None:
-        del self.ulaw[int(at_s * 8000) :]
-        return len(self.ulaw) / 8000
+        left = int(at_s * TICKS_PER_S)
+        del self.ulaw[left:], self.wide[left * WIDE_TICK :]
+        return len(self.ulaw) / TICKS_PER_S
 
     def reply_ended(self) -> None:
         self.done.set()
@@ -92,12 +113,33 @@ class _Collector:
         return None
 
 
+class _BothOutputs(PhoneOutput):
+    """The pipeline's end for a telephone, and for a wide line beside it."""
+
+    def __init__(self, collector: _Collector) -> None:
+        super().__init__(collector)
+        self._collector = collector
+        self._to_wide: ToForm | None = None
+
+    def _audio(self, frame: OutputAudioRawFrame) -> None:
+        super()._audio(frame)
+        if self._to_wide is None or self._to_wide.rate_hz != frame.sample_rate:
+            self._to_wide = ToForm(frame.sample_rate, WIDE.says)
+        self._collector.wide_audio(self._to_wide.feed(frame.audio))
+
+    def _flush(self) -> None:
+        super()._flush()
+        if self._to_wide is not None:
+            self._collector.wide_audio(self._to_wide.feed(b"", last=True))
+            self._to_wide = None
+
+
 class PhraseMaker:
     """Makes phrases with one TTS service. Raises `ProviderError` when the service does not."""
 
     def __init__(self, tts: TTSService) -> None:
         self._collector = _Collector()
-        self._pipeline = CallPipeline(Pipeline([tts, PhoneOutput(self._collector)]))
+        self._pipeline = CallPipeline(Pipeline([tts, _BothOutputs(self._collector)]), line=WIDE)
 
     async def make(self, texts: Mapping[str, str]) -> dict[str, Phrase]:
         """Every text by its name."""
@@ -124,7 +166,8 @@ class PhraseMaker:
             await collector.done.wait()
         if not collector.ulaw:
             raise ProviderError("the voice made no audio")
-        return Phrase(text, bytes(collector.ulaw), list(collector.words))
+        whole = bytes(collector.ulaw), list(collector.words), bytes(collector.wide)
+        return Phrase(text, *whole)
 
 
 class PhraseStore:
@@ -163,10 +206,13 @@ class PhraseStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         for phrase in phrases.values():
             path = self._path(voice, phrase.text)
-            head = json.dumps({"text": phrase.text, "words": phrase.words}).encode()
+            told = {"text": phrase.text, "words": phrase.words}
+            sizes = {"ulaw": len(phrase.ulaw), "wide": len(phrase.wide)}
+            head = json.dumps({**told, **sizes}).encode()
             partial = path.with_suffix(f".{token_hex(8)}.part")  # nobody else's
             try:
-                partial.write_bytes(len(head).to_bytes(4, "big") + head + phrase.ulaw)
+                sound = phrase.ulaw + phrase.wide
+                partial.write_bytes(len(head).to_bytes(4, "big") + head + sound)
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
@@ -181,7 +227,7 @@ class PhraseStore:
                         path.unlink()
 
     def _path(self, voice: str, text: str) -> Path:
-        digest = hashlib.sha256(f"{voice}\0{text}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{voice}\0{text}\0{FORMS}".encode()).hexdigest()
         return self._folder / f"{digest[:32]}.phrase"
 
     @staticmethod
@@ -191,13 +237,15 @@ class PhraseStore:
             size = int.from_bytes(raw[:4], "big")
             head = json.loads(raw[4 : 4 + size])
             words = [(float(start), float(end), str(word)) for start, end, word in head["words"]]
+            wide_at = 4 + size + int(head["ulaw"])
+            fits = head["text"] == text and len(raw) == wide_at + int(head["wide"])
         except (OSError, ValueError, KeyError, TypeError):
             return None  # not there, or spoilt: made again
-        ulaw = raw[4 + size :]
-        if head.get("text") != text or not ulaw:
+        ulaw, wide = raw[4 + size : wide_at], raw[wide_at:]
+        if not fits or not ulaw:
             return None
         _wanted(path)
-        return Phrase(text, ulaw, words)
+        return Phrase(text, ulaw, words, wide)
 
 
 def _wanted(path: Path) -> None:

@@ -17,7 +17,7 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.utils.asyncio.task_manager import TaskManager
 from pipecat.workers.base_worker import WorkerParams
 
-from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import PHONE, Line
 
 CANCEL_TIMEOUT_S = 5.0
 
@@ -31,6 +31,7 @@ class CallPipeline:
         *,
         on_started: Callable[[], Awaitable[None]] | None = None,
         on_error: Callable[[ErrorFrame], None] | None = None,
+        line: Line = PHONE,
     ) -> None:
         self._started = asyncio.Event()
         self._on_started = on_started
@@ -43,7 +44,9 @@ class CallPipeline:
             idle_timeout_secs=None,
             check_dangling_tasks=False,
             cancel_timeout_secs=CANCEL_TIMEOUT_S,
-            params=PipelineParams(audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=RATE_HZ),
+            params=PipelineParams(
+                audio_in_sample_rate=line.hears.rate_hz, audio_out_sample_rate=line.says.rate_hz
+            ),
         )
         self._worker.add_event_handler("on_pipeline_started", self._pipeline_started)
         self._worker.add_event_handler("on_pipeline_error", self._pipeline_error)

@@ -1,7 +1,7 @@
 """What the bot says, against what the caller has heard of it: the play-out clock of one call.
 
-Pure bookkeeping, no I/O; time is handed in. Positions count mu-law bytes of bot audio since the
-call began (8000 a second), so a position is a moment of what the bot says. Audio leaves at most
+Pure bookkeeping, no I/O; time is handed in. Positions count ticks of bot audio since the call
+began (8000 a second), so a position is a moment of what the bot says. Audio leaves at most
 `lead` ahead of its play-out; what has been sent and not yet played lies in the carrier's buffer
 and can be taken back by its clear. Sent audio is kept a little while, to be said again from the
 start of the word at which it was cut.
@@ -9,20 +9,21 @@ start of the word at which it was cut.
 
 from __future__ import annotations
 
-from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import TICKS_PER_S, ULAW, Form
 
-KEEP = 2 * RATE_HZ  # how much played audio is kept for saying it again
+KEEP = 2 * TICKS_PER_S  # how much played audio is kept for saying it again
 
 
 class PlayOut:
-    """One call's bot audio: queued, sent, played. `piece` and `lead` are in bytes (samples)."""
+    """One call's bot audio: queued, sent, played. `piece` and `lead` are in ticks."""
 
-    def __init__(self, piece: int, lead: int) -> None:
+    def __init__(self, piece: int, lead: int, form: Form = ULAW) -> None:
+        self._tick = form.bytes_a_tick
         self._piece = piece
-        self._lead_s = lead / RATE_HZ
+        self._lead_s = lead / TICKS_PER_S
         self._keep = lead + piece + KEEP
         self._content = bytearray()
-        self._base = 0  # position of the first byte kept
+        self._base = 0  # position of the first audio kept
         self.cursor = 0  # next position to send
         self.end = 0.0  # clock time at which everything sent is played
         self.held = False
@@ -31,10 +32,11 @@ class PlayOut:
     @property
     def queued(self) -> int:
         """Position after the last audio that was appended."""
-        return self._base + len(self._content)
+        return self._base + len(self._content) // self._tick
 
-    def append(self, ulaw: bytes) -> None:
-        self._content += ulaw
+    def append(self, audio: bytes) -> None:
+        """Whole ticks."""
+        self._content += audio
 
     def complete(self) -> None:
         """What is appended now is the end of an utterance: its last piece need not be whole."""
@@ -42,7 +44,7 @@ class PlayOut:
 
     def played(self, now: float) -> int:
         """Position that the caller hears now, by the clock."""
-        return self.cursor - max(0, int((self.end - now) * RATE_HZ))
+        return self.cursor - max(0, int((self.end - now) * TICKS_PER_S))
 
     def idle(self, now: float) -> bool:
         """Everything appended was sent and played."""
@@ -55,14 +57,14 @@ class PlayOut:
             return pieces
         while self.cursor < self.queued and self.end - now < self._lead_s:
             left = self.queued - self.cursor
-            late = self.end - now < self._piece / RATE_HZ
+            late = self.end - now < self._piece / TICKS_PER_S
             if left < self._piece and not late and self.queued > self._complete:
                 break  # more may come to fill the piece
             size = min(self._piece, left)
-            start = self.cursor - self._base
-            pieces.append(bytes(self._content[start : start + size]))
+            start = (self.cursor - self._base) * self._tick
+            pieces.append(bytes(self._content[start : start + size * self._tick]))
             self.cursor += size
-            self.end = max(self.end, now) + size / RATE_HZ
+            self.end = max(self.end, now) + size / TICKS_PER_S
         if pieces:
             self._forget()
         return pieces
@@ -79,14 +81,15 @@ class PlayOut:
 
     def drop(self, position: int = 0) -> None:
         """What was not sent, and lies behind `position`, is never said."""
-        del self._content[max(self.cursor, position) - self._base :]
+        del self._content[(max(self.cursor, position) - self._base) * self._tick :]
 
     def between(self, start: int, stop: int) -> bytes:
         """The audio from position `start` to `stop`, as far as it is kept."""
-        return bytes(self._content[max(0, start - self._base) : max(0, stop - self._base)])
+        first, last = max(0, start - self._base), max(0, stop - self._base)
+        return bytes(self._content[first * self._tick : last * self._tick])
 
     def _forget(self) -> None:
         spare = self.cursor - self._base - self._keep
         if spare > KEEP:  # in large steps: shifting a bytearray costs
-            del self._content[:spare]
+            del self._content[: spare * self._tick]
             self._base += spare

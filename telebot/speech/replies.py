@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from pipecat.processors.aggregators.llm_context import LLMContext
 
-from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import TICKS_PER_S
 from telebot.call.model import Turn
 from telebot.call.ports import Clock, WallClock
 from telebot.providers.frames import WordTimesFrame
@@ -22,8 +22,8 @@ from telebot.speech.reply import Filler, Reply
 from telebot.speech.script import Script
 from telebot.speech.voice import Voice
 
-NEARLY_OVER = RATE_HZ  # a reply with less than this left (1 s) is as good as said
-COUNTS_AFTER = RATE_HZ // 2  # a reply heard this long counts, whatever its words are
+NEARLY_OVER = TICKS_PER_S  # a reply with less than this left (1 s) is as good as said
+COUNTS_AFTER = TICKS_PER_S // 2  # a reply heard this long counts, whatever its words are
 
 
 class Listener(Protocol):
@@ -90,7 +90,7 @@ class Replies:
             self._voice.release()  # of a contest over a reply that came to nothing
         reply.start = self._voice.queued
         phrase.place(reply.script, reply.start)
-        self._voice.say(phrase.ulaw)
+        self._voice.say(phrase.audio(self._voice.form))
         self._ended(reply)
         self._listener.reply_begins(reply)
         return reply
@@ -101,10 +101,10 @@ class Replies:
         reply = self.current
         if reply is None or reply.audible or self._voice.held:
             return
-        start, script = self._voice.queued, Script()
+        start, script, audio = self._voice.queued, Script(), phrase.audio(self._voice.form)
         phrase.place(script, start)
-        reply.filler = Filler(start, start + len(phrase.ulaw), script)
-        self._voice.say(phrase.ulaw)
+        reply.filler = Filler(start, start + self._voice.form.ticks(audio), script)
+        self._voice.say(audio)
         self._voice.finish()
 
     def drop(self, *, through_pipeline: bool, taken_back: bool) -> Reply | None:
@@ -119,7 +119,7 @@ class Replies:
         if reply is not None:
             played = min(position, self._voice.played())
             self.dropped += 1
-            self.cut_s = 0.0 if reply.start is None else max(0, played - reply.start) / RATE_HZ
+            self.cut_s = 0.0 if reply.start is None else max(0, played - reply.start) / TICKS_PER_S
             all_heard = reply.end is not None and played >= reply.end
             reply.interrupted = reply.audible and not all_heard
             self._finalise(reply, played, queued, taken_back=taken_back)
@@ -188,7 +188,7 @@ class Replies:
         if reply is not None:
             reply.add(text, position_s, self._voice.queued)
 
-    def reply_audio(self, ulaw: bytes) -> None:
+    def reply_audio(self, audio: bytes) -> None:
         reply = self._live()
         if reply is None:
             return
@@ -196,17 +196,17 @@ class Replies:
             reply.start = self._voice.queued
             reply.first_audio_at = self._clock()
             self._voice.then(reply.start + COUNTS_AFTER, lambda: self._count(reply))
-            self._voice.say(ulaw)
+            self._voice.say(audio)
             self._listener.reply_begins(reply)
         else:
-            self._voice.say(ulaw)
+            self._voice.say(audio)
 
     def reply_taken_back(self, at_s: float) -> float | None:
         reply = self._live()
         if reply is None or reply.start is None:
             return None
-        left = self._voice.take_back(reply.start + int(at_s * RATE_HZ))
-        return (left - reply.start) / RATE_HZ
+        left = self._voice.take_back(reply.start + int(at_s * TICKS_PER_S))
+        return (left - reply.start) / TICKS_PER_S
 
     def reply_ended(self) -> None:
         reply = self._live()
@@ -265,9 +265,9 @@ class Replies:
         if reply is not None and reply.first_sent_ms is None and reply.audible:
             reply.first_sent_ms = self._stream_ms(self._clock())
 
-    def _first_played(self, samples: int) -> None:
+    def _first_played(self, ticks: int) -> None:
         """A mark says that the first piece was played: its end is the last frame that came in."""
         reply = self.current
         if reply is not None and reply.first_played_ms is None:
             end_ms = self._frame_end_ms()
-            reply.first_played_ms = max(0.0, end_ms - samples * 1000 / RATE_HZ)
+            reply.first_played_ms = max(0.0, end_ms - ticks * 1000 / TICKS_PER_S)

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import TICKS_PER_S
 from telebot.call.model import Turn, TurnLatency
 from telebot.providers.frames import WordTimesFrame
 from telebot.providers.spoken import Word
 from telebot.speech.script import Script
 
-ONSET = RATE_HZ * 80 // 1000  # a word's sound begins a little before its time
+ONSET = TICKS_PER_S * 80 // 1000  # a word's sound begins a little before its time
 WORD_S = 0.3  # length of a word whose end is not told
 
 
@@ -78,13 +78,13 @@ class Reply:
             self.script.place(queued, words)
             return
         begins = queued if self.start is None else self.start
-        start = begins + int(frame.at_s * RATE_HZ)
+        start = begins + int(frame.at_s * TICKS_PER_S)
         if frame.replaces:
             self.script.replace(start, words)
         else:
             self.script.place(start, words)
         if frame.exactly is not None:
-            end = start + int(frame.audio_s * RATE_HZ)
+            end = start + int(frame.audio_s * TICKS_PER_S)
             self.guesses.append(Guess(start, end, frame.exactly))
 
     def add(self, text: str, position_s: float | None, queued: int) -> None:

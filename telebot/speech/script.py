@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import TICKS_PER_S
 
-TAIL = RATE_HZ // 10  # of a word's sound behind its time
+TAIL = TICKS_PER_S // 10  # of a word's sound behind its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Script:
     def place(self, start: int, words: Iterable[tuple[float, float, str]]) -> None:
         """Timed words; seconds count from the audio at position `start`."""
         for start_s, end_s, text in words:
-            at = start + int(start_s * RATE_HZ)
-            self._placed.append(PlacedWord(at, start + int(end_s * RATE_HZ), text))
+            at = start + int(start_s * TICKS_PER_S)
+            self._placed.append(PlacedWord(at, start + int(end_s * TICKS_PER_S), text))
 
     def replace(self, start: int, words: Iterable[tuple[float, float, str]]) -> None:
         """The same, where words from `start` on were placed by a guess before."""

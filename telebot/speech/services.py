@@ -14,6 +14,7 @@ from pipecat.frames.frames import Frame, TextFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 
+from telebot.audio.line import Line
 from telebot.call.ports import Clock
 from telebot.dialog.actions import Action, EndCall, Transfer
 from telebot.providers.chain import Chain
@@ -105,18 +106,19 @@ def services(
     caller: str | None,
     clock: Clock,
     after_reply: Callable[[list[Action]], None],
+    line: Line,
 ) -> Services:
-    """The services of one call of `agent`."""
+    """The services of one call of `agent`, which hear and speak at `line`."""
     timed: list[FrameProcessor] = []
     replies: list[Replies] = []
 
     def usual() -> tuple[UsualParts, Mind]:
         thinker, mind = agent.thinker(now, caller, failovers)
-        tts = agent.tts(failovers)
+        tts = agent.tts(failovers, line)
         timed.append(tts)
         for each in replies:
             _time_parts(tts, each, clock)
-        stt = agent.stt(failovers)
+        stt = agent.stt(failovers, line)
         if failovers.budget is not None:
             failovers.budget.watch(p for p in (stt, thinker, tts) if isinstance(p, Chain))
         return UsualParts(stt, thinker, tts), mind

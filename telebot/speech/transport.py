@@ -35,8 +35,9 @@ from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
 
-from telebot.audio import g711
-from telebot.audio.resample import ToPhone
+from telebot.audio.line import TICKS_PER_S, ULAW, Form
+from telebot.audio.resample import ToForm
+from telebot.audio.wideband import Converted
 from telebot.providers.frames import (
     CallerTurnFrame,
     EmptyTranscriptFrame,
@@ -44,8 +45,8 @@ from telebot.providers.frames import (
     WordTimesFrame,
 )
 
-STT_PIECE = 320  # 40 ms: half the work of two frames, and never late for a pause of 200 ms
-EARLY_AUDIO = 2 * g711.RATE_HZ  # caller audio kept until the STT service is up (2 s)
+STT_PIECE = 320  # ticks; 40 ms: half the work of two frames, and never late for a pause of 200 ms
+EARLY_AUDIO = 2 * TICKS_PER_S  # caller audio kept until the STT service is up (2 s)
 DOWN = FrameDirection.DOWNSTREAM
 # what the recogniser says, for the conversation alone
 OF_HEARING = (
@@ -82,7 +83,9 @@ class Spoken(Protocol):
         """Text of the reply; `position_s` is where in its audio it is said, when known."""
         ...
 
-    def reply_audio(self, ulaw: bytes) -> None: ...
+    def reply_audio(self, audio: bytes) -> None:
+        """In the form of the call's line, whole ticks."""
+        ...
 
     def reply_taken_back(self, at_s: float) -> float | None:
         """Audio behind `at_s` is not to be heard. Seconds of the reply that are left; None where
@@ -105,11 +108,19 @@ class Recogniser(Protocol):
 
 
 class PhoneInput(BaseInputTransport):
-    """The caller's side: events into the pipeline, audio past it into the STT service."""
+    """The caller's side: events into the pipeline, audio past it into the STT service. It comes in
+    `form` and goes on as PCM, at `rate_hz` where the service hears no other."""
 
-    def __init__(self, stt: Recogniser) -> None:
+    def __init__(self, stt: Recogniser, form: Form = ULAW, rate_hz: int | None = None) -> None:
         super().__init__(PARAMS, enable_direct_mode=True)
         self._stt = stt
+        self._rate_hz = rate_hz or form.rate_hz
+        self._to_rate: Converted | None = None
+        if self._rate_hz != form.rate_hz:
+            self._to_rate = Converted(form.rate_hz, self._rate_hz)
+        self._to_pcm = form.to_pcm
+        self._piece = STT_PIECE * form.bytes_a_tick
+        self._early = EARLY_AUDIO * form.bytes_a_tick
         self._live = False
         self._waiting = bytearray()
 
@@ -118,16 +129,18 @@ class PhoneInput(BaseInputTransport):
         self._live = True
         await self.hear(b"")
 
-    async def hear(self, ulaw: bytes) -> None:
+    async def hear(self, audio: bytes) -> None:
         """Caller audio for the recogniser, which gets it in pieces of `STT_PIECE`."""
         waiting = self._waiting
-        waiting += ulaw
+        waiting += audio
         if not self._live:
-            del waiting[:-EARLY_AUDIO]
-        elif len(waiting) >= STT_PIECE:
-            frame = InputAudioRawFrame(g711.decode(bytes(waiting)), g711.RATE_HZ, 1)
+            del waiting[: -self._early]
+        elif len(waiting) >= self._piece:
+            pcm16 = self._to_pcm(bytes(waiting))
+            if self._to_rate is not None:
+                pcm16 = self._to_rate.feed(pcm16)
             waiting.clear()
-            await self._stt.process_audio_frame(frame, DOWN)
+            await self._stt.process_audio_frame(InputAudioRawFrame(pcm16, self._rate_hz, 1), DOWN)
 
     async def speech_started(self, start_s: float) -> None:
         await self.push_frame(VADUserStartedSpeakingFrame(start_secs=start_s))
@@ -189,16 +202,18 @@ class TurnGate(FrameProcessor):
 
 
 class PhoneOutput(BaseOutputTransport):
-    """The bot's side: audio is brought to 8 kHz mu-law once, whole, and handed to the conversation.
+    """The bot's side: audio is brought to the line's form once, whole, and handed to the
+    conversation.
 
     `set_transport_ready` is never called: it would start a sender with two tasks, a thread pool and
     a frame every 40 ms."""
 
-    def __init__(self, spoken: Spoken) -> None:
+    def __init__(self, spoken: Spoken, form: Form = ULAW) -> None:
         super().__init__(PARAMS, enable_direct_mode=True)
         self._spoken = spoken
+        self._form = form
         self._told = True
-        self._to_phone: ToPhone | None = None
+        self._to_form: ToForm | None = None
         self._base_pts: int | None = None
 
     def let_go(self) -> None:
@@ -234,7 +249,7 @@ class PhoneOutput(BaseOutputTransport):
             self._flush()
             self._spoken.reply_ended()
         elif isinstance(frame, InterruptionFrame):
-            self._to_phone = None
+            self._to_form = None
             self._spoken.reply_dropped()
         await self.push_frame(frame, direction)
 
@@ -247,19 +262,19 @@ class PhoneOutput(BaseOutputTransport):
     def _audio(self, frame: OutputAudioRawFrame) -> None:
         if self._base_pts is None:
             self._base_pts = self.get_clock().get_time()
-        if self._to_phone is None or self._to_phone.rate_hz != frame.sample_rate:
-            self._to_phone = ToPhone(frame.sample_rate)
-        pcm16 = self._to_phone.feed(frame.audio)
-        if pcm16:
-            self._spoken.reply_audio(g711.encode(pcm16))
+        if self._to_form is None or self._to_form.rate_hz != frame.sample_rate:
+            self._to_form = ToForm(frame.sample_rate, self._form)
+        audio = self._to_form.feed(frame.audio)
+        if audio:
+            self._spoken.reply_audio(audio)
 
     def _flush(self) -> None:
         """The resampler's filter still holds the last milliseconds of the reply."""
-        if self._to_phone is not None:
-            rest = self._to_phone.feed(b"", last=True)
-            self._to_phone = None
+        if self._to_form is not None:
+            rest = self._to_form.feed(b"", last=True)
+            self._to_form = None
             if rest:
-                self._spoken.reply_audio(g711.encode(rest))
+                self._spoken.reply_audio(rest)
 
     def _text(self, frame: TTSTextFrame) -> None:
         position_s = None

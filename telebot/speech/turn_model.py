@@ -12,7 +12,8 @@ import sys
 
 import structlog
 
-from telebot.speech.turn_worker import ANSWER, MAX_BYTES, REQUEST
+from telebot.audio.line import ULAW, Form
+from telebot.speech.turn_worker import ANSWER, MAX_TICKS, REQUEST
 
 READY_TIMEOUT_S = 30.0
 STEADY_S = 60.0  # a process that lived this long did not fail at its start
@@ -65,18 +66,19 @@ class TurnModelProcess:
     def alive(self) -> bool:
         return self._ready.is_set()
 
-    async def probability(self, ulaw: bytes, timeout_s: float) -> float | None:
-        """That the turn in `ulaw` (8 kHz mu-law, newest last) is over; None when nobody answers."""
+    async def probability(self, audio: bytes, timeout_s: float, form: Form = ULAW) -> float | None:
+        """That the turn in `audio` (as a line hears it, newest last) is over; None when nobody
+        answers."""
         writer = self._writer
         if not self._ready.is_set() or writer is None or len(self._waiting) >= MAX_WAITING:
             return None
         if writer.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             return None
         self._number = self._number % 0xFFFF_FFFF + 1
-        number, ulaw = self._number, ulaw[-MAX_BYTES:]
+        number, audio = self._number, audio[-MAX_TICKS * form.bytes_a_tick :]
         answer: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        writer.write(REQUEST.pack(number, len(ulaw)) + ulaw)
+        writer.write(REQUEST.pack(number, form.rate_hz, len(audio)) + audio)
         self.asked += 1
         try:
             value = await asyncio.wait_for(answer, timeout_s)

@@ -2,9 +2,9 @@
 
 One inference is 25 to 36 ms of CPU: in the serving process it would be most of the jitter of every
 other call. Started by `turn_model.py` with one end of a socket pair as file descriptor; ends when
-that socket closes. A request is id and length (two u32, little endian) and mu-law of at most eight
-seconds; the answer is the id and the probability that the turn is over (u32, f32). What waits when
-the model becomes free runs as one batch.
+that socket closes. A request is id, rate and length (three u32, little endian) and at most eight
+seconds of audio, mu-law at 8 kHz or 16-bit PCM at 16; the answer is the id and the probability that
+the turn is over (u32, f32). What waits when the model becomes free runs as one batch.
 
 Of Pipecat only two files are used, the model and the features of its input (numpy alone); they are
 taken out of its folder, because to import the package takes as long as to load the model.
@@ -25,19 +25,21 @@ import onnxruntime as ort
 import soxr
 from numpy.typing import NDArray
 
-from telebot.audio import g711
+from telebot.audio.line import PHONE, TICKS_PER_S, ULAW, WIDE
 
-REQUEST = struct.Struct("<II")
+Turn = tuple[int, bytes]  # rate, audio of the form that has it
+REQUEST = struct.Struct("<III")
 ANSWER = struct.Struct("<If")
 MAX_SECONDS = 8
-MAX_BYTES = MAX_SECONDS * g711.RATE_HZ
+MAX_TICKS = MAX_SECONDS * TICKS_PER_S
+FORMS = {form.rate_hz: form for form in (PHONE.hears, WIDE.hears)}
 MODEL_RATE_HZ = 16_000
 MODEL_SAMPLES = MAX_SECONDS * MODEL_RATE_HZ
 BATCH = 4
 
 
 class TurnModel:
-    """Loads the model; `probabilities` of turns given as mu-law, newest audio last."""
+    """Loads the model; `probabilities` of turns, newest audio last."""
 
     def __init__(self) -> None:
         options = ort.SessionOptions()
@@ -50,14 +52,17 @@ class TurnModel:
         )
         self._mel = _module(folder / "_whisper_features.py").compute_whisper_log_mel_features
 
-    def probabilities(self, turns: list[bytes]) -> list[float]:
-        features = np.stack([self._features(turn) for turn in turns])
+    def probabilities(self, turns: list[Turn]) -> list[float]:
+        features = np.stack([self._features(*turn) for turn in turns])
         (answer,) = self._session.run(None, {"input_features": features})
         return [float(value) for value in np.ravel(answer)]
 
-    def _features(self, ulaw: bytes) -> NDArray[np.float32]:
-        samples = g711.to_float(ulaw[-MAX_BYTES:])
-        wide = soxr.resample(samples, g711.RATE_HZ, MODEL_RATE_HZ, quality="HQ")[-MODEL_SAMPLES:]
+    def _features(self, rate_hz: int, audio: bytes) -> NDArray[np.float32]:
+        form = FORMS[rate_hz]
+        wide = form.to_float(audio[-MAX_TICKS * form.bytes_a_tick :])
+        if rate_hz != MODEL_RATE_HZ:
+            wide = soxr.resample(wide, rate_hz, MODEL_RATE_HZ, quality="HQ")
+        wide = wide[-MODEL_SAMPLES:]
         padded = np.pad(wide, (MODEL_SAMPLES - len(wide), 0))
         mel: NDArray[np.float32] = self._mel(padded, do_normalize=True)
         return mel
@@ -83,10 +88,10 @@ def _module(path: Path) -> Any:
 def serve(connection: socket.socket) -> None:
     """Answer until the other end closes."""
     model = TurnModel()
-    model.probabilities([g711.SILENCE * g711.RATE_HZ])
+    model.probabilities([(ULAW.rate_hz, ULAW.silence(TICKS_PER_S))])
     connection.sendall(ANSWER.pack(0, 1.0))  # ready
     buffer = bytearray()
-    waiting: list[tuple[int, bytes]] = []
+    waiting: list[tuple[int, Turn]] = []
     while True:
         if not waiting or select.select([connection], [], [], 0)[0]:
             received = connection.recv(1 << 18)
@@ -96,19 +101,19 @@ def serve(connection: socket.socket) -> None:
             waiting += _requests(buffer)
             continue
         batch, waiting = waiting[:BATCH], waiting[BATCH:]
-        answers = model.probabilities([ulaw for _, ulaw in batch])
+        answers = model.probabilities([turn for _, turn in batch])
         for (number, _), probability in zip(batch, answers, strict=True):
             connection.sendall(ANSWER.pack(number, probability))
 
 
-def _requests(buffer: bytearray) -> list[tuple[int, bytes]]:
+def _requests(buffer: bytearray) -> list[tuple[int, Turn]]:
     """Take the whole requests out of the buffer."""
     taken = []
     while len(buffer) >= REQUEST.size:
-        number, size = REQUEST.unpack_from(buffer)
+        number, rate_hz, size = REQUEST.unpack_from(buffer)
         if len(buffer) < REQUEST.size + size:
             break
-        taken.append((number, bytes(buffer[REQUEST.size : REQUEST.size + size])))
+        taken.append((number, (rate_hz, bytes(buffer[REQUEST.size : REQUEST.size + size]))))
         del buffer[: REQUEST.size + size]
     return taken
 

@@ -1,10 +1,10 @@
 """Voice activity of every call of the process through one model.
 
-Silero's VAD (ONNX, inside Pipecat) wants windows of 256 samples at 8 kHz. Windows of different
-calls that fall due in the same loop iteration run as one batch: 54 microseconds alone, about 17
-each from sixteen on; one session for all saves 50 MB a call. `CallVad` is one call's detector: an
-energy gate in front of the model, and behind it Pipecat's rule of start and stop times. It tells a
-`SpeechListener`, on the event loop and at once.
+Silero's VAD (ONNX, inside Pipecat) wants windows of 256 samples at 8 kHz, of 512 at 16 kHz: 256
+ticks of a line. Windows of different calls that fall due in the same loop iteration run as one
+batch: 54 microseconds alone, about 17 each from sixteen on; one session for all saves 50 MB a call.
+`CallVad` is one call's detector: an energy gate in front of the model, and behind it Pipecat's rule
+of start and stop times. It tells a `SpeechListener`, on the event loop and at once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 import onnxruntime as ort
 import structlog
 
-from telebot.audio import g711, levels
+from telebot.audio.line import TICKS_PER_S, ULAW, Form
 
 log = structlog.get_logger()
-WINDOW = 256  # samples a window; 32 ms
-CONTEXT = 32  # samples of the window before, which the model wants again
-WINDOW_S = WINDOW / g711.RATE_HZ
+WINDOW = 256  # ticks a window; 32 ms
+CONTEXT = 32  # ticks of the window before, which the model wants again
+WINDOW_S = WINDOW / TICKS_PER_S
 WARM_UP_WINDOWS = 2  # windows before the sound that reopen the gate; cold starts lose 15 ms
 GATE_HOLD_WINDOWS = 12  # the model goes on this long after the last loud window (0.4 s)
 FLOOR_WINDOWS = 47  # the noise floor is the quietest window of the last 1.5 to 3 s
@@ -40,7 +40,7 @@ _Due = tuple["CallVad", bytes, "bool | None", int]
 
 
 class SpeechListener(Protocol):
-    """What a detector tells. Positions are samples of caller audio fed so far."""
+    """What a detector tells. Positions are ticks of caller audio fed so far."""
 
     def speech_suspected(self) -> None:
         """Two windows of speech: enough to hold the bot's voice, not to call it an onset."""
@@ -64,22 +64,28 @@ class SpeechListener(Protocol):
 
 
 class SharedVad:
-    """The model and the recurrent states of all calls, side by side. One for the process."""
+    """The model and the recurrent states of all calls of one `form`, side by side. One for the
+    process; `beside` gives another for calls of another form, on the same model."""
 
-    def __init__(self, slots: int = 64) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        model = resources.files("pipecat.audio.vad.data") / "silero_vad.onnx"
-        session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        self._run = session.run
-        self._rate = np.array(g711.RATE_HZ, dtype=np.int64)
+    def __init__(
+        self, slots: int = 64, form: Form = ULAW, session: ort.InferenceSession | None = None
+    ) -> None:
+        self.form = form
+        self._session = session or _session()
+        self._run = self._session.run
+        self._rate = np.array(form.rate_hz, dtype=np.int64)
         self._states = np.zeros((2, slots, 128), np.float32)
-        self._inputs = np.zeros((slots, CONTEXT + WINDOW), np.float32)
+        samples = (CONTEXT + WINDOW) * form.rate_hz // TICKS_PER_S
+        self._inputs = np.zeros((slots, samples), np.float32)
         self._free = list(range(slots))[::-1]
         self._due: list[_Due] = []
         self._armed = False
         self.windows = 0
         self.batches = 0
+
+    def beside(self, form: Form, slots: int = 8) -> SharedVad:
+        """One for calls whose audio has another form."""
+        return SharedVad(slots, form, self._session)
 
     @property
     def in_use(self) -> int:
@@ -127,7 +133,7 @@ class SharedVad:
             if vad.fresh:
                 states[:, vad.slot] = 0
                 vad.fresh = False
-            inputs[vad.slot] = g711.to_float(window)
+            inputs[vad.slot] = self.form.to_float(window)
         slots = [item[0].slot for item in batch]
         feed = {"input": inputs[slots], "state": states[:, slots], "sr": self._rate}
         confidences, new_states = self._run(None, feed)
@@ -145,13 +151,21 @@ class SharedVad:
                 log.exception("voice detector failed")
 
 
+def _session() -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    model = resources.files("pipecat.audio.vad.data") / "silero_vad.onnx"
+    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
 class EnergyGate:
     """Measures every window, and spares the model those no louder than the line itself.
 
     The floor is the quietest recent window; until it is known every window passes. Windows at the
     floor count as silence whatever the model says, so the end of speech is seen 60 ms sooner."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form = ULAW) -> None:
+        self._rms = form.rms
         self._quietest = self._quietest_before = 1 << 15
         self._seen = 0
         self._hold = 0
@@ -160,7 +174,7 @@ class EnergyGate:
 
     def loud(self, window: bytes) -> bool:
         """True where the window stands out of the line's noise, or the floor is not known yet."""
-        rms = levels.ulaw_rms(window)
+        rms = self._rms(window)
         self._recent.append(rms)
         self._quietest = min(self._quietest, rms)
         self._seen += 1
@@ -198,7 +212,8 @@ class EnergyGate:
 
 
 class CallVad:
-    """One call's detector. Feed it mu-law of any length; close it to give its slot back."""
+    """One call's detector. Feed it audio of the shared one's form, whole ticks of any number; close
+    it to give its slot back."""
 
     def __init__(
         self,
@@ -215,9 +230,12 @@ class CallVad:
         self._confidence = confidence
         self._start_windows = max(1, round(start_s / WINDOW_S))
         self._stop_windows = max(PAUSE_WINDOWS + 1, round(stop_s / WINDOW_S))
-        self._gate = EnergyGate()
+        form = shared.form
+        self._tick = form.bytes_a_tick
+        self._whole, self._step = (CONTEXT + WINDOW) * self._tick, WINDOW * self._tick
+        self._gate = EnergyGate(form)
         self._gated = gate
-        self._buffer = bytearray(g711.SILENCE * CONTEXT)
+        self._buffer = bytearray(form.silence(CONTEXT))
         self._before: deque[bytes] = deque(maxlen=WARM_UP_WINDOWS)
         self._run = 0  # windows in a row that speak for a change of state
         self._since_reset = 0
@@ -230,16 +248,16 @@ class CallVad:
 
     @property
     def fed(self) -> int:
-        """Samples of caller audio fed so far."""
-        return self._index * WINDOW + len(self._buffer) - CONTEXT
+        """Ticks of caller audio fed so far."""
+        return self._index * WINDOW + len(self._buffer) // self._tick - CONTEXT
 
-    def feed(self, ulaw: bytes) -> None:
+    def feed(self, audio: bytes) -> None:
         """Caller audio; verdicts come to the listener within this loop iteration."""
-        buffer = self._buffer
-        buffer += ulaw
-        while len(buffer) >= CONTEXT + WINDOW:
-            window = bytes(buffer[: CONTEXT + WINDOW])
-            del buffer[:WINDOW]
+        buffer, whole = self._buffer, self._whole
+        buffer += audio
+        while len(buffer) >= whole:
+            window = bytes(buffer[:whole])
+            del buffer[: self._step]
             self._index += 1
             self._window(window)
 

@@ -17,7 +17,7 @@ from functools import partial
 
 import structlog
 
-from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import TICKS_PER_S
 from telebot.call.events import MediaWire
 from telebot.call.ports import Clock, Recording
 from telebot.speech.playout import PlayOut
@@ -25,10 +25,10 @@ from telebot.speech.playout import PlayOut
 TICK_S = 0.02
 EVERY = -1  # the phase of a voice that is topped up at every tick
 STALL_S = 0.5  # after a longer stall of the process start a new schedule, do not replay it
-MARK_EVERY = RATE_HZ  # a mark at least once a second of audio
+MARK_EVERY = TICKS_PER_S  # a mark at least once a second of audio
 MARK_PATIENCE_S = 1.0  # a mark this late says that the carrier has not played what we think
 UNCONFIRMED_S = 0.3  # what a carrier that tells nothing is given to play the last words
-RECORD_EVERY = RATE_HZ // 2  # played audio goes to the recording in pieces of half a second
+RECORD_EVERY = TICKS_PER_S // 2  # played audio goes to the recording in pieces of half a second
 
 PACED_PIECE_MS = 20  # audio for a wire with a lead of its own goes in pieces like these
 
@@ -70,8 +70,8 @@ class Ticker:
 
 
 class Voice:
-    """Everything that leaves towards the caller's ear. `stream_time` says how many samples into
-    the carrier's stream a clock time is."""
+    """Everything that leaves towards the caller's ear, in the `form` of its line. `stream_time`
+    says how many ticks into the carrier's stream a clock time is."""
 
     def __init__(
         self,
@@ -92,7 +92,9 @@ class Voice:
         self._clock = clock
         self._recording = recording
         self._stream_time = stream_time
-        self._out = PlayOut(piece_ms * RATE_HZ // 1000, lead_ms * RATE_HZ // 1000)
+        self.form = form = wire.line.says
+        self._tick = form.bytes_a_tick
+        self._out = PlayOut(piece_ms * TICKS_PER_S // 1000, lead_ms * TICKS_PER_S // 1000, form)
         self._thens: list[tuple[int, int, Then]] = []  # a heap by position, then by order
         self._order = itertools.count()
         self._marks: deque[tuple[str, int, float]] = deque()  # name, position, clock time due
@@ -107,7 +109,7 @@ class Voice:
         self._closed = False
         self.phase = ticker.next_phase() if wire.lead_ms is None else EVERY
         self.on_first_sent: Callable[[int], None] | None = None  # position
-        self.on_first_played: Callable[[int], None] | None = None  # samples in the first piece
+        self.on_first_played: Callable[[int], None] | None = None  # ticks in the first piece
 
     @property
     def queued(self) -> int:
@@ -134,9 +136,9 @@ class Voice:
                 return min(by_clock, max(position, self._acked))
         return by_clock
 
-    def say(self, ulaw: bytes) -> None:
-        """Append audio; it leaves at once where the lead allows it."""
-        self._out.append(ulaw)
+    def say(self, audio: bytes) -> None:
+        """Append audio, whole ticks; it leaves at once where the lead allows it."""
+        self._out.append(audio)
         if not self._closed:
             self._ticker.talking.add(self)
             self._top_up(self._clock())
@@ -261,10 +263,11 @@ class Voice:
         starts_run = out.end <= now
         for piece in out.due(now):
             self._wire.send_audio(piece)
-            start += len(piece)
+            ticks = len(piece) // self._tick
+            start += ticks
             if starts_run:
                 starts_run = False
-                self._begin_run(start - len(piece), now)
+                self._begin_run(start - ticks, now)
                 self._send_mark(start)
                 self._first_mark = self._marks[-1][0]
             elif start - self._marked >= MARK_EVERY or start == self._last:

@@ -14,6 +14,7 @@ import structlog
 from pipecat.frames.frames import ErrorFrame
 from pipecat.pipeline.pipeline import Pipeline
 
+from telebot.audio.line import PHONE, Line
 from telebot.call.model import Call
 from telebot.call.ports import Clock, WallClock
 from telebot.dialog.actions import Action
@@ -78,12 +79,14 @@ class WorksBuilder:
     clock: Clock
     now: WallClock
     audience: Audience | None = None
+    line: Line = PHONE
 
     def build(self, agent: Agent) -> Works:
         """New services and their pipeline, not started."""
         replies, audience = self.replies, self.audience
         plans = [plan for planned in agent.plans.values() for plan in planned]
         self.failovers.own |= {(plan.kind, plan.name) for plan in plans if plan.own_key}
+        line, says = agent.line(self.line), self.line.says
         made = services(
             agent,
             self.failovers,
@@ -92,18 +95,20 @@ class WorksBuilder:
             caller=self.call.offer.phone_person or None,
             clock=self.clock,
             after_reply=self.answers.after_reply,
+            line=line,
         )
         made.use(replies)
-        phone_input = PhoneInput(made.ears)
+        phone_input = PhoneInput(made.ears, self.line.hears, line.hears.rate_hz)
         if audience is None:
-            gate, phone_output = TurnGate(self.heard, replies.context), PhoneOutput(replies)
+            gate, phone_output = TurnGate(self.heard, replies.context), PhoneOutput(replies, says)
         else:
             gate = OverheardGate(self.heard, replies.context, replies, audience)
-            phone_output = PhoneOutput(Overheard(replies, audience))
+            phone_output = PhoneOutput(Overheard(replies, audience), says)
         pipeline = CallPipeline(
             Pipeline([phone_input, made.ears, gate, *made.mouth, phone_output]),
             on_started=phone_input.go_live,
             on_error=self._failed,
+            line=line,
         )
         return Works(
             mind=made.mind,

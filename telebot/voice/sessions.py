@@ -84,7 +84,9 @@ class SessionRequest(Strict):
     mode: Literal["chain", "direct"] = Field(
         "chain", description="direct: speech to speech by a vendor, at the full band"
     )
-    sample_rate: Literal[8000, 16000, 24000, 48000] = Field(16000, description="Hz, both ways")
+    sample_rate: Literal[8000, 16000, 24000, 48000] = Field(
+        16000, description="Hz, both ways; 8000 is a telephone's band, the others are wide"
+    )
     language: Language | None = Field(None, description="BCP 47, e.g. en-GB")
     provider: SessionProviders = ANY
     model: Name | None = Field(

@@ -163,7 +163,7 @@ class MediaStream:
             event = decode(cast(bytes, message.data))
             if type(event) is Media and self._sink is not None:
                 self._frames += 1
-                await self._sink.audio(event.ulaw, event.timestamp_ms)
+                await self._sink.audio(event.audio, event.timestamp_ms)
             elif not await self._handle(event):
                 return
 

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import WSMessage, WSMsgType
 
 from telebot.audio.g711 import BYTES_PER_MS
+from telebot.audio.line import Line
 from telebot.call.events import MediaCodec
 
 UNREAD_BYTES = 128 * 1024  # 12 s of audio in base64; the lead is 0.3 s
@@ -68,15 +69,20 @@ class SocketWire:
         self.open = True
         transport.set_write_buffer_limits(high=NEVER_PAUSE_BYTES)
 
-    def send_audio(self, ulaw: bytes) -> None:
-        """Play `ulaw` (8 kHz mu-law) after what was sent before."""
-        if not self.open or not ulaw:
+    @property
+    def line(self) -> Line:
+        """As the codec has it, once its stream has started."""
+        return self._codec.line
+
+    def send_audio(self, audio: bytes) -> None:
+        """Play `audio` (as the line says it) after what was sent before."""
+        if not self.open or not audio:
             return
-        if self._most is None or len(ulaw) <= self._most:
-            self._send(self._codec.audio(ulaw), self._audio_type)
+        if self._most is None or len(audio) <= self._most:
+            self._send(self._codec.audio(audio), self._audio_type)
             return
-        for at in range(0, len(ulaw), self._most):
-            self._send(self._codec.audio(ulaw[at : at + self._most]), self._audio_type)
+        for at in range(0, len(audio), self._most):
+            self._send(self._codec.audio(audio[at : at + self._most]), self._audio_type)
 
     def send_mark(self, name: str) -> None:
         """Be told when everything sent so far was played."""

@@ -81,7 +81,10 @@ class SessionClient:
     async def say(self, text: str) -> None:
         """Speak, at the pace of speech; returns when it is said."""
         ulaw = g711.encode((await self._speech.speak(text)).pcm16)
-        pcm16 = Widen(self.rate).feed(ulaw)
+        await self.say_pcm(Widen(self.rate).feed(ulaw))
+
+    async def say_pcm(self, pcm16: bytes) -> None:
+        """Speak in a sound of one's own, at the session's rate."""
         size = round(self.rate * FRAME_S) * 2
         for at in range(0, len(pcm16), size):
             self._mic.put_nowait(pcm16[at : at + size].ljust(size, b"\0"))
@@ -122,11 +125,15 @@ class SessionClient:
 
     async def words(self) -> str:
         """What was played since this was asked last, recognised."""
+        return await self._speech.hear(g711.encode(resample(await self.played(), self.rate, 8000)))
+
+    async def played(self) -> bytes:
+        """The same as sound."""
         now = asyncio.get_running_loop().time()
         await asyncio.sleep(max(0.0, self._plays_until - now))
         pcm16 = b"".join(audio for _, audio in self._playing)
         self._playing.clear()
-        return await self._speech.hear(g711.encode(resample(pcm16, self.rate, 8000)))
+        return pcm16
 
     async def _talk(self) -> None:
         loop = asyncio.get_running_loop()

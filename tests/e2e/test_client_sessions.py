@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from application import application, browser, events, played
+from band import above_db
 from node import PROGRAMS, node, running
 from serving import Server, free_port
 from snippets import written
@@ -28,6 +29,7 @@ PIECE = int(HZ * PIECE_S) * 2
 QUESTION = "Are you open on Mondays?"
 GREETED_S = 6.0  # after which the greeting is over
 WITHIN_S = 60
+WIDE_DB = -30.0  # of a voice above 4 kHz; a telephone's is below -45
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,7 @@ async def test_an_agent_is_spoken_to_in_a_page(
     heard = (await speech.stt.transcribe(sound, HZ)).text.lower()
     assert "kitchen" in heard
     assert "closed on monday" in heard
+    assert above_db(sound, HZ) > WIDE_DB, "no telephone's sound"
     record = await server.record(ready["session"])
     assert record["carrier"] == "realtime"
     assert record["termination"] == {"result": "completed", "reason": "caller_hangup"}

@@ -13,6 +13,8 @@ from service_line import Line, running
 from simulated import Simulated
 
 from telebot.agent_settings import AgentSpeech
+from telebot.audio.line import PHONE
+from telebot.audio.line import Line as CallLine
 from telebot.providers.chain import Chain
 from telebot.providers.failure import Failure
 from telebot.providers.link import Patience
@@ -81,8 +83,10 @@ async def chained(
     brain: Any = None,
     hasty: str = "",
     limits: Mapping[str, VendorLimits] | None = None,
+    at: CallLine = PHONE,
 ) -> AsyncIterator[Chained]:
-    """A started pipeline with the chain of these specs; `chains` keeps breakers between two.
+    """A started pipeline with the chain of these specs, of a call on the line `at`; `chains` keeps
+    breakers between two.
 
     Only the vendor `hasty` is left by the deadlines of a call (with `limits`, which are judged by
     them, every one); the others have all the time that a busy machine takes, so that what is
@@ -95,6 +99,6 @@ async def chained(
         for spec, as_it_is in zip(specs, as_in_a_call, strict=True)
     ]
     speech = AgentSpeech(**{kind: settled})
-    chain = chains.of(plans(kind, speech, vendor.resources, ""), told, brain)
-    async with running(chain) as line:
+    chain = chains.of(plans(kind, speech, vendor.resources, ""), told, brain, line=at)
+    async with running(chain, at=at) as line:
         yield Chained(line, told, chains, chain)

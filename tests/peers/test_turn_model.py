@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from telebot.audio import g711
+from telebot.audio.line import PCM_16K
+from telebot.audio.resample import resample
 from telebot.providers.synthesiser import TextToSpeech
 from telebot.speech.turn_model import TurnModelProcess
 
@@ -82,6 +84,14 @@ async def test_a_whole_sentence_is_likelier_over_than_a_cut_one(model, voice):
     assert min(whole) > 0.9
     assert min(cut) < 0.5
     assert sum(whole) / len(whole) > sum(cut) / len(cut) + 0.2
+
+
+async def test_a_wide_line_is_judged_as_a_telephones_is(model, voice):
+    clips = [await said(voice, text) for text in WHOLE] + [await said(voice, *p) for p in CUT]
+    wide = [resample(g711.decode(clip), 8000, 16_000) for clip in clips]
+    narrow = [await model.probability(clip, TIMEOUT_S) for clip in clips]
+    asked = (model.probability(clip, TIMEOUT_S, PCM_16K) for clip in wide)
+    assert await asyncio.gather(*asked) == pytest.approx(narrow, abs=0.1)
 
 
 async def test_answers_belong_to_their_questions(model, voice):

@@ -53,7 +53,7 @@ def test_time_begins_with_the_first_frame(codec):
         tree["media"]["timestamp"] = str(1705312200000 + late_ms)
         event = codec.decode(json.dumps(tree).encode())
         assert isinstance(event, Media)
-        assert event.ulaw == b"\x7e" * 160
+        assert event.audio == b"\x7e" * 160
         times.append(event.timestamp_ms)
     assert times == [0, 20, 60, 0]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from orjson import dumps, loads
 
-from telebot.audio import g711
+from telebot.audio.line import PHONE, WIDE
 from telebot.call.errors import BadWire
 from telebot.call.events import Asked, Ignored, Media, Reply, Started, Stopped, Wideband
 from telebot.carriers.realtime_codec import MAX_FAULTS, RealtimeCodec
@@ -105,30 +105,51 @@ def test_nothing_is_understood_before_the_start() -> None:
     assert loads(one.goodbye("bad_wire")[0])["code"] == "invalid_message"
 
 
+def tone(rate: int, hz: int = 440) -> bytes:
+    """A second of it."""
+    wave = [round(8000 * math.sin(2 * math.pi * hz * at / rate)) for at in range(rate)]
+    return struct.pack(f"<{rate}h", *wave)
+
+
 @pytest.mark.parametrize("rate", [8000, 16_000, 24_000, 48_000])
 def test_audio_keeps_its_length_and_loudness(rate: int) -> None:
     one = codec({"sample_rate": rate})
-    tone = [round(8000 * math.sin(2 * math.pi * 440 * at / rate)) for at in range(rate)]
-    pcm16 = struct.pack(f"<{rate}h", *tone)
+    hears, says = one.line.hears, one.line.says
+    assert one.line is (PHONE if rate == 8000 else WIDE)
+    pcm16 = tone(rate)
     size = rate // 50 * 2
     heard = b""
     for at in range(0, len(pcm16), size):
         event = one.decode_binary(pcm16[at : at + size])
         assert isinstance(event, Media)
-        assert event.timestamp_ms == len(heard) // 8
-        heard += event.ulaw
+        assert event.timestamp_ms == hears.ticks(heard) // 8
+        assert len(event.audio) % hears.bytes_a_tick == 0
+        heard += event.audio
     assert one.began == 5.0, "time is counted from the start on, not from the first sound"
-    assert abs(len(heard) - 8000) <= 2
-    back = b"".join(one.audio(heard[at : at + 160]) for at in range(0, len(heard), 160))
+    assert abs(hears.ticks(heard) - 8000) <= 4
+    said, piece = says.from_pcm(tone(says.rate_hz)), 160 * says.bytes_a_tick
+    back = b"".join(one.audio(said[at : at + piece]) for at in range(0, len(said), piece))
     assert abs(len(back) - len(pcm16)) <= 4 * rate // 8000
-    for audio, hz in ((g711.decode(heard), 8000), (back, rate)):
+    for audio, hz in ((hears.to_pcm(heard), hears.rate_hz), (back, rate)):
         middle = struct.unpack(f"<{hz // 2}h", audio[hz // 2 : hz // 2 + hz])
         assert 5200 < math.sqrt(sum(s * s for s in middle) / len(middle)) < 6100
 
 
+@pytest.mark.parametrize("rate", [16_000, 24_000, 48_000])
+@pytest.mark.parametrize("size", [1, 3, 127, 255, 1023])
+def test_a_wide_client_may_cut_its_audio_anywhere(rate: int, size: int) -> None:
+    one, other = codec({"sample_rate": rate}), codec({"sample_rate": rate})
+    pcm16 = tone(rate, 5000)[: 60 * size]
+    events = [one.decode_binary(pcm16[at : at + size]) for at in range(0, len(pcm16), size)]
+    pieces = [event.audio for event in events if isinstance(event, Media)]
+    whole = other.decode_binary(pcm16)
+    assert all(len(piece) % 4 == 0 for piece in pieces)
+    assert len(b"".join(pieces)) == (len(whole.audio) if isinstance(whole, Media) else 0)
+
+
 def test_half_a_sample_waits_for_its_other_half() -> None:
     one = codec({"sample_rate": 8000})
-    one.wide = True
+    one.direct = True
     assert one.decode_binary(b"\x01\x02\x03") == Wideband(b"\x01\x02")
     assert one.decode_binary(b"\x04") == Wideband(b"\x03\x04")
     assert one.decode_binary(b"") == Ignored("empty")

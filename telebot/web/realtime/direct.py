@@ -88,7 +88,7 @@ class DirectCalls:
             if alone:
                 raise
             return None
-        codec.wide = True
+        codec.direct = True
         codec.reason = lambda: ending.reason or None
         live = DirectLive(direct, ending, self._speech, tell, plan)
         tell(ready(call, rate_hz, "direct", {**live.now_is(), **skipped(plan.market)}))
@@ -106,10 +106,11 @@ class DirectCalls:
             clock=self._clock,
             now=self._wall_clock,
             rate_hz=rate_hz,
+            line=wire.line,
             send=wire.send_audio,
             clear=wire.send_clear,
             end=ending.end,
-            start_recording=partial(self._speech.recording, call, agent),
+            start_recording=partial(self._speech.recording, call, agent, wire.line),
             budget=self._speech.budget(call, agent),
         )
 

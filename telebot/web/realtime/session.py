@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from orjson import dumps
 
-from telebot.audio.g711 import BYTES_PER_MS, SILENCE
+from telebot.audio.line import TICKS_PER_MS
 from telebot.call.errors import ApiError, BadWire, ProviderConfigError, ProviderError
 from telebot.call.events import MediaSink, MediaWire
 from telebot.call.model import Call
@@ -154,13 +154,13 @@ class LiveSession:
         self._orders = Orders(self._change, tell, conversation.note_event, clock, call_id)
         self._minding = asyncio.create_task(self._mind_gaps(), name="session gaps")
 
-    async def audio(self, ulaw: bytes, timestamp_ms: int) -> None:
+    async def audio(self, audio: bytes, timestamp_ms: int) -> None:
         """The client's voice."""
         self._heard_at = self._clock()
-        await self._conversation.audio(ulaw, timestamp_ms)
+        await self._conversation.audio(audio, timestamp_ms)
 
     async def wideband(self, pcm16: bytes) -> None:
-        """Never: this session's codec brings everything to the telephone's band."""
+        """Never: this session's codec brings everything to the line."""
 
     async def ended(self, reason: str) -> None:
         """Nothing more is asked; the conversation ends."""
@@ -206,10 +206,10 @@ class LiveSession:
     async def _mind_gaps(self) -> None:
         """A client whose microphone goes off in mid-sentence is silent from then on: the detector
         would wait for the end of that sentence for ever."""
-        silence = SILENCE * round(LOOK_S * 1000 * BYTES_PER_MS)
+        parts = self._conversation.parts
+        silence = parts.ear.form.silence(round(LOOK_S * 1000 * TICKS_PER_MS))
         while True:
             await asyncio.sleep(LOOK_S)
-            parts = self._conversation.parts
             if parts.turns.speaking and self._clock() - self._heard_at > GAP_S:
                 await self._conversation.audio(silence, round(parts.ear.last_frame_end_ms))
 

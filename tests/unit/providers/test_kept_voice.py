@@ -185,7 +185,7 @@ async def test_only_fixed_sentences_of_a_vendor_are_kept(speech) -> None:
     found = await repertoire.find([link(""), link("ann")], "Gladly.")
     assert found is not None
     assert found[0].sound == "ann"
-    assert found[1].ulaw == g711.encode(bytes(utterance.pcm))
+    assert found[1].audio == g711.encode(bytes(utterance.pcm))
     assert await repertoire.find([link("ann")], "Mary.") is None
     now = kept.stats()
     assert (now.hits, now.misses) == (1, 0)

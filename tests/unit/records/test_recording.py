@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 
 from telebot.audio.g711 import decode
 from telebot.records import wav
-from telebot.records.recording import MAX_WAITING_BYTES, CallRecording, FileRecorder
-from telebot.records.track import AHEAD_S, BOT, CALLER, LAG_SAMPLES, Track
+from telebot.records.recording import MAX_WAITING_TICKS, CallRecording, FileRecorder
+from telebot.records.track import AHEAD_S, BOT, CALLER, LAG_TICKS, Track
 
 pytestmark = pytest.mark.unit
 SECOND = 8000
@@ -94,8 +94,8 @@ def test_the_file_is_readable_after_every_write(tmp_path, track):
     for second in range(4):
         track.put(CALLER, [(second * SECOND, tone(SECOND))], second + 1)
         track.flush()
-        assert len(read(tmp_path / "call.wav")) == (second + 1) * SECOND - LAG_SAMPLES
-    assert soundfile.info(tmp_path / "call.wav").frames == 4 * SECOND - LAG_SAMPLES
+        assert len(read(tmp_path / "call.wav")) == (second + 1) * SECOND - LAG_TICKS
+    assert soundfile.info(tmp_path / "call.wav").frames == 4 * SECOND - LAG_TICKS
 
 
 def test_bot_audio_that_comes_long_after_its_time_is_still_in_its_place(tmp_path, track):
@@ -255,10 +255,10 @@ def test_a_fault_in_one_recording_is_its_own(tmp_path, time):
 
 def test_memory_is_bounded_where_the_disk_hangs(tmp_path, time):
     recording = recording_at(tmp_path / "call.wav", time)
-    for n in range(2 * MAX_WAITING_BYTES // 800):
+    for n in range(2 * MAX_WAITING_TICKS // 800):
         recording.caller(tone(800), n * 800)
     assert recording.error == "too_slow"
-    assert sum(len(ulaw) for queue in recording._pieces for _, ulaw in queue) <= MAX_WAITING_BYTES
+    assert sum(len(ulaw) for queue in recording._pieces for _, ulaw in queue) <= MAX_WAITING_TICKS
 
 
 def test_a_torn_file_is_mended(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from telebot.audio.g711 import RATE_HZ
+from telebot.audio.line import PHONE, Line
 
 SILENT = 0xFF
 
@@ -23,6 +24,7 @@ class Carrier:
     piece_ms: int | None = None
     echoes_marks: bool = True
     held: bool = False
+    line: Line = PHONE
     acknowledged: Callable[[str], object] | None = None
     on_close: Callable[[], object] | None = None
     began: float = 0.0
@@ -42,14 +44,18 @@ class Carrier:
 
     # the wire
 
-    def send_audio(self, ulaw: bytes) -> None:
+    @property
+    def tick(self) -> int:
+        return self.line.says.bytes_a_tick
+
+    def send_audio(self, audio: bytes) -> None:
         now = self.loop.time()
         if self.played:
             self.gaps.append(max(0.0, now - self.end))
         start = max(self.end, now)
-        self.played.append((start, ulaw))
-        self.pieces.append(len(ulaw))
-        self.end = start + len(ulaw) / RATE_HZ
+        self.played.append((start, audio))
+        self.pieces.append(len(audio) // self.tick)
+        self.end = start + len(audio) // self.tick / RATE_HZ
 
     def send_mark(self, name: str) -> None:
         self.names.append(name)
@@ -64,7 +70,7 @@ class Carrier:
         for start, ulaw in self.played:
             samples = round((now - start) * RATE_HZ)
             if samples > 0:
-                kept.append((start, ulaw[:samples]))
+                kept.append((start, ulaw[: samples * self.tick]))
         self.played = kept
         self.end = min(self.end, now)
         for name, timer in list(self._pending.items()):
@@ -91,8 +97,8 @@ class Carrier:
     def heard(self) -> bytes:
         """What the caller heard until now, without the silences."""
         now, out = self.loop.time(), bytearray()
-        for start, ulaw in self.played:
-            out += ulaw[: max(0, round((now - start) * RATE_HZ))]
+        for start, audio in self.played:
+            out += audio[: max(0, round((now - start) * RATE_HZ)) * self.tick]
         return bytes(out)
 
     def timeline(self) -> bytes:

@@ -18,6 +18,7 @@ from pipecat.utils.time import time_now_iso8601
 
 from telebot.agent_settings import AgentSettings
 from telebot.audio import g711
+from telebot.audio.line import PHONE, Line
 from telebot.call.admission import Admission
 from telebot.call.model import Call, CallOffer, Note, Termination, Turn, WireEvent
 from telebot.call.tokens import StreamTokens
@@ -180,10 +181,13 @@ class TestAgent:
     def summary(self, values: Mapping[str, str]) -> str:
         return f"Notes: {values['notes']} Said: {values['last_words']}"
 
-    def stt(self, _listener: object) -> Recogniser:
+    def line(self, of: Line) -> Line:
+        return of
+
+    def stt(self, _listener: object, _line: Line = PHONE) -> Recogniser:
         return Recogniser(self.hears, self.stt_delay_s)
 
-    def tts(self, _listener: object) -> Voice:
+    def tts(self, _listener: object, _line: Line = PHONE) -> Voice:
         if self.broken:
             raise RuntimeError("no voice")
         return Voice(self.tts_delay_s)
@@ -231,7 +235,7 @@ class Tapes:
     def __init__(self) -> None:
         self.tapes: list[Tape] = []
 
-    def start(self, call: Call) -> Tape:
+    def start(self, call: Call, line: Line) -> Tape:
         self.tapes.append(Tape())
         return self.tapes[-1]
 
@@ -255,20 +259,22 @@ class Telephone:
 
     async def _send(self) -> None:
         loop, began = asyncio.get_running_loop(), self.carrier.began
+        silence = self.carrier.line.hears.silence(FRAME)
         while not (self.hung_up or self.carrier.closed):
             await asyncio.sleep(max(0.0, began + (self.frames + 1) * 0.02 - loop.time()))
-            frame = bytes(self.said[:FRAME]).ljust(FRAME, g711.SILENCE)
-            del self.said[:FRAME]
+            size = len(silence)
+            frame = bytes(self.said[:size]).ljust(size, silence[:1])
+            del self.said[:size]
             await self.conversation.audio(frame, self.frames * 20)
             self.frames += 1
 
-    async def say(self, ulaw: bytes) -> tuple[float, float]:
+    async def say(self, audio: bytes) -> tuple[float, float]:
         """Speak now, until it is said. When it began and ended, in stream seconds."""
-        self.said += ulaw
+        self.said += audio
         began = self.now
         while self.said and not (self.hung_up or self.carrier.closed):  # noqa: ASYNC110  (virtual time)
             await asyncio.sleep(0.02)
-        return began, began + len(ulaw) / g711.RATE_HZ
+        return began, began + self.carrier.line.hears.ticks(audio) / g711.RATE_HZ
 
     @property
     def now(self) -> float:
@@ -316,15 +322,16 @@ class Exchange:
     phones: list[Telephone] = field(default_factory=list)
 
     async def dial(
-        self, *, marks: bool = True, latency_s: float = 0.02, follows: Follows | None = None
-    ) -> Telephone:
+        self, line: Line = PHONE, *, marks: bool = True, latency_s: float = 0.02,
+        follows: Follows | None = None,
+    ) -> Telephone:  # fmt: skip
         """`follows`: of a client whose microphone is off until the phone is lifted."""
         loop = asyncio.get_running_loop()
         self.calls += 1
         offer = CallOffer("local", f"call-{self.calls}", "+15550001", "+15550002")
         call, token = self.admission.admit(offer)
         call = self.admission.connect(token, "local", offer.carrier_call_id)
-        carrier = Carrier(marks=marks, latency_s=latency_s)
+        carrier = Carrier(marks=marks, latency_s=latency_s, line=line)
         conversation = await self.speech.start(call, carrier, follows)
         playing: set[asyncio.Task[None]] = set()
 
@@ -391,7 +398,7 @@ async def exchange(
     await asyncio.sleep(1)
     left = [task for task in asyncio.all_tasks() - before if not task.done()]
     assert not left, left
-    assert speech.vad.in_use == 0, "a detector is left"
+    assert not any(vad.in_use for vad in speech.vads.values()), "a detector is left"
     assert not speech.live
     assert not admission.live
     assert all(tape.closed for tape in tapes.tapes), "a recording is left open"

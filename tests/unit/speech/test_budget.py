@@ -194,7 +194,7 @@ class PaidAgent(TestAgent):
 
     listener: Any = None
 
-    def tts(self, listener: Any) -> Any:
+    def tts(self, listener: Any, _line: Any = None) -> Any:
         self.listener = listener
         return super().tts(listener)
 

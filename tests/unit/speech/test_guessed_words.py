@@ -40,7 +40,7 @@ class Guesser(Voice):
 
 
 class Guessing(TestAgent):
-    def tts(self, _listener: object) -> Voice:
+    def tts(self, _listener: object, _line: object = None) -> Voice:
         self.voice = Guesser(self.tts_delay_s)
         return self.voice
 

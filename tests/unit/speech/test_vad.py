@@ -12,6 +12,8 @@ from sounds import sounding
 from virtual_time import run
 
 from telebot.audio import g711
+from telebot.audio.line import PCM_16K
+from telebot.audio.resample import resample
 from telebot.speech.vad import WINDOW, CallVad, SharedVad
 
 pytestmark = pytest.mark.unit
@@ -150,6 +152,29 @@ def test_audio_that_comes_late_and_all_at_once_is_heard_the_same(shared, spoken,
         )
         worst = max(worst, abs(burst[1] - steady[1]))
     assert worst <= WINDOW
+
+
+def test_speech_on_a_wide_line_lies_where_it_lies_on_a_telephones(shared, spoken):
+    wide = shared.beside(PCM_16K)
+    for text in TEXTS:
+        audio = mixed(spoken(text), 9000, 40_000)
+        pcm16 = resample(g711.decode(audio), 8000, 16_000)
+        heard = Heard()
+        vad = detector(wide, heard)
+
+        async def listen(vad=vad, pcm16=pcm16) -> None:
+            for at in range(0, len(pcm16), 4 * FRAME):
+                vad.feed(pcm16[at : at + 4 * FRAME])
+                await asyncio.sleep(0)
+            vad.close()
+
+        run(listen())
+        [(start, stop)], [(usual_start, usual_stop)] = heard.spans, hear(shared, audio).spans
+        assert abs(start - usual_start) <= 2 * WINDOW
+        assert abs(stop - usual_stop) <= 2 * WINDOW
+        assert vad.fed == len(audio)
+    assert wide.in_use == 0
+    assert wide.batches > 0
 
 
 @pytest.mark.parametrize("level", [12.0, 60.0])
