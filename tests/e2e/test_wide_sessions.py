@@ -64,7 +64,7 @@ async def test_the_band_of_a_session_is_that_of_its_rate(
         assert await session.until_closed() == 1000
         heard = (await models.stt.transcribe(told, rate)).text
         for words in (turn["text"], heard):
-            # a busy machine may be late in the middle of a word; that none is lost is told elsewhere
+            # a busy machine may be late inside a word; that none is lost is told elsewhere
             missing = [
                 word for word in SAID.lower().strip(".").split() if word not in words.lower()
             ]
