@@ -16,6 +16,8 @@ pytestmark = pytest.mark.unit
 class Recogniser:
     """Takes audio, and the detector's events as a host brings them."""
 
+    sample_rate = 8000
+
     def __init__(self) -> None:
         self.taken: list[object] = []
 
