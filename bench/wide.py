@@ -21,7 +21,8 @@ import aiohttp
 from bench.machine import describe
 from bench.processes import Server, cores, cpu_s, pinned
 from bench.servers import ADMIN_KEY, BARE, Variant, running
-from telebot.providers.scripted_audio import speech_like
+from telebot.audio.resample import resample
+from telebot.providers import scripted_audio
 
 RATES_HZ = (8000, 16_000, 24_000, 48_000)
 FRAME_S = 0.02
@@ -60,7 +61,8 @@ class Session:
     async def _talk(self, socket: aiohttp.ClientWebSocketResponse, until: float) -> None:
         loop = asyncio.get_running_loop()
         size = round(self.rate_hz * FRAME_S) * 2
-        speech = speech_like(SPEECH_S, self.rate_hz)
+        whole = resample(b"".join(scripted_audio.recorded()), scripted_audio.RATE_HZ, self.rate_hz)
+        speech = whole[: round(SPEECH_S * self.rate_hz) * 2]
         silence, began, count = bytes(size), loop.time(), 0
         while (due := began + count * FRAME_S) < until:
             await asyncio.sleep(max(0.0, due - loop.time()))
@@ -110,7 +112,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rates", type=int, nargs="*", default=[*RATES_HZ, RATES_HZ[0]])
     given = parser.parse_args(arguments)
     config: dict[str, dict[str, Any]] = {} if given.full else dict(BARE)
-    config["voice"] = {"sessions_per_key": given.sessions}
+    # the last ones of a step may still be closing
+    config["voice"] = {"sessions_per_key": 2 * given.sessions}
     variant = Variant("telebot-sessions", "telebot", config=config)
     under_test, load = cores()
     print(f"machine: {describe()}", flush=True)
