@@ -89,8 +89,8 @@ def _fill_bench(parser: argparse.ArgumentParser) -> None:
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="[WHAT] …",
-        help="run (the default), ramp, noise, offline, failover, sip, sip-media, profile, load or "
-        "gateway; `telebot bench run --help` tells what one of them takes",
+        help="run (the default), ramp, noise, offline, failover, sip, sip-media, profile, load, "
+        "gateway or wide; `telebot bench run --help` tells what one of them takes",
     )
     parser.set_defaults(run=_bench)
 

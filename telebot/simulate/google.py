@@ -9,11 +9,14 @@ each does is in `google_hears.py` and `google_speaks.py`, how it refuses in `goo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from telebot.simulate.faults import Dropped, Exchange, Garbage, Refused
 from telebot.simulate.server import Routes, Simulator
+
+NOTICED_S = 5.0  # for the server to notice that a connection was cut
 
 Stop = Callable[[], Awaitable[None]]
 Session = Callable[[Any, Exchange], AsyncIterator[Any]]
@@ -159,5 +162,7 @@ class _Google:
             raise BAD_TOKEN
 
     async def _cut(self, context: Any) -> None:
-        """``ipv4:127.0.0.1:PORT`` is where the request seems to come from."""
+        """``ipv4:127.0.0.1:PORT`` is where the request seems to come from. No status is to overtake
+        the cut, so nothing is answered until its end was noticed, which cancels this."""
         await self._wire.cut(int(context.peer().rpartition(":")[2]))
+        await asyncio.sleep(NOTICED_S)
