@@ -55,7 +55,7 @@ class GeminiDirect:
         self._stack = AsyncExitStack()
         self._session: Any = None
         self._words = ""  # of the client's turn
-        self._replying = self._dropped = False
+        self._replying = False
 
     async def open(self, manner: Manner, history: Sequence[Mapping[str, Any]]) -> None:
         """Connected and configured. Raises `VendorError`."""
@@ -85,9 +85,8 @@ class GeminiDirect:
         await self._sent(self._session.send_realtime_input(text=text))
 
     async def cut(self, heard_s: float) -> None:
-        """The vendor goes on with an answer that it was not asked to stop by speech: what comes of
-        it is not handed on."""
-        self._dropped = self._replying
+        """There is no word for it: an answer that was spoken over has ended already, and what still
+        comes of one that was cut off otherwise belongs to no turn (`direct_turns.py`)."""
 
     async def change(self, manner: Manner) -> None:
         await self._tell([{"role": "user", "content": f"From now on: {prompt(manner)}"}])
@@ -131,7 +130,7 @@ class GeminiDirect:
         if content is None:
             return events
         if content.interrupted:
-            self._replying = self._dropped = False
+            self._replying = False
             events.append(CallerStarts())
         heard = content.input_transcription
         if heard is not None and heard.text:
@@ -144,9 +143,9 @@ class GeminiDirect:
             if self._replying and self._words.strip():  # they came behind the answer's beginning
                 events.append(CallerText(self._words.strip(), final=True))
                 self._words = ""
-            if self._replying and not self._dropped:
+            if self._replying:
                 events.append(ReplyEnds())
-            self._replying = self._dropped = False
+            self._replying = False
         return events
 
     def _said(self, content: types.LiveServerContent) -> list[DirectEvent]:
@@ -160,7 +159,5 @@ class GeminiDirect:
             if words:
                 events.append(CallerText(words, final=True))
             events.append(ReplyStarts())
-        if self._dropped:
-            return []
         events += [ReplyAudio(each) for each in audio if each]
         return [*events, ReplyText(text)] if text else events
