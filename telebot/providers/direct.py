@@ -110,8 +110,12 @@ class DirectSession(Protocol):
         """A turn that is typed; an answer follows."""
         ...
 
-    async def cut(self, heard_s: float) -> None:
-        """What is being answered is to stop; so much of its audio was heard."""
+    def cut(self, heard_s: float) -> None:
+        """What is being answered is over, as of now; so much of its audio was heard."""
+        ...
+
+    async def tell_cut(self) -> None:
+        """Let the vendor know of what was cut; it may have begun another answer by then."""
         ...
 
     async def change(self, manner: Manner) -> None:

@@ -111,10 +111,13 @@ class ElevenLabsDirect:
         self._dropped = self._answer is not None  # the rest of what is being said
         await self._socket.send({"type": "user_message", "text": text})
 
-    async def cut(self, heard_s: float) -> None:
+    def cut(self, heard_s: float) -> None:
         """The vendor goes on with an answer that it was not asked to stop by speech: what comes of
         it is not handed on."""
         self._dropped = self._answer is not None
+
+    async def tell_cut(self) -> None:
+        """It has no word for it."""
 
     async def change(self, manner: Manner) -> None:
         told = f"From now on: {prompt(manner)}"

@@ -84,9 +84,12 @@ class GeminiDirect:
     async def say(self, text: str) -> None:
         await self._sent(self._session.send_realtime_input(text=text))
 
-    async def cut(self, heard_s: float) -> None:
-        """There is no word for it: an answer that was spoken over has ended already, and what still
-        comes of one that was cut off otherwise belongs to no turn (`direct_turns.py`)."""
+    def cut(self, heard_s: float) -> None:
+        """An answer that was spoken over has ended already, and what still comes of one that was
+        cut off otherwise belongs to no turn (`direct_turns.py`)."""
+
+    async def tell_cut(self) -> None:
+        """There is no word for it."""
 
     async def change(self, manner: Manner) -> None:
         await self._tell([{"role": "user", "content": f"From now on: {prompt(manner)}"}])

@@ -65,6 +65,7 @@ class OpenAIDirect:
         self._voice = voice
         self._socket = DirectSocket(WHO, category)
         self._responses = Responses(BYTES_PER_MS)
+        self._untold: list[tuple[str, dict[str, Any]]] = []  # of what was cut
         self._partials: dict[str, str] = {}
         self._speech_ms: dict[str, int] = {}  # by item: where it begins, then how long it is
         self._handlers: Mapping[str, Handle] = {
@@ -98,12 +99,18 @@ class OpenAIDirect:
             self._responses.asked()
             await self._send("response.create")
 
-    async def cut(self, heard_s: float) -> None:
+    def cut(self, heard_s: float) -> None:
         if self._responses.active:
-            await self._send("response.cancel")
-        for name, index, end_ms in self._responses.cut(heard_s):
-            names = {"item_id": name, "content_index": index}
-            await self._send("conversation.item.truncate", **names, audio_end_ms=end_ms)
+            name = self._responses.name  # it may be asked for, but not have begun
+            self._untold.append(("response.cancel", {"response_id": name} if name else {}))
+        for item, index, end_ms in self._responses.cut(heard_s):
+            names = {"item_id": item, "content_index": index, "audio_end_ms": end_ms}
+            self._untold.append(("conversation.item.truncate", names))
+
+    async def tell_cut(self) -> None:
+        untold, self._untold = self._untold, []
+        for kind, fields in untold:
+            await self._send(kind, **fields)
 
     async def change(self, manner: Manner) -> None:
         await self._update(manner, whole=False)

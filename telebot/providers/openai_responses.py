@@ -28,7 +28,7 @@ class Responses:
         self._bytes_per_ms = bytes_per_ms
         self._asked = self._begun = 0
         self._cut_before = 0  # responses up to this one are over for the caller
-        self._name: str | None = None  # of the one that is to be heard
+        self.name: str | None = None  # of the one that is under way and to be heard
         self._items: list[_Item] = []
         self._owed = False  # another one is wanted once the one under way is over
         self.active = False
@@ -48,12 +48,12 @@ class Responses:
         self._begun += 1
         if self._begun <= self._cut_before:
             return False
-        self._name = name
+        self.name = name
         self._items.clear()
         return True
 
     def live(self, name: Any) -> bool:
-        return name is not None and name == self._name
+        return name is not None and name == self.name
 
     @property
     def owed(self) -> bool:
@@ -79,13 +79,13 @@ class Responses:
         live, owed = self.live(name), self._owed
         self.active = False
         if live:
-            self._name = None
+            self.name = None
         return live, owed
 
     def cut(self, heard_s: float) -> Iterator[tuple[str, int, int]]:
         """The caller has heard so much of the last one and interrupts: (item, content index, end in
         ms) of each item that was not heard to its end."""
-        self._cut_before, self._name, self._owed = self._asked, None, False
+        self._cut_before, self.name, self._owed = self._asked, None, False
         left_ms = int(heard_s * 1000)
         items, self._items = self._items, []
         for item in items:

@@ -185,8 +185,9 @@ class Talks(Hears):
         self.response = Response(self, asked)
         self.response.start()
 
-    async def cancel(self, _: Event) -> None:
-        if not self.talking:
+    async def cancel(self, event: Event) -> None:
+        named = event.get("response_id")
+        if not self.talking or (named and self.response and named != self.response.name):
             await self.socket.error("response_cancel_not_active", "There is nothing to cancel.")
             return
         await self._stop("client_cancelled")

@@ -113,7 +113,8 @@ class Direct:
         """Say no more."""
         heard_s = self._turns.interrupt()
         if heard_s is not None:
-            await self._session.cut(heard_s)
+            self._session.cut(heard_s)
+            await self._session.tell_cut()
         self._record.state(State.LISTENING)
 
     async def change(self, manner: Manner) -> None:
@@ -187,8 +188,10 @@ class Direct:
                 self._record.used(session.link.plan, event)
 
     def _cut(self, session: OpenSession, heard_s: float) -> None:
-        """Beside the listening, which a vendor that takes nothing must not hold up."""
-        cutting = asyncio.create_task(session.cut(heard_s))
+        """It is told beside the listening, which a vendor that takes nothing must not hold up; but
+        cut at once, for the next answer may be the next thing to come."""
+        session.cut(heard_s)
+        cutting = asyncio.create_task(session.tell_cut())
         self._cutting.add(cutting)
         cutting.add_done_callback(self._cutting.discard)
 

@@ -69,10 +69,14 @@ class OpenSession:
         if not self._closed:
             await self._told(self._session.say(text))
 
-    async def cut(self, heard_s: float) -> None:
-        """What is being answered is to stop; so much of it was heard."""
+    def cut(self, heard_s: float) -> None:
+        """What is being answered is over, as of now; so much of it was heard."""
+        self._session.cut(heard_s)
+
+    async def tell_cut(self) -> None:
+        """Let the vendor know of what was cut."""
         if not self._closed:
-            await self._told(self._session.cut(heard_s))
+            await self._told(self._session.tell_cut())
 
     async def change(self, manner: Manner) -> None:
         """Be otherwise from the next answer on. Raises ProviderError."""

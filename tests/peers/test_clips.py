@@ -7,7 +7,7 @@ One contract for all of them, against their simulated wires; what one vendor alo
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 from service_line import CANARY
@@ -122,7 +122,17 @@ async def test_a_recogniser_that_is_cut_off_has_failed(speech, recording, name):
         vendor.fault(f"{simulated_name(name)}.stt=drop@first")
         await failure(transcriber(vendor, name).transcribe(recording))
         vendor.fault()
-        assert (await transcriber(vendor, name).transcribe(recording)).text
+        assert await well_again(vendor, name, recording)
+
+
+async def well_again(vendor, name, recording):
+    """The text, once there is one: gRPC lets a request that follows at once go with the connection
+    that was cut."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(ClipFailed):
+                return (await transcriber(vendor, name).transcribe(recording)).text
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", HEARING)

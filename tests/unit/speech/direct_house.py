@@ -108,8 +108,11 @@ class Vendor:
     async def say(self, text: str) -> None:
         self.told.append(("say", text))
 
-    async def cut(self, heard_s: float) -> None:
+    def cut(self, heard_s: float) -> None:
         self.told.append(("cut", round(heard_s, 2)))
+
+    async def tell_cut(self) -> None:
+        self.told.append(("tell cut", None))
 
     async def change(self, manner: Manner) -> None:
         if self.refuses is not None:

@@ -11,6 +11,7 @@ from virtual_time import run
 from telebot.call.errors import ProviderError
 from telebot.providers.direct import (
     CallerStarts,
+    CallerText,
     Manner,
     ReplyAudio,
     ReplyEnds,
@@ -86,8 +87,34 @@ def test_speech_over_an_answer_is_told_to_the_vendor() -> None:
         await asyncio.sleep(0.5)
         vendor.says.put_nowait(CallerStarts())
         await asyncio.sleep(0.1)
-        assert vendor.told[-1] == ("cut", 0.5)
+        assert vendor.told[-2:] == [("cut", 0.5), ("tell cut", None)]
         assert [turn.interrupted for turn in house.log.turns] == [True]
+        await direct.close()
+
+    run(story())
+
+
+def test_an_answer_that_begins_in_the_same_moment_is_not_the_one_that_was_cut() -> None:
+    """The vendor has sent all of this before anything of it is read."""
+
+    class Busy(Vendor):
+        def cut(self, heard_s: float) -> None:
+            super().cut(heard_s)
+            self.told.append(("not read yet", self.says.qsize()))
+
+    async def story() -> None:
+        house, vendor = House(), Busy()
+        direct = await Direct.begun([link("a/1", vendor)], Manner(), house.outside)
+        await direct.say("When?")
+        answers(vendor)
+        await asyncio.sleep(0.5)
+        vendor.says.put_nowait(CallerStarts())
+        vendor.says.put_nowait(CallerText("And where?", final=True))
+        answers(vendor, "In the park.")
+        await asyncio.sleep(2)
+        assert vendor.told[-3:] == [("cut", 0.5), ("not read yet", 5), ("tell cut", None)]
+        assert [turn.interrupted for turn in house.log.turns] == [True, False]
+        assert direct._turns.history[-1] == {"role": "assistant", "content": "In the park."}
         await direct.close()
 
     run(story())

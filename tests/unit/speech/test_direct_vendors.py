@@ -78,7 +78,7 @@ def test_what_a_lost_session_is_told_is_lost() -> None:
         await session.hear(bytes(960))
         await session.close()
         await session.say("Hello?")
-        await session.cut(1.0)
+        await session.tell_cut()
         await session.change(Manner(language="de-DE"))
         assert [name for name, _ in vendor.told] == ["open"]
 
